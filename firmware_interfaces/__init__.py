@@ -1,0 +1,1 @@
+"""How sensor firmware is spoken to. Knows nothing of food or of the gateway; usable alone."""

@@ -1,0 +1,173 @@
+"""One unit on a Modbus link, read by its model: bytes from the bus in, readings or named faults out."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer
+from firmware_interfaces.modbus.decode import Decoder
+from firmware_interfaces.modbus.link import Link, data_size, read_request
+from firmware_interfaces.modbus.model import Channel, DeviceModel
+from firmware_interfaces.modbus.planner import Read, plan_reads, split
+from firmware_interfaces.quality import Quality
+
+__all__ = ["Answer", "ModbusDevice", "Refusal", "raw_blocks"]
+
+ILLEGAL_DATA_ADDRESS = 2
+UNIT_BEHIND_GATEWAY_IS_SILENT = frozenset({10, 11})
+"""Exceptions with which a TCP converter says that the unit behind it does not answer."""
+
+
+class Answer(NamedTuple):
+    """What one poll brought: a double and a `Quality` byte per channel, and the blocks as they came.
+
+    ``blocks`` has one entry per read, None where that read failed; ``slowest_s`` is the longest that one of the
+    requests took.
+    """
+
+    values: "array[float]"
+    quality: bytes
+    reads: tuple[Read, ...]
+    blocks: "list[bytes | None]"
+    slowest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The device does not have a register that its model names."""
+
+    read: Read
+    code: int
+
+
+def raw_blocks(reads: Sequence[Read], blocks: "Sequence[bytes | None]") -> bytes:
+    """Blocks as one byte string for the record: function (1 byte), address (2), data length (2), data, ...
+
+    Lengths and addresses are big-endian; a read that failed is left out.
+    """
+    parts = [
+        bytes((read.function,)) + read.address.to_bytes(2, "big") + len(block).to_bytes(2, "big") + block
+        for read, block in zip(reads, blocks, strict=True)
+        if block is not None
+    ]
+    return b"".join(parts)
+
+
+class ModbusDevice:
+    """Polls the channels of a model with as few reads as the model allows.
+
+    A block that the unit rejects because one of its registers does not exist (exception 2) is split for good; a
+    single channel that is rejected has the quality NOT_SUPPORTED until `forget_refusals`.
+    """
+
+    def __init__(self, link: Link, unit: int, model: DeviceModel, channels: Sequence[str] = ()) -> None:
+        self.link = link
+        self.unit = unit
+        self.model = model
+        keys = list(channels) or list(model.channels)
+        self.channels: tuple[Channel, ...] = tuple(model.channels[key] for key in keys)
+        self.refusals: list[Refusal] = []
+        self._set_plan(plan_reads(model, self.channels))
+
+    def _set_plan(self, reads: tuple[Read, ...]) -> None:
+        self.reads = reads
+        self._decoder = Decoder(self.channels, reads)
+        self._refused: set[Read] = set()
+        self._requests = {
+            read: (read_request(read.function, read.address, read.count), data_size(read.function, read.count))
+            for read in reads
+        }
+
+    def forget_refusals(self) -> None:
+        """Plan anew, as for a device that may have been exchanged."""
+        self.refusals.clear()
+        self._set_plan(plan_reads(self.model, self.channels))
+
+    async def probe(self, timeout_s: float) -> None:
+        """The cheapest sign of life: one register. Its answer has another length than a whole block, so a late
+        answer to an earlier poll cannot pass for it. An exception is a sign of life, too.
+        """
+        first = self.reads[0]
+        try:
+            await self._read(Read(first.function, first.address, 1), timeout_s)
+        except DeviceRefused:
+            return
+
+    async def _read(self, read: Read, timeout_s: float) -> bytes:
+        prepared = self._requests.get(read)
+        if prepared is None:
+            prepared = read_request(read.function, read.address, read.count), data_size(read.function, read.count)
+        try:
+            return (await self.link.request(self.unit, *prepared, timeout_s))[2:]
+        except DeviceRefused as error:
+            if error.code in UNIT_BEHIND_GATEWAY_IS_SILENT:
+                raise NoAnswer(f"{self.link} unit {self.unit}: {error.words}") from error
+            raise
+
+    async def poll(self, timeout_s: float) -> Answer:
+        """Read all channels once; each request may take ``timeout_s``.
+
+        Raises `NoAnswer`, `BadFrame` or `NotConnected` when nothing was learned. When only a later read fails, the
+        channels that depend on it have its quality and the rest keep their values.
+        """
+        blocks: list[bytes | None] = []
+        qualities: list[int] = []
+        failure: BusError | None = None
+        slowest = 0.0
+        clock = self.link.time
+        for read in self.reads:
+            if failure is not None:
+                blocks.append(None)
+                qualities.append(failure.quality)
+                continue
+            if read in self._refused:
+                blocks.append(None)
+                qualities.append(Quality.NOT_SUPPORTED)
+                continue
+            started = clock()
+            try:
+                block = await self._read(read, timeout_s)
+            except DeviceRefused as error:
+                if error.code == ILLEGAL_DATA_ADDRESS:
+                    return await self._after_refusal(read, timeout_s)
+                blocks.append(None)
+                qualities.append(error.quality)
+            except BusError as error:
+                if not any(block is not None for block in blocks):
+                    raise
+                failure = error
+                blocks.append(None)
+                qualities.append(error.quality)
+            else:
+                slowest = max(slowest, clock() - started)
+                blocks.append(block)
+                qualities.append(Quality.GOOD)
+        values, quality = self._decoder.decode(blocks, qualities)
+        return Answer(values, quality, self.reads, blocks, slowest)
+
+    async def _after_refusal(self, read: Read, timeout_s: float) -> Answer:
+        """Split the rejected block, or give up its only channel, and poll again."""
+        pieces = split(self.reads, read, self.channels, self.model)
+        if pieces == self.reads:
+            self._refused.add(read)
+            self.refusals.append(Refusal(read, ILLEGAL_DATA_ADDRESS))
+        else:
+            refused = self._refused
+            self._set_plan(pieces)
+            self._refused = refused & set(pieces)
+        return await self.poll(timeout_s)
+
+    async def registers(self, channel: Channel, timeout_s: float) -> object:
+        """Value of one identity or audit register: number, text, or None with the quality's words."""
+        reads = plan_reads(self.model, (channel,))
+        blocks: list[bytes | None] = []
+        for read in reads:
+            blocks.append(await self._read(read, timeout_s))
+        if channel.is_text:
+            block = blocks[0]
+            if block is None:
+                raise BadFrame("identity register was not read", raw=b"")
+            return channel.text(block)
+        values, quality = Decoder((channel,), reads).decode(blocks, [Quality.GOOD] * len(reads))
+        return values[0] if quality[0] < Quality.TIMEOUT else None

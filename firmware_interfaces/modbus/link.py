@@ -1,0 +1,446 @@
+"""One Modbus connection: TCP, serial RTU, or RTU frames over TCP, with one request on the line at a time.
+
+Request frames, the CRC and the serial transport are pymodbus's. The transaction is not: pymodbus hands a late
+RTU answer to the next request and closes a shared TCP connection because one unit behind it is dead. Here an
+answer is taken only when unit, function, length and (on TCP) transaction agree with the request, and a unit
+that let a request time out on RTU is left alone until its late answer can no longer come.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+from pymodbus.framer import FramerRTU
+from pymodbus.transport.serialtransport import create_serial_connection
+
+from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer, NotConnected
+from firmware_interfaces.modbus.limits import TimeLimits
+
+__all__ = ["Frame", "Link", "LinkStats", "RtuOverTcpLink", "SerialLink", "TcpLink"]
+
+RING = 64
+"""Frames kept for the field engineer."""
+
+REQUESTS_KEPT = 1000
+"""Requests of which a link remembers the bytes: a plan asks the same ones again and again."""
+
+MBAP = 7
+LONGEST_PDU = 253
+EXCEPTION_RTU = 5
+"""Bytes of an exception answer on RTU: unit, function, code, CRC."""
+
+
+class Frame(NamedTuple):
+    """One frame as it was on the line; ``at`` is the event loop's time in seconds."""
+
+    at: float
+    sent: bool
+    data: bytes
+
+
+@dataclass(slots=True)
+class LinkStats:
+    """Counters of one connection since the start of the process."""
+
+    connects: int = 0
+    requests: int = 0
+    answers: int = 0
+    timeouts: int = 0
+    bad_frames: int = 0
+    exceptions: int = 0
+    late_answers: int = 0
+    stray_frames: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+def read_request(function: int, address: int, count: int) -> bytes:
+    """PDU of a read (functions 1 to 4): function, first wire address, count, all big-endian."""
+    return bytes((function,)) + address.to_bytes(2, "big") + count.to_bytes(2, "big")
+
+
+def data_size(function: int, count: int) -> int:
+    """Data bytes that the answer to a read must hold."""
+    return (count + 7) // 8 if function in {1, 2} else 2 * count
+
+
+class Link(asyncio.Protocol):
+    """What the three kinds of connection share: one pending request, a time limit, a ring of frames.
+
+    `request` raises `NotConnected`, `NoAnswer`, `BadFrame` or `DeviceRefused`; it never returns data that was
+    not the answer to exactly this request.
+    """
+
+    kind: Literal["tcp", "rtu", "rtu-over-tcp"]
+
+    def __init__(
+        self, *, gap_s: float = 0.0, connect_pause_s: float = 0.0, limits: TimeLimits | None = None
+    ) -> None:
+        self.deadline = 0.0
+        self._limits = limits or TimeLimits()
+        self.stats = LinkStats()
+        self._frames: deque[tuple[float, bool, bytes]] = deque(maxlen=RING)
+        self.gap_s = gap_s
+        self.connect_pause_s = connect_pause_s
+        self.on_late: Callable[[int, float], None] | None = None
+        """Called with unit and seconds since its request when an answer comes after the time limit."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[bytes] | None = None
+        self._quiet_from = 0.0
+        self._buffer = b""
+        self._unit = self._function = self._size = 0
+
+    def time(self) -> float:
+        """The event loop's time in seconds, as in `Frame.at`."""
+        return self._loop.time() if self._loop is not None else 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether a request can be sent now."""
+        return self._transport is not None
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The last frames, oldest first."""
+        return [Frame(*frame) for frame in self._frames]
+
+    async def open(self, timeout_s: float) -> None:
+        """Connect; raises `NotConnected` with the operating system's words."""
+        self._loop = asyncio.get_running_loop()
+        self.close()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connect(self._loop)
+        except (OSError, TimeoutError, ValueError) as error:
+            self.close()
+            raise NotConnected(f"{self}: {error or 'no connection within the time limit'}") from error
+        self.stats.connects += 1
+        if self.connect_pause_s:
+            await asyncio.sleep(self.connect_pause_s)
+
+    def close(self) -> None:
+        """Drop the connection; a pending request fails with `NotConnected`."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        self._fail(NotConnected(f"{self}: connection closed"))
+        self._buffer = b""
+
+    def ready_at(self, unit: int) -> float:  # noqa: ARG002 - for the kinds that need it
+        """Loop time from which ``unit`` may be asked again without risk of taking a late answer."""
+        return 0.0
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout_s: float) -> bytes:
+        """Data bytes of one read (functions 1 to 4): registers big-endian, or bits packed from the lowest."""
+        answer = await self.request(
+            unit, read_request(function, address, count), data_size(function, count), timeout_s
+        )
+        return answer[2:]
+
+    async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
+        """Send a PDU and return the PDU of its answer: function, byte count, ``size`` data bytes.
+
+        ``timeout_s`` counts from the moment the request is on its way.
+        """
+        loop, transport = self._loop, self._transport
+        if loop is None or transport is None:
+            raise NotConnected(f"{self}: not connected")
+        if self._answer is not None:
+            raise RuntimeError("one request at a time: the bus worker is the only caller")
+        if self.gap_s and (wait := self._quiet_from + self.gap_s - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        self._unit, self._function, self._size = unit, pdu[0], size
+        frame = self._frame(unit, pdu)
+        answer: asyncio.Future[bytes] = loop.create_future()
+        self._answer = answer
+        self.stats.requests += 1
+        self.stats.bytes_sent += len(frame)
+        self._sent_at = loop.time()
+        self._frames.append((self._sent_at, True, frame))
+        transport.write(frame)
+        self.deadline = self._sent_at + timeout_s
+        self._limits.start(self, loop)
+        try:
+            return await answer
+        except BadFrame:
+            self.stats.bad_frames += 1
+            raise
+        finally:
+            self._limits.stop(self)
+            self._answer = None
+
+    # what the kinds differ in
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        raise NotImplementedError
+
+    def _frame(self, unit: int, pdu: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _parse(self) -> None:
+        raise NotImplementedError
+
+    def _timed_out(self) -> None:
+        """Remember what a late answer would look like."""
+
+    # events of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the pending request; the worker connects again."""
+        self._transport = None
+        self._buffer = b""
+        self._fail(NotConnected(f"{self}: connection lost ({exc or 'closed by the other side'})"))
+
+    def data_received(self, data: bytes) -> None:
+        """Collect bytes and look for the answer."""
+        self.stats.bytes_received += len(data)
+        now = self.time()
+        self._quiet_from = now
+        self._frames.append((now, False, data))
+        self._buffer = self._buffer + data if self._buffer else data
+        self._parse()
+
+    def expire(self) -> None:
+        """The time limit of the pending request has passed."""
+        answer = self._answer
+        if answer is not None and not answer.done():
+            self._quiet_from = self.time()
+            self.stats.timeouts += 1
+            self._timed_out()
+            if self._buffer:
+                answer.set_exception(BadFrame(f"{self} unit {self._unit}: answer broke off", raw=self._buffer))
+            else:
+                answer.set_exception(NoAnswer(f"{self} unit {self._unit}: no answer"))
+            self._buffer = b""
+
+    def _fail(self, error: BusError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    def _accept(self, pdu: bytes) -> None:
+        """Judge an answer whose frame is sound and whose unit is right."""
+        answer = self._answer
+        if answer is None or answer.done():
+            return
+        function = pdu[0]
+        if function == self._function | 0x80 and len(pdu) == 2:
+            self.stats.exceptions += 1
+            answer.set_exception(DeviceRefused(pdu[1]))
+        elif function != self._function:
+            answer.set_exception(BadFrame(f"{self}: function {function} answers {self._function}", raw=pdu))
+        elif len(pdu) != self._size + 2 or pdu[1] != self._size:
+            answer.set_exception(
+                BadFrame(f"{self}: {len(pdu) - 2} data bytes where {self._size} were asked for", raw=pdu)
+            )
+        else:
+            self.stats.answers += 1
+            answer.set_result(pdu)
+
+
+class TcpLink(Link):
+    """Modbus TCP. A late answer is told by its transaction number and dropped."""
+
+    kind = "tcp"
+
+    def __init__(self, host: str, port: int, **timing: Any) -> None:
+        super().__init__(**timing)
+        self.host, self.port = host, port
+        self._transaction = 0
+        self._rest: dict[tuple[int, bytes], bytes] = {}
+        self._late: dict[int, tuple[int, float]] = {}
+
+    def __str__(self) -> str:
+        return f"Modbus TCP {self.host}:{self.port}"
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        await loop.create_connection(lambda: self, self.host, self.port)
+
+    def _frame(self, unit: int, pdu: bytes) -> bytes:
+        self._transaction = self._transaction % 0xFFFF + 1
+        rest = self._rest.get((unit, pdu))
+        if rest is None:
+            if len(self._rest) >= REQUESTS_KEPT:
+                self._rest.clear()
+            rest = self._rest[unit, pdu] = b"\0\0" + (len(pdu) + 1).to_bytes(2, "big") + bytes((unit,)) + pdu
+        return self._transaction.to_bytes(2, "big") + rest
+
+    def _timed_out(self) -> None:
+        if len(self._late) >= RING:
+            self._late.clear()
+        self._late[self._transaction] = self._unit, self._sent_at
+
+    def _parse(self) -> None:
+        buffer = self._buffer
+        while len(buffer) > MBAP:
+            length = buffer[4] << 8 | buffer[5]
+            if buffer[2] or buffer[3] or not 2 <= length <= LONGEST_PDU + 1:
+                self._abandon(buffer)
+                return
+            if len(buffer) < 6 + length:
+                break
+            frame, buffer = buffer[: 6 + length], buffer[6 + length :]
+            self._take(frame)
+        self._buffer = buffer
+
+    def _take(self, frame: bytes) -> None:
+        transaction = frame[0] << 8 | frame[1]
+        pending = self._answer is not None and not self._answer.done()
+        if pending and transaction == self._transaction:
+            if frame[6] == self._unit:
+                self._accept(frame[MBAP:])
+            else:
+                self._fail(BadFrame(f"{self}: unit {frame[6]} answers for unit {self._unit}", raw=frame))
+        elif (late := self._late.pop(transaction, None)) is not None:
+            self.stats.late_answers += 1
+            if self.on_late is not None:
+                self.on_late(late[0], self.time() - late[1])
+        else:
+            self.stats.stray_frames += 1
+
+    def _abandon(self, raw: bytes) -> None:
+        """What comes is not Modbus TCP: without frame borders only a new connection helps."""
+        self._fail(BadFrame(f"{self}: not a Modbus TCP frame", raw=raw[:64]))
+        self.close()
+
+
+class RtuLink(Link):
+    """RTU frames: no transaction number, so a late answer can only be told by unit, function and length.
+
+    A unit that timed out is not asked again before its answer can no longer come (`ready_at`), and what still
+    arrives meanwhile is thrown away: the other units of the line go on being polled.
+    """
+
+    def __init__(self, **timing: Any) -> None:
+        super().__init__(**timing)
+        self._late: dict[int, tuple[float, float]] = {}
+
+    def ready_at(self, unit: int) -> float:
+        """Twice the time limit after the request that timed out; at once when the late answer was seen."""
+        late = self._late.get(unit)
+        return late[1] if late else 0.0
+
+    async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
+        """As `Link.request`; what is still in the receive buffer from before is noise and is dropped."""
+        if self._buffer:
+            self.stats.stray_frames += 1
+            self._buffer = b""
+        self._timeout_s = timeout_s
+        answer = await super().request(unit, pdu, size, timeout_s)
+        self._late.pop(unit, None)
+        return answer
+
+    def _frame(self, unit: int, pdu: bytes) -> bytes:
+        body = bytes((unit,)) + pdu
+        return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+    def _timed_out(self) -> None:
+        self._late[self._unit] = self._sent_at, self._sent_at + 2 * self._timeout_s
+
+    def _parse(self) -> None:
+        while len(self._buffer) >= EXCEPTION_RTU:
+            length = self._length()
+            if len(self._buffer) < length:
+                return
+            frame, self._buffer = self._buffer[:length], self._buffer[length:]
+            if FramerRTU.compute_CRC(frame[:-2]) != frame[-2] << 8 | frame[-1]:
+                raw, self._buffer = frame + self._buffer, b""
+                self._fail(BadFrame(f"{self} unit {self._unit}: checksum is wrong", raw=raw))
+                return
+            self._take(frame)
+
+    def _length(self) -> int:
+        """Bytes of the frame at the start of the buffer, by its own function and byte count."""
+        function = self._buffer[1]
+        if function & 0x80:
+            return EXCEPTION_RTU
+        if function in {5, 6, 15, 16}:
+            return 8
+        return EXCEPTION_RTU + self._buffer[2]
+
+    def _take(self, frame: bytes) -> None:
+        unit = frame[0]
+        pending = self._answer is not None and not self._answer.done()
+        if pending and unit == self._unit:
+            self._accept(frame[1:-2])
+            return
+        if (late := self._late.pop(unit, None)) is not None:
+            self.stats.late_answers += 1
+            if self.on_late is not None:
+                self.on_late(unit, self.time() - late[0])
+        else:
+            self.stats.stray_frames += 1
+
+
+class RtuOverTcpLink(RtuLink):
+    """RTU frames through a transparent TCP converter."""
+
+    kind = "rtu-over-tcp"
+
+    def __init__(self, host: str, port: int, **timing: Any) -> None:
+        super().__init__(**timing)
+        self.host, self.port = host, port
+
+    def __str__(self) -> str:
+        return f"Modbus RTU over TCP {self.host}:{self.port}"
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        await loop.create_connection(lambda: self, self.host, self.port)
+
+
+class SerialLink(RtuLink):
+    """RTU on a serial line. The silence between frames is 3.5 characters, 1.75 ms from 19 200 baud on
+    (Modbus over Serial Line V1.02, section 2.5.1.1), or longer where a device needs it.
+    """
+
+    kind = "rtu"
+
+    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
+        super().__init__(**timing)
+        self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
+        bits = 1 + 8 + (parity != "N") + stop_bits
+        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
+
+    def __str__(self) -> str:
+        return f"Modbus RTU {self.device}"
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        made: asyncio.Future[None] = loop.create_future()
+        self._made = made
+        with contextlib.ExitStack() as undo:
+            transport, _ = await create_serial_connection(
+                loop,
+                lambda: self,
+                self.device,
+                baudrate=self.baud,
+                bytesize=8,
+                parity=self.parity,
+                stopbits=self.stop_bits,
+                timeout=0,
+            )
+            undo.callback(transport.close)
+            await made
+            undo.pop_all()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; the port is ready."""
+        super().connection_made(transport)
+        if not self._made.done():
+            self._made.set_result(None)
+
+
+def open_link(kind: str, **settings: Any) -> Link:
+    """A link of the kind that a site file names (``modbus-tcp``, ``modbus-rtu``, ``modbus-rtu-over-tcp``)."""
+    makers: dict[str, Callable[..., Link]] = {
+        "modbus-tcp": TcpLink,
+        "modbus-rtu": SerialLink,
+        "modbus-rtu-over-tcp": RtuOverTcpLink,
+    }
+    return makers[kind](**settings)

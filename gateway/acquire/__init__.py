@@ -1,0 +1,1 @@
+"""The schedule, one worker per bus, breakers and calibration: what is due becomes a scan or a miss."""

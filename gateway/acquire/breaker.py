@@ -1,0 +1,97 @@
+"""Per-device breakers: a unit that does not answer must not cost the others of its bus their period.
+
+A device that is silent is probed with one short request at growing intervals. All probes of a bus draw on one
+budget: a probe that cost t seconds of bus time pays for itself by t / share seconds without probes, so that dead
+units together never take more than that share of the bus, however many they are.
+"""
+
+from dataclasses import dataclass
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+BAD_FRAMES_IN_A_ROW = 3
+"""Damaged answers before a device counts as silent: noise passes, a wrong baud rate does not."""
+
+
+class ProbeBudget:
+    """Bus time that may be spent on units that do not answer: at most ``share`` of the whole."""
+
+    def __init__(self, share: float = 0.04) -> None:
+        self.share = share
+        self._free_at = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether a probe may be sent at ``now`` (seconds of the loop)."""
+        return now >= self._free_at
+
+    def spend(self, now: float, cost_s: float) -> None:
+        """Account for a probe that ended at ``now`` and held the bus for ``cost_s``."""
+        self._free_at = now + cost_s / self.share
+
+
+@dataclass(slots=True)
+class Breaker:
+    """State of one device: closed (asked at every slot) or open (probed now and then)."""
+
+    budget: ProbeBudget
+    open: bool = False
+    opened: int = 0
+    _pause_s: float = FIRST_PAUSE_S
+    _next_probe: float = 0.0
+    _bad_frames: int = 0
+
+    def may_ask(self, now: float) -> bool:
+        """Whether the device may be asked at ``now``; while open, that is a probe."""
+        return not self.open or (now >= self._next_probe and self.budget.allows(now))
+
+    def silent(self, now: float, cost_s: float) -> None:
+        """The device did not answer and held the bus for ``cost_s``."""
+        if self.open:
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self.budget.spend(now, cost_s)
+        else:
+            self.open = True
+            self.opened += 1
+            self._pause_s = FIRST_PAUSE_S
+        self._next_probe = now + self._pause_s
+
+    def damaged(self, now: float, cost_s: float) -> None:
+        """The device answered with a damaged frame."""
+        self._bad_frames += 1
+        if self.open or self._bad_frames >= BAD_FRAMES_IN_A_ROW:
+            self.silent(now, cost_s)
+
+    def answered(self) -> None:
+        """The device answered, if only with an exception."""
+        self.open = False
+        self._bad_frames = 0
+        self._pause_s = FIRST_PAUSE_S
+
+
+class Patience:
+    """How long to wait for a device: from its own slowest answers, within the limit that the site sets.
+
+    Three times the slowest answer seen (which is forgotten slowly), at least ``FLOOR_S``, at most the limit. An
+    answer that came too late counts as well, so a device that has become slow is lost once, not for ever.
+    """
+
+    FLOOR_S = 0.25
+    PROBE_FLOOR_S = 0.05
+    MARGIN = 3.0
+    FADE = 0.999
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.timeout_s = limit_s
+        """Time limit for the next full poll."""
+        self.probe_s = limit_s
+        """Time limit for a probe: shorter, since a late answer to it is noticed all the same."""
+        self._slowest: float | None = None
+
+    def heard(self, took_s: float) -> None:
+        """An answer came ``took_s`` after its request."""
+        old = self._slowest
+        self._slowest = slowest = took_s if old is None or took_s > old else took_s + (old - took_s) * self.FADE
+        patient = self.MARGIN * slowest
+        self.timeout_s = min(self.limit_s, max(self.FLOOR_S, patient))
+        self.probe_s = min(self.limit_s, max(self.PROBE_FLOOR_S, patient))

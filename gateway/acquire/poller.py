@@ -1,0 +1,151 @@
+"""One configured device as the acquire station sees it: its grid, its breaker, its corrections, its counters."""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Protocol
+
+from firmware_interfaces.errors import BusError
+from firmware_interfaces.modbus.device import Answer, ModbusDevice, raw_blocks
+from firmware_interfaces.modbus.model import DeviceModel
+from firmware_interfaces.quality import BAD
+from gateway.acquire.breaker import Breaker, Patience, ProbeBudget
+from gateway.acquire.calibration import Correction
+from gateway.acquire.schedule import Grid
+from gateway.model import Column, DeviceLayout, Event, Miss, Quality, Scan
+from gateway.site import DeviceSpec
+
+__all__ = ["DURATION_BUCKETS_S", "DeviceStats", "Poller", "Sink", "device_layout"]
+
+DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Sink(Protocol):
+    """Where acquire leaves what it brings."""
+
+    def scan(self, scan: Scan) -> None:
+        """One answered poll."""
+
+    def miss(self, miss: Miss) -> None:
+        """Slots without an answer."""
+
+    def event(self, event: Event) -> None:
+        """Something worth keeping as evidence."""
+
+
+@dataclass(slots=True)
+class DeviceStats:
+    """Counters of one device since the start of the process; times in seconds."""
+
+    scans: int = 0
+    missed: dict[int, int] = field(default_factory=dict)
+    """Slots without an answer by `Quality`."""
+    served: int = 0
+    """Slots that the worker came to, answered or not."""
+    poll_s: float = 0.0
+    poll_last_s: float = 0.0
+    late_s: float = 0.0
+    late_max_s: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS_S) + 1))
+    last_answer_ms: int | None = None
+    last_fault: str = ""
+
+
+def _decimals(correction: Correction | None, decimals: int | None) -> int | None:
+    return decimals if correction is None else correction.decimals
+
+
+def device_layout(spec: DeviceSpec, model: DeviceModel) -> DeviceLayout:
+    """What the scans of a device hold: a column per channel, and one more for each calibrated channel."""
+    columns: list[Column] = []
+    for key in spec.channels or tuple(model.channels):
+        channel = model.channels[key]
+        calibration = spec.calibration.get(key)
+        correction = Correction(calibration.points, channel.decimals) if calibration else None
+        columns.append(Column(key, channel.unit, _decimals(correction, channel.decimals)))
+        if calibration is not None:
+            columns.append(Column(key, channel.unit, channel.decimals, "indicated"))
+    return DeviceLayout(
+        id=spec.id,
+        bus=spec.bus,
+        model=model.id,
+        model_hash=model.sha256,
+        period_ms=spec.period_ms,
+        phase_ms=spec.phase_ms,
+        columns=tuple(columns),
+        calibration={
+            channel: {
+                "certificate": calibration.certificate,
+                "valid_until": calibration.valid_until.isoformat(),
+                "points": [list(point) for point in calibration.points],
+            }
+            for channel, calibration in sorted(spec.calibration.items())
+        },
+    )
+
+
+class Poller:
+    """Turns the answers of one device into scans. All times of breakers are the loop's seconds."""
+
+    def __init__(
+        self, index: int, spec: DeviceSpec, device: ModbusDevice, budget: ProbeBudget, limit_s: float
+    ) -> None:
+        self.index = index
+        self.spec = spec
+        self.device = device
+        self.grid = Grid(spec.period_ms, spec.phase_ms)
+        self.breaker = Breaker(budget)
+        self.patience = Patience(limit_s)
+        self.stats = DeviceStats()
+        self.layout = device_layout(spec, device.model)
+        self.next_slot = 0
+        self.introduced = False
+        self._corrections = [
+            Correction(spec.calibration[channel.key].points, channel.decimals)
+            if channel.key in spec.calibration
+            else None
+            for channel in device.channels
+        ]
+        self._all_good = bytes(len(device.channels))
+        self._calibrated = any(correction is not None for correction in self._corrections)
+
+    def scan(self, slot: int, at_ms: int, answer: Answer) -> Scan:
+        """The answer as a scan, with corrected and indicated values where a channel is calibrated."""
+        values, quality = answer.values, answer.quality
+        raw = None
+        if quality != self._all_good and max(quality) >= BAD:
+            raw = raw_blocks(answer.reads, answer.blocks)
+        if self._calibrated:
+            values, quality = self._correct(values, quality)
+        return Scan(self.index, slot, at_ms, values, quality, raw)
+
+    def _correct(self, values: "array[float]", quality: bytes) -> "tuple[array[float], bytes]":
+        out: array[float] = array("d")
+        marks = bytearray()
+        for value, mark, correction in zip(values, quality, self._corrections, strict=True):
+            out.append(value if correction is None or isnan(value) else correction(value))
+            marks.append(mark)
+            if correction is not None:
+                out.append(value)
+                marks.append(mark)
+        return out, bytes(marks)
+
+    async def introduce(self, event: Callable[[str, dict[str, object]], None], timeout_s: float) -> None:
+        """Read identity and correction registers and hand them over as events. A register that the device does
+        not have is recorded as None; a `BusError` other than a refusal ends the attempt.
+        """
+        model = self.device.model
+        for kind, registers in (("device.identity", model.identity), ("device.audit", model.audit)):
+            if not registers:
+                continue
+            found: dict[str, object] = {}
+            for register in registers:
+                try:
+                    found[register.key] = await self.device.registers(register, timeout_s)
+                except BusError as error:
+                    if error.quality != Quality.DEVICE_EXCEPTION:
+                        raise
+                    found[register.key] = None
+            event(kind, {"device": self.spec.id, "model": model.id, "registers": found})
+        self.introduced = True

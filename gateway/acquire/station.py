@@ -1,0 +1,91 @@
+"""The acquire station: links, devices and workers as the site file says, each worker supervised."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from firmware_interfaces.modbus.device import ModbusDevice
+from firmware_interfaces.modbus.limits import TimeLimits
+from firmware_interfaces.modbus.link import Link, open_link
+from firmware_interfaces.modbus.model import DeviceModel
+from gateway.acquire.breaker import ProbeBudget
+from gateway.acquire.metronome import Metronome
+from gateway.acquire.poller import Poller, Sink
+from gateway.acquire.worker import BusWorker
+from gateway.model import Event, Layout
+from gateway.site import BusSpec, Site
+
+__all__ = ["Acquire", "make_link"]
+
+log = logging.getLogger(__name__)
+
+RESTART_S = 1.0
+
+
+def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = None) -> Link:
+    """The link of a bus, not yet connected; ``gap_ms`` is the rest its devices need between requests.
+
+    Links that are given the same ``limits`` share one timer.
+    """
+    timing = {
+        "limits": limits,
+        "gap_s": (gap_ms if bus.gap_ms is None else bus.gap_ms) / 1000,
+        "connect_pause_s": bus.connect_pause_ms / 1000,
+    }
+    if bus.kind == "modbus-rtu":
+        line = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits}
+        return open_link(bus.kind, device=bus.device, **line, **timing)
+    return open_link(bus.kind, host=bus.host, port=bus.port, **timing)
+
+
+class Acquire:
+    """All buses of a site. ``models`` maps a model's name in the site file to the loaded model."""
+
+    def __init__(
+        self, site: Site, models: Mapping[str, DeviceModel], sink: Sink, now_ms: Callable[[], int]
+    ) -> None:
+        self.workers: list[BusWorker] = []
+        self._sink = sink
+        self._now_ms = now_ms
+        pollers: dict[int, Poller] = {}
+        limits, metronome = TimeLimits(), Metronome()
+        for bus in site.buses:
+            mine = [(i, spec) for i, spec in enumerate(site.devices) if spec.bus == bus.id]
+            if not mine:
+                continue
+            gap_ms = max(models[spec.model].link.min_gap_ms for _, spec in mine)
+            link = make_link(bus, gap_ms, limits)
+            budget = ProbeBudget()
+            for index, spec in mine:
+                device = ModbusDevice(link, spec.unit, models[spec.model], spec.channels)
+                pollers[index] = Poller(index, spec, device, budget, bus.timeout_s)
+            mine_pollers = [pollers[index] for index, _ in mine]
+            self.workers.append(
+                BusWorker(bus.id, link, mine_pollers, sink=sink, now_ms=now_ms, metronome=metronome)
+            )
+        self.pollers: tuple[Poller, ...] = tuple(pollers[index] for index in sorted(pollers))
+        self.layout = Layout(tuple(poller.layout for poller in self.pollers))
+
+    async def run(self, resume: Mapping[str, int]) -> None:
+        """Poll until cancelled; on the way out every slot that is due is accounted for."""
+        for worker in self.workers:
+            worker.start(dict(resume))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self.workers:
+                    group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
+        finally:
+            for worker in self.workers:
+                worker.link.close()
+                worker.account()
+
+    async def _supervise(self, worker: BusWorker) -> None:
+        """A worker that dies of a defect is recorded and started again; the other buses do not notice."""
+        while True:
+            try:
+                await worker.run()
+            except Exception as error:
+                log.exception("bus %s: worker stopped", worker.stats.id)
+                self._sink.event(Event("bus.fault", self._now_ms(), {"bus": worker.stats.id, "why": repr(error)}))
+                worker.link.close()
+                await asyncio.sleep(RESTART_S)

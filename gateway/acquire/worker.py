@@ -1,0 +1,268 @@
+"""One worker per bus: it alone talks on the bus, keeps the grid of its devices, and never stops for one of them."""
+
+import asyncio
+import heapq
+import logging
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
+from firmware_interfaces.modbus.link import Link
+from gateway.acquire.metronome import Metronome
+from gateway.acquire.poller import DURATION_BUCKETS_S, Poller, Sink
+from gateway.model import Event, Miss, Quality
+
+__all__ = ["BusStats", "BusWorker"]
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 0.2
+LONGEST_RETRY_S = 5.0
+SERIAL_RETRY_S = 1.0
+CONNECT_LIMIT_S = 3.0
+FULL_WAIT_EVERY = 4
+"""Every so many probes a silent device gets the site's whole time limit, lest a slow one never be found."""
+INTRODUCE_AFTER_S = 20.0
+"""Identity registers are read in idle time; on a bus that is never idle, after this long."""
+IDLE_ENOUGH_S = 0.15
+
+
+@dataclass(slots=True)
+class BusStats:
+    """State of one bus."""
+
+    id: str
+    kind: str
+    connected: bool = False
+    connects: int = 0
+    lost: int = 0
+    last_fault: str = ""
+
+
+class BusWorker:
+    """Polls the devices of one bus at their slots.
+
+    ``now_ms`` is the boot-time clock; the grid is kept on it. Every slot of every device leaves here exactly once,
+    as a scan or within a miss.
+    """
+
+    def __init__(
+        self,
+        bus: str,
+        link: Link,
+        pollers: Sequence[Poller],
+        *,
+        sink: Sink,
+        now_ms: Callable[[], int],
+        metronome: Metronome,
+    ) -> None:
+        self.link = link
+        self.pollers = list(pollers)
+        self.stats = BusStats(bus, link.kind)
+        self._sink = sink
+        self._now_ms = now_ms
+        self._metronome = metronome
+        self._queue: list[tuple[int, int, Poller]] = []
+        self._retry_s = FIRST_RETRY_S
+        self._next_connect = 0.0
+        self._was_connected: bool | None = None
+        self._probes = 0
+        link.on_late = self._late_answer
+
+    def start(self, resume: dict[str, int]) -> None:
+        """Put every device at its place in the grid. ``resume`` is the newest slot that the record holds for a
+        device in this boot: the slots since then were missed because the gateway was down.
+        """
+        now = self._now_ms()
+        for poller in self.pollers:
+            slot = poller.grid.slot_at(now)
+            newest = resume.get(poller.spec.id)
+            if newest is None:
+                poller.next_slot = slot
+            else:
+                poller.next_slot = newest + 1
+                if slot > poller.next_slot:
+                    self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
+            self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
+        heapq.heapify(self._queue)
+
+    async def run(self) -> None:
+        """Poll for ever. Cancel to stop."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            if not self.link.connected:
+                await self._connect(loop)
+            due, _, poller = self._queue[0]
+            wait_ms = due - self._now_ms()
+            if wait_ms > 0:
+                await self._idle(due, wait_ms / 1000, loop.time() - started)
+                continue
+            try:
+                await self._serve(poller, loop)
+            except Exception:
+                if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
+                    self._missed(poller, 1, Quality.GATEWAY_FAULT)
+                raise
+            finally:
+                heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
+
+    def account(self) -> None:
+        """Hand over the slots that are due and will not be polled any more, when the worker has ended."""
+        now = self._now_ms()
+        for poller in self.pollers:
+            owed = poller.grid.slot_at(now) - poller.next_slot
+            if owed > 0:
+                cause = self._cause(poller)
+                self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
+
+    # waiting and connecting
+
+    async def _idle(self, due_ms: int, wait_s: float, running_s: float) -> None:
+        if not self.link.connected:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, min(wait_s, self._next_connect - loop.time())))
+            return
+        if wait_s >= IDLE_ENOUGH_S or running_s > INTRODUCE_AFTER_S:
+            stranger = next((p for p in self.pollers if not p.introduced and p.stats.scans), None)
+            if stranger is not None and not stranger.breaker.open:
+                await self._introduce(stranger)
+                return
+        await self._metronome.until(due_ms, wait_s)
+
+    async def _introduce(self, poller: Poller) -> None:
+        def event(kind: str, data: dict[str, object]) -> None:
+            self._sink.event(Event(kind, self._now_ms(), data))
+
+        try:
+            await poller.introduce(event, poller.patience.timeout_s)
+        except BusError as error:
+            poller.introduced = True
+            log.info("%s: identity registers could not be read: %s", poller.spec.id, error)
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._was_connected:
+            self._lost(self.stats.last_fault or "connection lost")
+        now = loop.time()
+        if now < self._next_connect:
+            return
+        try:
+            await self.link.open(CONNECT_LIMIT_S)
+        except NotConnected as error:
+            if self._was_connected is not False:
+                self._lost(str(error))
+            self.stats.last_fault = str(error)
+            longest = SERIAL_RETRY_S if self.link.kind == "rtu" else LONGEST_RETRY_S
+            self._next_connect = loop.time() + self._retry_s
+            self._retry_s = min(2 * self._retry_s, longest)
+            return
+        self._retry_s = FIRST_RETRY_S
+        self._next_connect = loop.time() + FIRST_RETRY_S
+        self.stats.connected = True
+        self.stats.connects += 1
+        if self._was_connected is False:
+            log.info("bus %s: connected again", self.stats.id)
+            self._sink.event(Event("bus.back", self._now_ms(), {"bus": self.stats.id}))
+        self._was_connected = True
+        for poller in self.pollers:
+            poller.device.forget_refusals()
+            poller.introduced = False
+
+    def _lost(self, why: str) -> None:
+        self._was_connected = False
+        self.stats.connected = False
+        self.stats.lost += 1
+        self.stats.last_fault = why
+        log.warning("bus %s: %s; the gateway keeps trying", self.stats.id, why)
+        self._sink.event(Event("bus.lost", self._now_ms(), {"bus": self.stats.id, "why": why}))
+
+    # one slot
+
+    async def _serve(self, poller: Poller, loop: asyncio.AbstractEventLoop) -> None:
+        """Account for all slots of a device up to now, and poll the newest."""
+        now = self._now_ms()
+        slot = poller.grid.slot_at(now)
+        skipped = slot - poller.next_slot
+        if skipped > 0:
+            self._missed(poller, skipped, self._cause(poller))
+        late_s = (now - poller.grid.due_ms(slot)) / 1000
+        stats = poller.stats
+        stats.served += 1
+        stats.late_s += late_s
+        stats.late_max_s = max(stats.late_max_s, late_s)
+        started = loop.time()
+        if not self.link.connected:
+            self._missed(poller, 1, Quality.BUS_DOWN)
+        elif not poller.breaker.may_ask(started) or self.link.ready_at(poller.device.unit) > started:
+            self._missed(poller, 1, Quality.BACKED_OFF)
+        else:
+            await self._poll(poller, slot, started, loop)
+
+    async def _poll(self, poller: Poller, slot: int, started: float, loop: asyncio.AbstractEventLoop) -> None:
+        breaker, patience, stats = poller.breaker, poller.patience, poller.stats
+        try:
+            if breaker.open:
+                await poller.device.probe(self._probe_s(poller))
+            answer = await poller.device.poll(patience.timeout_s)
+        except NoAnswer as error:
+            now = loop.time()
+            if not breaker.open:
+                log.warning("%s: %s; it is probed until it is back", poller.spec.id, error)
+            breaker.silent(now, now - started)
+            self._failed(poller, error)
+        except BadFrame as error:
+            now = loop.time()
+            breaker.damaged(now, now - started)
+            self._failed(poller, error, error.raw)
+        except NotConnected as error:
+            self.stats.last_fault = str(error)
+            self._failed(poller, error)
+        else:
+            if breaker.open:
+                log.info("%s: answers again", poller.spec.id)
+                poller.introduced = False
+            breaker.answered()
+            patience.heard(answer.slowest_s)
+            scan = poller.scan(slot, self._now_ms(), answer)
+            took_s = loop.time() - started
+            stats.scans += 1
+            stats.poll_s += took_s
+            stats.poll_last_s = took_s
+            stats.buckets[bisect_left(DURATION_BUCKETS_S, took_s)] += 1
+            stats.last_answer_ms = scan.at_ms
+            poller.next_slot = slot + 1
+            self._sink.scan(scan)
+
+    def _probe_s(self, poller: Poller) -> float:
+        """Time limit of a probe: short, by what this device or its neighbours need; now and then the full limit."""
+        self._probes += 1
+        if self._probes % FULL_WAIT_EVERY == 0:
+            return poller.patience.limit_s
+        if poller.stats.scans:
+            return poller.patience.probe_s
+        return max(
+            (other.patience.probe_s for other in self.pollers if other.stats.scans),
+            default=poller.patience.limit_s,
+        )
+
+    def _failed(self, poller: Poller, error: BusError, raw: bytes | None = None) -> None:
+        poller.stats.last_fault = str(error)
+        self._missed(poller, 1, error.quality, raw)
+
+    def _missed(self, poller: Poller, count: int, cause: int, raw: bytes | None = None) -> None:
+        poller.stats.missed[cause] = poller.stats.missed.get(cause, 0) + count
+        miss = Miss(poller.index, poller.next_slot, count, cause, raw)
+        poller.next_slot += count
+        self._sink.miss(miss)
+
+    def _cause(self, poller: Poller) -> int:
+        """Why slots passed that nobody polled."""
+        if not self.link.connected:
+            return Quality.BUS_DOWN
+        return Quality.BACKED_OFF if poller.breaker.open else Quality.LATE
+
+    def _late_answer(self, unit: int, took_s: float) -> None:
+        for poller in self.pollers:
+            if poller.device.unit == unit:
+                poller.patience.heard(took_s)

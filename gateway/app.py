@@ -1,0 +1,323 @@
+"""The composition root: builds the stations from a site, connects them, and keeps them running.
+
+What the hot path needs is loaded first; the uplink and the web page, which take longer to import, follow when the
+first scan has been stored.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from firmware_interfaces.modbus.model import DeviceModel, load_model
+from gateway import __version__
+from gateway.acquire.poller import device_layout
+from gateway.acquire.station import Acquire
+from gateway.assess.station import Assess
+from gateway.buffer.journal import Journal
+from gateway.clock import Clock
+from gateway.errors import AuroraError, StorageError
+from gateway.identity import open_identity
+from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.site import Site
+
+__all__ = ["Gateway", "run_site"]
+
+log = logging.getLogger(__name__)
+
+CLOCK_PERIOD_S = 5.0
+CLOCK_SAVE_S = 600.0
+"""How often what a restart needs to hold over the clock is written, besides at each of its events."""
+RESTART_S = 1.0
+EVENT_QUEUE = 1000
+STREAMS: tuple[Stream, ...] = ("scan", "event")
+FIRST_SCAN_WAIT_S = 2.0
+LINGER_S = 2.0
+"""How long a stopping gateway waits for the receipts of its last batches."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What belongs to no single station."""
+
+    started_ms: int
+    restarts: dict[str, int] = field(default_factory=dict)
+    """Unexpected ends of a station's task, by station."""
+    events_dropped: int = 0
+    last_restart: str = ""
+
+
+class Gateway:
+    """One running gateway. `run` returns after ``stop`` is set and everything stored is sealed."""
+
+    def __init__(self, site: Site, clock: Clock, *, linger_s: float = LINGER_S) -> None:
+        self.site = site
+        self.clock = clock
+        self.counters = Counters(clock.now_ms())
+        self.models: dict[str, DeviceModel] = {
+            name: load_model(name) for name in {device.model for device in site.devices}
+        }
+        self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
+        self.latest: list[Scan | None] = [None] * len(site.devices)
+        self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)
+        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms)
+        self.journal: Journal
+        self.uplink: Any = None
+        self.page_address: str | None = None
+        self._linger_s = linger_s
+        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
+        self._first_scan = asyncio.Event()
+
+    # the path
+
+    def _store(self, record: Scan | Miss) -> None:
+        if isinstance(record, Scan):
+            self.latest[record.device] = record
+            if not self._first_scan.is_set():
+                self._first_scan.set()
+        self.journal.put(record)
+
+    def _event(self, event: Event) -> None:
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            self.counters.events_dropped += 1
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None] | None = None) -> None:
+        """Run until ``stop``. ``ready`` is called when the first scan has come, or cannot come."""
+        await self.clock.update()
+        self.assess.update(self.clock.claim())
+        identity = open_identity(self.site)
+        self.journal = await Journal.open(
+            self.site.data_dir / "journal.db",
+            signer=identity.signer,
+            iss=self.site.identity.urn,
+            layout=self.layout,
+            spec=self.site.buffer,
+            clock=self.clock.claim,
+            registration=identity.registration,
+        )
+        resume = self._resume()
+        tasks = [
+            asyncio.create_task(self.journal.run(), name="journal"),
+            asyncio.create_task(self._record_events(), name="events"),
+        ]
+        self._announce(resume)
+        acquiring = asyncio.create_task(self.acquire.run(resume), name="acquire")
+        later = [
+            asyncio.create_task(self._keep("clock", self._follow_clock), name="clock"),
+            asyncio.create_task(self._after_first_scan(ready), name="late start"),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, acquiring, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (acquiring, *tasks):
+                if task.done() and not task.cancelled():
+                    task.result()
+        finally:
+            await self._stop(acquiring, tasks, [*later, stopping])
+
+    async def _stop(
+        self, acquiring: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", later: "list[asyncio.Task[Any]]"
+    ) -> None:
+        """Polling ends first, then everything is sealed, then the uplink may deliver a little longer."""
+        await _cancel(acquiring)
+        self._event(Event("power_down", self.clock.now_ms(), {"orderly": True}))
+        await self._events.join()
+        await self.journal.flush(seal=True)
+        if self.uplink is not None and self.uplink.stats.connected:
+            await self._deliver_rest()
+        for task in (*later, *tasks):
+            await _cancel(task)
+        await self.journal.close()
+
+    async def _deliver_rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._linger_s):
+                while self.backlog():  # noqa: ASYNC110 - a receipt makes no event of its own
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            log.info("stopping with %d batches not yet receipted; they go out after the next start", self.backlog())
+
+    def backlog(self) -> int:
+        """Sealed batches that no receipt vouches for yet."""
+        waiting = 0
+        for stream in STREAMS:
+            if (head := self.journal.head(stream)) is not None:
+                waiting += head.seq + 1 - self.journal.delivered(stream).size
+        return waiting
+
+    # start
+
+    def _resume(self) -> dict[str, int]:
+        """The newest slot on record for each device whose grid still runs: same boot, same period."""
+        boot = self.clock.boot
+        return {device: slot for device, (of_boot, slot) in self.journal.last_slots().items() if of_boot == boot}
+
+    def _announce(self, resume: dict[str, int]) -> None:
+        now = self.clock.now_ms()
+        self._event(
+            Event(
+                "power_up",
+                now,
+                {
+                    "version": __version__,
+                    "boot": self.clock.boot,
+                    "resumed": bool(resume),
+                    "config": self.site.digest,
+                },
+            )
+        )
+
+    async def _after_first_scan(self, ready: Callable[[], None] | None) -> None:
+        try:
+            async with asyncio.timeout(FIRST_SCAN_WAIT_S):
+                await self._first_scan.wait()
+        except TimeoutError:
+            log.info("no scan has come yet; starting the uplink and the status page all the same")
+        if ready is not None:
+            ready()
+        async with asyncio.TaskGroup() as group:
+            if self.site.cluster is not None:
+                group.create_task(self._keep("uplink", self._deliver), name="uplink")
+            if self.site.web is not None:
+                group.create_task(self._keep("web", self._serve), name="web")
+
+    async def _deliver(self) -> None:
+        from gateway.seal.cose import PublicKey
+        from gateway.sync.uplink import Uplink
+
+        settings = self.site.cluster
+        assert settings is not None
+        key = PublicKey.from_pem(settings.receipt_key.read_bytes())
+
+        async def record(event: Event) -> None:
+            self._event(event)
+
+        self.uplink = Uplink(
+            settings, self.site.identity, self.journal, key, clock=self.clock.claim, on_event=record
+        )
+        await self.uplink.run()
+
+    async def _serve(self) -> None:
+        from gateway.metrics import Exposition
+        from gateway.status import Status
+        from gateway.web.pages import Pages
+        from gateway.web.server import WebServer, own_names
+
+        spec = self.site.web
+        assert spec is not None
+        pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
+        server = WebServer(pages, spec.host, spec.port)
+        listener = server.bind()
+        self.page_address = f"http://{spec.host}:{server.port}/"
+        log.info("status page on %s", self.page_address)
+        await server.run(listener)
+
+    # standing tasks
+
+    async def _record_events(self) -> None:
+        """Everything that waits goes into one commit; what the disk refuses stays queued in memory."""
+        while True:
+            batch = [await self._events.get()]
+            while not self._events.empty():
+                batch.append(self._events.get_nowait())
+            results = await asyncio.gather(
+                *(self.journal.put_event(event) for event in batch), return_exceptions=True
+            )
+            for event, result in zip(batch, results, strict=True):
+                if isinstance(result, StorageError):
+                    self.counters.events_dropped += 1
+                    log.error("event %s was not stored: %s", event.kind, result)
+                elif isinstance(result, BaseException):
+                    raise result
+                self._events.task_done()
+
+    async def _follow_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        saved = -CLOCK_SAVE_S
+        while True:
+            events = await self.clock.update()
+            for event in events:
+                self._event(event)
+            self.assess.update(self.clock.claim())
+            if events or loop.time() - saved >= CLOCK_SAVE_S:
+                saved = loop.time()
+                await loop.run_in_executor(None, _save_memory, self.site, self.clock.memory())
+            await asyncio.sleep(CLOCK_PERIOD_S)
+
+    async def _keep(self, name: str, station: Callable[[], Awaitable[None]]) -> None:
+        """A station that ends of a defect is recorded and started again; the path does not notice."""
+        while True:
+            try:
+                await station()
+            except AuroraError as error:
+                log.error("%s: %s", name, error)
+                why = str(error)
+            except Exception as error:
+                log.exception("%s stopped", name)
+                why = repr(error)
+            else:
+                why = "ended"
+            self.counters.restarts[name] = self.counters.restarts.get(name, 0) + 1
+            self.counters.last_restart = f"{name}: {why}"
+            await asyncio.sleep(RESTART_S)
+
+
+async def _cancel(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended with: %s", task.get_name(), error)
+
+
+def run_site(site: Site, level: str) -> int:
+    """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
+    import uvloop
+
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("pymodbus").setLevel(logging.ERROR)
+
+    async def main() -> None:
+        # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        clock = Clock(site.clock, memory=_read_memory(site))
+        gateway = Gateway(site, clock)
+        await gateway.run(stop)
+
+    uvloop.run(main())
+    return 0
+
+
+CLOCK_FILE = "clock.json"
+
+
+def _read_memory(site: Site) -> bytes | None:
+    try:
+        return (site.data_dir / CLOCK_FILE).read_bytes()
+    except OSError:
+        return None
+
+
+def _save_memory(site: Site, memory: bytes | None) -> None:
+    """Best effort: without it a restart begins with an untrusted clock, and says so."""
+    if memory is None:
+        return
+    draft = site.data_dir / f"{CLOCK_FILE}.draft"
+    try:
+        draft.write_bytes(memory)
+        draft.replace(site.data_dir / CLOCK_FILE)
+    except OSError as error:
+        log.warning("the clock's state cannot be saved (%s)", error.strerror)

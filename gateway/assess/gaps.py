@@ -1,0 +1,79 @@
+"""Gaps: stretches of schedule without a good value, opened and closed as events.
+
+Each missed slot stands in the scan stream anyway. The event is for people: it comes when a device has been silent
+long enough to matter, and once more when it is back, with the causes counted.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.model import Event, Quality
+
+__all__ = ["GapTracker"]
+
+SLOTS_TO_OPEN = 3
+"""Missed slots in a row that open a gap: one lost answer is no event."""
+SHORTEST_MS = 3000
+LONGEST_MS = 60_000
+"""A gap is opened after so long at the earliest and at the latest, however short or long the period."""
+
+
+@dataclass(slots=True)
+class _Run:
+    first: int = 0
+    count: int = 0
+    opened: bool = False
+    causes: dict[int, int] = field(default_factory=dict)
+
+
+class GapTracker:
+    """Follows the slots of one device. ``period_ms`` is its poll period."""
+
+    def __init__(self, device: str, period_ms: int) -> None:
+        self._device = device
+        slots = max(SLOTS_TO_OPEN, SHORTEST_MS // period_ms)
+        self._needed = max(1, min(slots, LONGEST_MS // period_ms))
+        self._run = _Run()
+
+    @property
+    def open_since(self) -> int | None:
+        """First slot of the open gap, None when there is none."""
+        return self._run.first if self._run.opened else None
+
+    @property
+    def cause(self) -> Quality | None:
+        """The most frequent cause of the open gap."""
+        if not self._run.opened:
+            return None
+        return Quality(max(self._run.causes, key=lambda cause: self._run.causes[cause]))
+
+    def missed(self, slot: int, count: int, cause: int, at_ms: int) -> Event | None:
+        """``count`` slots from ``slot`` on brought no value; returns the event when that opens a gap."""
+        run = self._run
+        if run.count == 0:
+            run.first = slot
+        run.count += count
+        run.causes[cause] = run.causes.get(cause, 0) + count
+        if run.opened or run.count < self._needed:
+            return None
+        run.opened = True
+        words = Quality(cause).words
+        return Event(
+            "gap.opened",
+            at_ms,
+            {"device": self._device, "slot": run.first, "cause": cause, "words": words},
+        )
+
+    def answered(self, at_ms: int) -> Event | None:
+        """A value came; returns the event when that closes a gap."""
+        run = self._run
+        if run.count == 0:
+            return None
+        self._run = _Run()
+        if not run.opened:
+            return None
+        causes = {str(cause): count for cause, count in sorted(run.causes.items())}
+        return Event(
+            "gap.closed",
+            at_ms,
+            {"device": self._device, "slot": run.first, "count": run.count, "causes": causes},
+        )

@@ -1,0 +1,192 @@
+"""The command `aurora-gateway`. Each command imports what it needs when it runs: `check` must not wait for MQTT."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from firmware_interfaces.errors import FirmwareError
+from gateway import __version__
+from gateway.errors import AuroraError, ConfigError
+
+__all__ = ["main"]
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 found wrong, 2 could not be done."""
+    arguments = _parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"{error.source}: {problem}", file=sys.stderr)
+        return 2
+    except (AuroraError, FirmwareError) as error:
+        print(f"aurora-gateway: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aurora-gateway", description="Edge gateway for food-safety monitoring.")
+    parser.add_argument("--version", action="version", version=f"aurora-gateway {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="the daemon: poll, judge, store, deliver")
+    run.add_argument("site", type=Path, help="the site file")
+    run.add_argument("--log", default="info", choices=["debug", "info", "warning", "error"], help="log level")
+    run.set_defaults(command=_run)
+
+    demo = commands.add_parser("demo", help="a simulated plant, the gateway and a cluster receiver on this machine")
+    demo.add_argument("--seconds", type=float, help="end after this long, with a summary (default: until Ctrl-C)")
+    demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where its files go (emptied first)")
+    demo.add_argument("--port", type=int, default=8080, help="status page (0: any free port)")
+    demo.add_argument("--embedded-broker", action="store_true", help="do not use Mosquitto even if it is there")
+    demo.set_defaults(command=_demo)
+
+    check = commands.add_parser("check", help="name every mistake in a site file; needs no hardware, no network")
+    check.add_argument("site", type=Path, nargs="?", help="the site file")
+    check.add_argument("--sample", action="store_true", help="print a commented sample instead")
+    check.set_defaults(command=_check)
+
+    read = commands.add_parser("read", help="poll one device once: raw registers beside values")
+    where = read.add_mutually_exclusive_group(required=True)
+    where.add_argument("--tcp", metavar="HOST[:PORT]", help="Modbus TCP")
+    where.add_argument("--rtu-over-tcp", metavar="HOST:PORT", help="RTU frames through a converter")
+    where.add_argument("--serial", metavar="DEVICE", help="RTU on a serial line")
+    read.add_argument("--model", required=True, help="a model's name, or the path of a model file")
+    read.add_argument("--unit", type=int, default=1, help="unit id, 1 to 247")
+    read.add_argument("--baud", type=int, help="serial line; default: the model's")
+    read.add_argument("--parity", choices=["N", "E", "O"], help="serial line; default: the model's")
+    read.add_argument("--stop-bits", type=int, choices=[1, 2], help="serial line; default: the model's")
+    read.add_argument("--timeout", type=float, default=1.0, help="seconds")
+    read.set_defaults(command=_read)
+
+    models = commands.add_parser("models", help="device models and their own test cases")
+    models.add_argument(
+        "names", nargs="*", metavar="MODEL", help="names or files; default: all that come with the gateway"
+    )
+    models.set_defaults(command=_models)
+
+    verify = commands.add_parser("verify", help="prove batches offline, with the public keys alone")
+    verify.add_argument(
+        "paths", nargs="+", type=Path, help="files or folders: batches, receipts, public keys (PEM)"
+    )
+    verify.add_argument(
+        "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
+    )
+    verify.add_argument(
+        "--cluster-key", type=Path, action="append", default=[], help="the cluster's public key (PEM)"
+    )
+    verify.add_argument("--json", action="store_true", help="findings as JSON lines")
+    verify.set_defaults(command=_verify)
+
+    export = commands.add_parser("export", help="what the journal holds, in an open format")
+    export.add_argument("site", type=Path, help="the site file")
+    export.add_argument("--format", required=True, choices=["csv", "jsonl", "senml", "sqlite", "batches"])
+    export.add_argument("--out", type=Path, help="file (folder for batches); default: standard output")
+    export.add_argument("--since", metavar="UTC", help="ISO 8601, e.g. 2026-11-01 or 2026-11-01T06:00")
+    export.add_argument("--until", metavar="UTC", help="ISO 8601")
+    export.add_argument("--device", action="append", default=[], help="only this device (may be repeated)")
+    export.set_defaults(command=_export)
+
+    keys = commands.add_parser("keys", help="the gateway's signing key")
+    keys.add_argument("site", type=Path, help="the site file")
+    keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
+    keys.set_defaults(command=_keys)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gateway.app import run_site
+    from gateway.config import load_site
+
+    return run_site(load_site(arguments.site), arguments.log)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from gateway.demo.run import run_demo
+
+    return run_demo(
+        arguments.dir,
+        seconds=arguments.seconds,
+        port=arguments.port,
+        embedded_broker=arguments.embedded_broker,
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway.config import check_file, explain, sample_site
+
+    if arguments.sample:
+        print(sample_site(), end="")
+        return 0
+    if arguments.site is None:
+        print("aurora-gateway check: name a site file, or --sample", file=sys.stderr)
+        return 2
+    site, problems = check_file(arguments.site)
+    for problem in problems:
+        print(f"{arguments.site}: {problem}", file=sys.stderr)
+    if problems or site is None:
+        print(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}", file=sys.stderr)
+        return 1
+    print(explain(site))
+    return 0
+
+
+def _read(arguments: argparse.Namespace) -> int:
+    from gateway.reading import read_once
+
+    return read_once(arguments)
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from firmware_interfaces.modbus.model import list_models, load_model, run_tests
+
+    failed = 0
+    for name in arguments.names or list_models():
+        model = load_model(name)
+        failures = run_tests(model)
+        failed += bool(failures)
+        state = f"{len(model.tests)} of its own tests pass" if not failures else "its own tests FAIL"
+        print(f"{model.id:28} {model.title}; {len(model.channels)} channels, {state}")
+        for failure in failures:
+            print(f"    {failure}")
+        if arguments.names:
+            print(f"    source: {model.source}")
+            for channel in model.channels.values():
+                print(f"    {channel.key:24} {channel.unit:8} {channel.title}")
+    return 1 if failed else 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from gateway.proof import verify_paths
+
+    return verify_paths(
+        arguments.paths, keys=arguments.key, cluster_keys=arguments.cluster_key, as_json=arguments.json
+    )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from gateway.config import load_site
+    from gateway.export import export_site
+
+    return export_site(load_site(arguments.site), arguments)
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    from gateway.config import load_site
+    from gateway.keycommand import keys_command
+
+    return keys_command(load_site(arguments.site), arguments.action)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

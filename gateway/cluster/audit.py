@@ -1,0 +1,151 @@
+"""``aurora-cluster verify``: everything that is stored is verified again, from the bytes alone."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gateway.cluster.account import Account, deletion, events_of
+from gateway.cluster.store import STREAMS, Entry, Member, Store
+from gateway.errors import SealError
+from gateway.model import Head, Stream
+from gateway.seal.batch import NO_PREVIOUS, OpenBatch, open_batch, subject
+from gateway.seal.cose import PublicKey
+from gateway.seal.receipt import check_receipt, read_receipt
+from gateway.seal.tree import Frontier, leaf_hash
+
+
+class Finding(NamedTuple):
+    """Something that is not as it should be. ``seq`` is None where it is about the whole stream."""
+
+    client: str
+    stream: str
+    seq: int | None
+    what: str
+
+    def __str__(self) -> str:
+        place = f"{self.client} {self.stream}"
+        return f"{place}: {self.what}" if self.seq is None else f"{place} {self.seq}: {self.what}"
+
+
+class Audited(NamedTuple):
+    """What one stream turned out to be."""
+
+    client: str
+    stream: Stream
+    size: int
+    root: bytes
+    bodies: int
+
+
+def audit(store: Store, key: PublicKey) -> Iterator[Finding | Audited]:
+    """Check signatures, chains, trees and receipts of every gateway; ``key`` is the cluster's own.
+
+    Gives one `Audited` per stream and a `Finding` for everything that is wrong.
+    """
+    for member in store.members():
+        check = _Check(store, member, key)
+        for stream in STREAMS:
+            yield from check.stream(stream)
+        yield from check.across()
+
+
+class _Check:
+    def __init__(self, store: Store, member: Member, key: PublicKey) -> None:
+        self._store = store
+        self._member = member
+        self._key = key
+        self._account = Account(
+            member, store.terms(member.id), {stream: store.state(member.id, stream) for stream in STREAMS}
+        )
+        self._leaves: dict[Stream, list[bytes]] = {stream: [] for stream in STREAMS}
+        self._holes: list[tuple[Stream, int]] = []
+        self._gone: dict[tuple[Stream, int], bytes] = {}
+        """What signed events say was deleted."""
+        self._heads: list[tuple[Stream, int, Head]] = []
+
+    def stream(self, stream: Stream) -> Iterator[Finding | Audited]:
+        """Walk one stream from its first batch to the end of its tree."""
+        state = self._account.states[stream]
+        frontier = Frontier()
+        bodies = 0
+        for entry in self._store.entries(self._member.id, stream):
+            if entry.seq >= state.size:
+                break
+            if entry.seq != frontier.size:
+                yield self._finding(stream, frontier.size, "is missing")
+                return
+            before = frontier.newest_leaf() if frontier.size else NO_PREVIOUS
+            for what in self._entry(stream, entry, before):
+                yield self._finding(stream, entry.seq, what)
+            bodies += entry.body is not None
+            self._leaves[stream].append(entry.leaf)
+            frontier.append(entry.leaf)
+        if frontier != state.frontier:
+            what = f"the tree of {state.size} batches has another root than the {frontier.size} batches stored"
+            yield self._finding(stream, None, what)
+        if state.receipt is not None:
+            yield from self._receipt(stream, state.receipt)
+        for fork in self._store.forks(self._member.id):
+            if fork.stream == stream:
+                yield self._finding(stream, fork.seq, f"fork: {fork.why}")
+        yield Audited(self._account.client, stream, frontier.size, frontier.root(), bodies)
+
+    def across(self) -> Iterator[Finding]:
+        """What one stream says about the other: heads, and leaves of deleted batches."""
+        for stream, seq, head in self._heads:
+            other: Stream = "scan" if stream == "event" else "event"
+            leaves = self._leaves[other]
+            if head.seq < len(leaves) and leaves[head.seq] != head.leaf:
+                yield self._finding(stream, seq, f"names another batch {head.seq} of stream {other} than is stored")
+        for stream, seq in self._holes:
+            if (stream, seq) not in self._gone:
+                yield self._finding(stream, seq, "has no body, and no signed event says that it was deleted")
+        for (stream, seq), leaf in self._gone.items():
+            leaves = self._leaves[stream]
+            if seq < len(leaves) and leaves[seq] != leaf:
+                yield self._finding(stream, seq, "was another batch, says the event of its deletion")
+
+    def _entry(self, stream: Stream, entry: Entry, before: bytes) -> Iterator[str]:
+        if entry.body is None:
+            self._holes.append((stream, entry.seq))
+            return
+        if leaf_hash(entry.body) != entry.leaf:
+            yield "the bytes have been altered"
+            return
+        try:
+            batch = open_batch(entry.body)
+            batch.verify(self._account.key(batch))
+        except SealError as error:
+            yield str(error)
+            return
+        if (batch.iss, batch.stream, batch.seq) != (self._member.identity.urn, stream, entry.seq):
+            yield "is another batch than its place says"
+        if batch.prev != before:
+            yield "does not continue the batch before it"
+        if batch.other is not None:
+            self._heads.append((stream, entry.seq, batch.other))
+        self._remember_deletions(batch)
+
+    def _remember_deletions(self, batch: OpenBatch) -> None:
+        try:
+            gone = [deletion(event.data) for event in events_of(batch) if event.kind == "deleted"]
+        except SealError:
+            return
+        for one in gone:
+            self._gone |= {(one.stream, seq): leaf for seq, leaf in enumerate(one.leaves, one.first)}
+
+    def _receipt(self, stream: Stream, data: bytes) -> Iterator[Finding]:
+        leaves = self._leaves[stream]
+        try:
+            receipt = read_receipt(data)
+            if receipt.sub != subject(self._member.identity.urn, stream):
+                yield self._finding(stream, None, f"the receipt is about {receipt.sub}")
+            if receipt.tree_size > len(leaves):
+                yield self._finding(stream, None, f"the receipt is for {receipt.tree_size} batches")
+                return
+            root = Frontier.of(leaves[: receipt.tree_size]).root()
+            check_receipt(receipt, self._key, leaves[receipt.leaf_index], root)
+        except SealError as error:
+            yield self._finding(stream, None, f"the receipt does not hold ({error})")
+
+    def _finding(self, stream: Stream, seq: int | None, what: str) -> Finding:
+        return Finding(self._account.client, stream, seq, what)

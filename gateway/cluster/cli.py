@@ -1,0 +1,153 @@
+"""``aurora-cluster``: serve, enrol, keys, ledger, verify."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+import uvloop
+
+from gateway.clock_sources import KernelSource
+from gateway.cluster.audit import Audited, audit
+from gateway.cluster.enrolment import enrol, read_enrolment
+from gateway.cluster.ledger import as_text, ledger
+from gateway.cluster.receiver import Receiver
+from gateway.cluster.register import Register
+from gateway.cluster.settings import Settings, load_settings
+from gateway.cluster.sqlite_store import SqliteStore
+from gateway.errors import AuroraError
+from gateway.seal.keys import FileSigner
+
+KEY_FILE = "cluster.key"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; the exit status is 0, 1 (something is wrong) or 2 (cannot work)."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    try:
+        settings = load_settings(arguments.config, vars(arguments))
+        return int(arguments.command(settings, arguments))
+    except AuroraError as error:
+        print(f"aurora-cluster: {error}", file=sys.stderr)
+        return 2
+
+
+def cluster_signer(data_dir: Path) -> FileSigner:
+    """The cluster's key, made at the first call; raises `SealError`."""
+    path = data_dir / KEY_FILE
+    if path.exists():
+        return FileSigner.load(path)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return FileSigner.create(path)
+
+
+def utc_ms() -> int:
+    """Unix milliseconds by this machine's clock; a cluster's server has to keep it right."""
+    return _MACHINE.read().real_ns // 1_000_000
+
+
+_MACHINE = KernelSource()
+
+
+def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+    signer = cluster_signer(settings.data_dir)
+    with closing(SqliteStore(settings.database)) as store:
+        register = Register(store, signer, iss=settings.name)
+        receiver = Receiver(settings.broker, register, utc_ms=utc_ms)
+        uvloop.run(_until_signal(receiver))
+    return 0
+
+
+async def _until_signal(receiver: Receiver) -> None:
+    task = asyncio.ensure_future(receiver.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _enrol(settings: Settings, arguments: argparse.Namespace) -> int:
+    source = str(arguments.file)
+    try:
+        text = sys.stdin.read() if source == "-" else arguments.file.read_text(encoding="utf-8")
+    except OSError as error:
+        print(f"aurora-cluster: {source}: {error.strerror}", file=sys.stderr)
+        return 2
+    enrolment = read_enrolment(text, source)
+    with closing(SqliteStore(settings.database)) as store:
+        enrol(store, enrolment, utc_ms())
+    print(f"{enrolment.identity.client} is enrolled with key {enrolment.public.thumbprint.hex()}")
+    return 0
+
+
+def _keys(settings: Settings, _arguments: argparse.Namespace) -> int:
+    print(cluster_signer(settings.data_dir).public.pem().decode(), end="")
+    return 0
+
+
+def _ledger(settings: Settings, arguments: argparse.Namespace) -> int:
+    with closing(SqliteStore(settings.database, read_only=True)) as store:
+        content = ledger(store, utc_ms())
+    print(json.dumps(content, indent=2) if arguments.json else as_text(content))
+    return 0
+
+
+def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
+    key = cluster_signer(settings.data_dir).public
+    wrong = 0
+    with closing(SqliteStore(settings.database, read_only=True)) as store:
+        for found in audit(store, key):
+            if isinstance(found, Audited):
+                print(f"{found.client} {found.stream}: {found.size} batches, root {found.root.hex()}")
+            else:
+                wrong += 1
+                print(f"! {found}")
+    print("everything holds" if not wrong else f"{wrong} findings")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aurora-cluster", description="The cluster's end of Aurora Gateway.")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--config", type=Path, metavar="FILE", help="cluster.toml")
+    shared.add_argument("--data", dest="data_dir", type=Path, metavar="DIR", help="folder of store and key")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", parents=[shared], help="receive, verify, store, answer with receipts")
+    serve.add_argument("--name", help="name of the cluster in its receipts")
+    serve.add_argument("--host", help="broker")
+    serve.add_argument("--port", type=int, help="port of the broker")
+    serve.add_argument("--client", help="MQTT client, the common name of the certificate")
+    serve.add_argument("--ca", type=Path, metavar="FILE", help="certificate authority of the broker")
+    serve.add_argument("--certificate", type=Path, metavar="FILE", help="certificate of the receiver")
+    serve.add_argument("--key", type=Path, metavar="FILE", help="its private key")
+    serve.set_defaults(command=_serve)
+
+    enrolling = commands.add_parser("enrol", parents=[shared], help="admit a gateway")
+    enrolling.add_argument(
+        "file", type=Path, help="what `aurora-gateway keys export` printed; - for standard input"
+    )
+    enrolling.set_defaults(command=_enrol)
+
+    keys = commands.add_parser("keys", parents=[shared], help="print the key that gateways check receipts with")
+    keys.set_defaults(command=_keys)
+
+    listing = commands.add_parser("ledger", parents=[shared], help="what is there, missing, late, forked, rejected")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(command=_ledger)
+
+    verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
+    verify.set_defaults(command=_verify)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

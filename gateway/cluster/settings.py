@@ -1,0 +1,92 @@
+"""Settings of the cluster's receiver: ``cluster.toml``, every key of which is also a flag.
+
+name = "urn:aurora:cluster:north"      # names the cluster in its receipts
+data_dir = "/var/lib/aurora-cluster"   # the store and the cluster's key
+
+[broker]
+host = "broker.example"
+port = 8883
+client = "aurora-receiver"             # common name of the certificate
+ca = "ca.pem"                          # paths relative to this file
+certificate = "receiver.pem"
+key = "receiver.key"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigError, Problem
+from gateway.mqtt import Endpoint
+
+NAME = "urn:aurora:cluster"
+DATA_DIR = Path("/var/lib/aurora-cluster")
+CLIENT = "aurora-receiver"
+
+TOP: Mapping[str, type] = {"name": str, "data_dir": str, "broker": dict}
+BROKER: Mapping[str, type] = {
+    "host": str,
+    "port": int,
+    "client": str,
+    "ca": str,
+    "certificate": str,
+    "key": str,
+    "keepalive_s": int,
+}
+PATHS = ("ca", "certificate", "key")
+KINDS = {str: "a text", int: "a whole number", dict: "a table"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who the cluster is, where its data is, and the broker."""
+
+    name: str
+    data_dir: Path
+    broker: Endpoint
+
+    @property
+    def database(self) -> Path:
+        """The store."""
+        return self.data_dir / "cluster.db"
+
+
+def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """Settings from a file and from flags (which win; None: not given); raises `ConfigError`."""
+    content = _read(path) if path is not None else {}
+    problems = _check(content, TOP, "")
+    broker = content.get("broker", {})
+    if isinstance(broker, dict):
+        problems += _check(broker, BROKER, "broker.")
+    if problems:
+        raise ConfigError(str(path), problems)
+    folder = path.parent if path is not None else Path()
+    chosen: dict[str, Any] = {"host": "localhost", "port": 8883, "client": CLIENT}
+    chosen |= {name: folder / value if name in PATHS else value for name, value in broker.items()}
+    chosen |= {name: flags[name] for name in BROKER if flags.get(name) is not None}
+    data_dir = flags.get("data_dir") or (folder / content["data_dir"] if "data_dir" in content else DATA_DIR)
+    return Settings(flags.get("name") or content.get("name", NAME), data_dir, Endpoint(**chosen))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = Problem("file", f"cannot be read ({error.strerror})", "look at its name and mode")
+        raise ConfigError(str(path), [problem]) from error
+    except ValueError as error:
+        raise ConfigError(str(path), [Problem("file", f"is no TOML ({error})", "mend the line named")]) from error
+
+
+def _check(content: Mapping[str, Any], known: Mapping[str, type], prefix: str) -> list[Problem]:
+    problems = []
+    for name, value in content.items():
+        if name not in known:
+            remedy = f"known are {', '.join(known)}"
+            problems.append(Problem(prefix + name, "is not known", remedy))
+        elif type(value) is not known[name]:
+            remedy = f"write {KINDS[known[name]]}"
+            problems.append(Problem(prefix + name, f"{value!r} is not {KINDS[known[name]]}", remedy))
+    return problems

@@ -1,0 +1,196 @@
+"""The tables of a site file as pydantic models: names, types and ranges. What they mean together is checked after.
+
+The example of a field is what a message proposes when the field is missing or of the wrong type.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from gateway.config.quantities import (
+    Broker,
+    Listen,
+    Wrong,
+    parse_broker,
+    parse_duration_s,
+    parse_listen,
+    parse_size,
+)
+
+__all__ = [
+    "BUSES",
+    "BufferTable",
+    "CalibrationTable",
+    "ClockTable",
+    "ClusterTable",
+    "DeviceTable",
+    "GatewayTable",
+    "PointTable",
+    "RtuBus",
+    "RtuOverTcpBus",
+    "TcpBus",
+    "WebTable",
+]
+
+NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
+IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+PATTERNS = {
+    NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
+    IDENTIFIER: "use letters, digits, - and _",
+}
+
+
+def _said(parse: Callable[[str], Any]) -> BeforeValidator:
+    """A parser of `quantities` as a validator; anything but a string is left to pydantic."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse(value)
+        except Wrong as wrong:
+            raise PydanticCustomError("said", "{what}", {"what": wrong.what, "remedy": wrong.remedy}) from wrong
+
+    return BeforeValidator(validate)
+
+
+Name = Annotated[str, Field(pattern=NAME, max_length=63)]
+Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(ge=0.1, le=86400)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Baud = Annotated[int, Field(ge=300, le=1_000_000)]
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Table(BaseModel):
+    """Strict: a string is no number, an unknown key is a mistake, and nan and inf are no values."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class GatewayTable(Table):
+    """Who this gateway is, and where it stores."""
+
+    member: Name = Field(examples=["green-valley-dairy"])
+    site: Name = Field(examples=["plant-1"])
+    id: Name = Field(examples=["gw-0001"])
+    data_dir: Text = Field("/var/lib/aurora-gateway", examples=["/var/lib/aurora-gateway"])
+
+
+class ClusterTable(Table):
+    """Where batches go."""
+
+    broker: Annotated[Broker, _said(parse_broker)] = Field(examples=["mqtts://broker.example:8883"])
+    receipt_key: Text = Field(examples=["cluster.pem"])
+    ca: Text | None = Field(None, examples=["ca.pem"])
+    certificate: Text | None = Field(None, examples=["gateway.pem"])
+    key: Text | None = Field(None, examples=["gateway.key"])
+    in_flight: int = Field(8, ge=1, le=100, examples=[8])
+
+
+class BufferTable(Table):
+    """How the journal stores."""
+
+    loss_window_s: float = Field(1.0, ge=0.05, le=60, examples=[1.0])
+    batch_values: int = Field(500, ge=1, le=50_000, examples=[500])
+    batch_min_age_s: float = Field(5.0, ge=0.1, le=86400, examples=[5.0])
+    batch_max_age_s: float = Field(900.0, ge=0.1, le=86400, examples=[900.0])
+    keep_days: int = Field(400, ge=1, le=36500, examples=[400])
+    max_size: Annotated[int, _said(parse_size), Field(ge=10**7, le=10**15)] = Field(4 * 10**9, examples=["4 GB"])
+
+
+class ClockTable(Table):
+    """Whom to believe about the time."""
+
+    source: Literal["auto", "host"] = Field("auto", examples=["auto"])
+    error_s: float | None = Field(None, ge=0.001, le=60, examples=[1.0])
+
+
+class WebTable(Table):
+    """Where the status page and the metrics are served."""
+
+    listen: Annotated[Listen | Literal[False], _said(parse_listen)] = Field(
+        Listen("127.0.0.1", 8080), examples=["127.0.0.1:8080"]
+    )
+
+
+class BusTable(Table):
+    """What all buses have."""
+
+    id: Identifier = Field(examples=["line-1"])
+    timeout_s: float | None = Field(None, ge=0.02, le=30, examples=[1.0])
+    gap_ms: float | None = Field(None, ge=0, le=5000, examples=[10])
+    connect_pause_ms: int = Field(0, ge=0, le=60_000, examples=[0])
+
+
+class SerialLine(BusTable):
+    """Settings of a serial line; what is not given is taken from the models of its devices."""
+
+    baud: Baud | None = Field(None, examples=[9600])
+    parity: Literal["N", "E", "O"] | None = Field(None, examples=["N"])
+    stop_bits: Literal[1, 2] | None = Field(None, examples=[1])
+
+
+class TcpBus(BusTable):
+    """One Modbus TCP endpoint."""
+
+    type: Literal["modbus-tcp"] = Field(examples=["modbus-tcp"])
+    host: Text = Field(examples=["192.168.1.20"])
+    port: Port = Field(502, examples=[502])
+
+
+class RtuBus(SerialLine):
+    """One serial line."""
+
+    type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
+    device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
+
+
+class RtuOverTcpBus(SerialLine):
+    """A serial line behind a converter that passes RTU frames on; its speed serves the load estimate only."""
+
+    type: Literal["modbus-rtu-over-tcp"] = Field(examples=["modbus-rtu-over-tcp"])
+    host: Text = Field(examples=["192.168.1.20"])
+    port: Port = Field(502, examples=[4001])
+
+
+BUSES: dict[str, type[TcpBus | RtuBus | RtuOverTcpBus]] = {
+    "modbus-tcp": TcpBus,
+    "modbus-rtu": RtuBus,
+    "modbus-rtu-over-tcp": RtuOverTcpBus,
+}
+
+
+class CalibrationTable(Table):
+    """A calibration certificate of one channel."""
+
+    certificate: Text = Field(examples=["K-2026-0815"])
+    valid_until: date = Field(examples=[date(2027, 6, 30)])
+    points: list[Pair] = Field(min_length=1, max_length=100, examples=[[[0.0, 0.12], [70.0, 70.05]]])
+
+
+class DeviceTable(Table):
+    """Something that answers on a bus."""
+
+    id: Identifier = Field(examples=["cold-room-1"])
+    bus: Text = Field(examples=["line-1"])
+    model: Text = Field(examples=["xy-md02"])
+    unit: int = Field(ge=0, le=255, examples=[1])
+    period_s: Seconds | None = Field(None, examples=[10])
+    period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
+    phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])
+    channels: list[Text] | None = Field(None, min_length=1, max_length=200, examples=[["temperature"]])
+    calibration: dict[str, Any] = Field(default_factory=dict, examples=[{}])
+
+
+class PointTable(Table):
+    """A place that matters for food safety."""
+
+    id: Identifier = Field(examples=["cold-room-1"])
+    name: Text = Field(examples=["Cold room 1"])
+    channel: Text = Field(examples=["cold-room-1.temperature"])
+    critical: bool = Field(False, examples=[True])

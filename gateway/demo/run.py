@@ -1,0 +1,406 @@
+"""`aurora-gateway demo`: the whole path on this machine, each part a process of its own on real sockets."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from gateway.clock_sources import KernelSource
+from gateway.cluster.audit import Audited, audit
+from gateway.cluster.cli import cluster_signer
+from gateway.cluster.enrolment import Enrolment, enrol
+from gateway.cluster.sqlite_store import SqliteStore
+from gateway.config import load_site
+from gateway.demo.account import Account, account
+from gateway.demo.pki import Authority, Certificate
+from gateway.demo.processes import Child, free_ports, until_listening
+from gateway.errors import AuroraError
+from gateway.identity import open_identity
+from gateway.seal.cose import PublicKey
+from gateway.site import Identity, Site
+
+__all__ = ["run_demo"]
+
+MARK = ".aurora-demo"
+IDENTITY = Identity(member="demo-dairy", site="plant-1", gateway="gw-0001")
+RECEIVER = "aurora-receiver"
+SPEED = 20
+SKIP_S = 600
+SHOW_S = 2.0
+FAULTS = ((14, "mute rtu 3 for 12"), (34, "break rtu 4 2 for 6"), (42, "disconnect tcp for 4"))
+"""Seconds after the plant's start, and what happens then: a dead unit, a broken probe, a pulled cable."""
+
+SITE = """\
+# The site of the demonstration: a simulated plant on one Modbus TCP endpoint and one RTU line.
+[gateway]
+member = "{member}"
+site = "{site}"
+id = "{gateway}"
+data_dir = "gateway"
+
+[cluster]
+broker = "mqtts://127.0.0.1:{broker}"
+ca = "{pki.ca}"
+certificate = "{pki.certificate}"
+key = "{pki.key}"
+receipt_key = "cluster.pem"
+
+[clock]                    # this machine's clock is taken at its word; on a real gateway leave this out
+source = "host"
+error_s = 1.0
+
+[web]
+listen = "127.0.0.1:{page}"
+
+[[bus]]
+id = "controllers"
+type = "modbus-tcp"
+host = "127.0.0.1"
+port = {tcp}
+
+[[bus]]
+id = "line-1"
+type = "modbus-rtu"
+device = "{rtu}"
+baud = 9600
+parity = "N"
+timeout_s = 0.5
+
+"""
+
+ROOM = "air s3 s4 s5 setpoint defrost door_alarm"
+DEVICES = (
+    ("room-1-controller", "controllers", "danfoss-ekc202d", 1, 1, ROOM),
+    ("room-2-controller", "controllers", "danfoss-ekc202d", 2, 1, ROOM),
+    ("freezer-controller", "controllers", "eliwell-idplus", 3, 1, "pb1 pb2 setpoint door defrost compressor"),
+    ("energy-meter", "controllers", "eastron-sdm120", 10, 5, "voltage current power import"),
+    ("room-1-climate", "line-1", "xy-md02", 1, 2, "temperature humidity"),
+    ("room-2-climate", "line-1", "xy-md02", 2, 2, "temperature humidity"),
+    ("core-probes", "line-1", "r4dcb08", 3, 5, "t1 t2 t3 t4 t5 t6"),
+    ("pasteuriser-probes", "line-1", "pta8c04", 4, 1, "t1 t2 t3 t4"),
+    ("pasteuriser-valve", "line-1", "waveshare-di8", 5, 1, "di1 di2 di3"),
+)
+"""Device id, bus, model, unit id, period in seconds, channels."""
+
+CALIBRATION = """\
+[device.calibration.t2]
+certificate = "DEMO-0001"
+valid_until = 2099-12-31
+points = [[20.1, 20.0], [72.2, 72.0], [90.4, 90.1]]
+"""
+
+
+@dataclass(slots=True)
+class Ports:
+    """Where the parts of the demonstration listen."""
+
+    broker: int
+    tcp: int
+    page: int
+
+
+def run_demo(folder: Path, *, seconds: float | None, port: int, embedded_broker: bool) -> int:
+    """Run the demonstration; exit status 0 when every scheduled sample is accounted for and verified."""
+    return asyncio.run(_demo(folder.absolute(), seconds, port, embedded_broker))
+
+
+async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    _empty(folder)
+    logs = folder / "logs"
+    logs.mkdir()
+    free = await free_ports(3)
+    ports = Ports(broker=free[0], tcp=free[1], page=await _page_port(page, free[2]))
+    async with AsyncExitStack() as stack:
+
+        async def start(child: Child) -> Child:
+            stack.push_async_callback(child.stop)
+            return child
+
+        print("aurora demo: everything lies in", folder)
+        authority = Authority(folder / "pki", datetime.fromtimestamp(KernelSource().read().real_ns / 1e9, UTC))
+        broker = await start(await _broker(folder, authority, ports.broker, embedded_broker))
+        await until_listening(broker, ports.broker)
+        facility = await start(await _facility(folder, ports.tcp))
+        await until_listening(facility, ports.tcp)
+        site = _site(folder, authority, ports)
+        receiver = await start(await _receiver(folder, authority, ports.broker))
+        gateway = await start(await Child.python("gateway", "gateway.cli", "run", folder / "site.toml", logs=logs))
+        print(f"status page: http://127.0.0.1:{ports.page}/   metrics: http://127.0.0.1:{ports.page}/metrics\n")
+        await _watch(stop, seconds, ports.page, (broker, facility, receiver, gateway))
+        print("\nstopping: the gateway seals what it has and waits for its receipts")
+        status = await gateway.stop()
+    return _summary(folder, site, status)
+
+
+def _empty(folder: Path) -> None:
+    """Empty the demonstration's own folder; refuse to empty any other."""
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / MARK).exists():
+            raise AuroraError(f"{folder} is not a folder of the demonstration; choose another with --dir")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+
+
+async def _page_port(wanted: int, other: int) -> int:
+    """The port that was asked for when it is free, else another."""
+    if wanted == 0:
+        return other
+    try:
+        server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", wanted)
+    except OSError:
+        return other
+    server.close()
+    await server.wait_closed()
+    return wanted
+
+
+# the parts
+
+
+async def _broker(folder: Path, authority: Authority, port: int, embedded: bool) -> Child:
+    certificate = authority.server("broker")
+    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if mosquitto is None or embedded:
+        if mosquitto is None:
+            print("Mosquitto is not installed (Debian: apt-get install mosquitto); using the embedded broker")
+        return await Child.python(
+            "broker",
+            "gateway.demo.broker",
+            "--port",
+            str(port),
+            "--ca",
+            certificate.ca,
+            "--cert",
+            certificate.certificate,
+            "--key",
+            certificate.key,
+            logs=folder / "logs",
+        )
+    (folder / "mosquitto.acl").write_text(
+        "pattern write aurora/v1/%u/scan\npattern write aurora/v1/%u/event\npattern read aurora/v1/%u/receipt\n"
+        f"user {RECEIVER}\ntopic read aurora/v1/+/scan\ntopic read aurora/v1/+/event\n"
+        "topic write aurora/v1/+/receipt\n"
+    )
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\ncafile {certificate.ca}\ncertfile {certificate.certificate}\n"
+        f"keyfile {certificate.key}\nrequire_certificate true\nuse_identity_as_username true\n"
+        f"allow_anonymous false\nacl_file {folder / 'mosquitto.acl'}\nmax_queued_messages 10000\n"
+        "persistence false\nlog_type error\nlog_type warning\n"
+    )
+    # Started by root, Mosquitto becomes the user `mosquitto`, who has to read certificates and rules.
+    for path in (folder, folder / "pki"):
+        path.chmod(0o755)
+    for path in (folder / "mosquitto.acl", certificate.key):
+        path.chmod(0o644)
+    return await Child.start("broker", [mosquitto, "-c", str(folder / "mosquitto.conf")], folder / "logs")
+
+
+async def _facility(folder: Path, port: int) -> Child:
+    faults = [word for after, command in FAULTS for word in ("--at", str(after), command)]
+    return await Child.python(
+        "facility",
+        "gateway.demo.facility",
+        "--tcp",
+        f"127.0.0.1:{port}",
+        "--rtu",
+        folder / "tty-line-1",
+        "--speed",
+        str(SPEED),
+        "--skip",
+        str(SKIP_S),
+        *faults,
+        logs=folder / "logs",
+    )
+
+
+async def _receiver(folder: Path, authority: Authority, port: int) -> Child:
+    certificate = authority.client(RECEIVER)
+    return await Child.python(
+        "cluster",
+        "gateway.cluster.cli",
+        "serve",
+        "--data",
+        folder / "cluster",
+        "--name",
+        "urn:aurora:cluster:demo",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--client",
+        RECEIVER,
+        "--ca",
+        certificate.ca,
+        "--certificate",
+        certificate.certificate,
+        "--key",
+        certificate.key,
+        logs=folder / "logs",
+    )
+
+
+def _site(folder: Path, authority: Authority, ports: Ports) -> Site:
+    """Write the site file, make both keys, and enrol the gateway at the cluster."""
+    key = cluster_signer(folder / "cluster").public
+    (folder / "cluster.pem").write_bytes(key.pem())
+    pki: Certificate = authority.client(IDENTITY.client)
+    text = SITE.format(
+        member=IDENTITY.member,
+        site=IDENTITY.site,
+        gateway=IDENTITY.gateway,
+        broker=ports.broker,
+        tcp=ports.tcp,
+        page=ports.page,
+        rtu=folder / "tty-line-1",
+        pki=pki,
+    )
+    text += "\n".join(_tables())
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    site = load_site(folder / "site.toml")
+    public = open_identity(site).signer.public
+    with closing(SqliteStore(folder / "cluster" / "cluster.db")) as store:
+        enrol(store, Enrolment(IDENTITY, public), KernelSource().read().real_ns // 1_000_000)
+    return site
+
+
+def _tables() -> Iterator[str]:
+    for name, bus, model, unit, period, channels in DEVICES:
+        yield (
+            f'[[device]]\nid = "{name}"\nbus = "{bus}"\nmodel = "{model}"\nunit = {unit}\nperiod_s = {period}\n'
+            f"channels = {json.dumps(channels.split())}\n"
+        )
+        if name == "pasteuriser-probes":
+            yield CALIBRATION
+    yield POINTS
+
+
+POINTS = """\
+[[point]]
+id = "cold-room-1"
+name = "Cold room 1"
+channel = "room-1-controller.air"
+
+[[point]]
+id = "cold-room-2"
+name = "Cold room 2"
+channel = "room-2-controller.air"
+
+[[point]]
+id = "freezer"
+name = "Freezer"
+channel = "freezer-controller.pb1"
+
+[[point]]
+id = "pasteuriser-outlet"
+name = "Pasteuriser, end of holding tube"
+channel = "pasteuriser-probes.t2"
+critical = true
+"""
+
+
+# what a person sees
+
+
+async def _watch(stop: asyncio.Event, seconds: float | None, page: int, children: tuple[Child, ...]) -> None:
+    loop = asyncio.get_running_loop()
+    end = None if seconds is None else loop.time() + seconds
+    shown = 0
+    while not stop.is_set() and (end is None or loop.time() < end):
+        for child in children:
+            child.require_alive()
+        pause = SHOW_S if end is None else max(0.0, min(SHOW_S, end - loop.time()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+        if (status := await asyncio.to_thread(_status, page)) is not None:
+            shown = _show(status, shown)
+
+
+def _status(page: int) -> dict[str, Any] | None:
+    """The gateway's own account of itself; None while it is still starting."""
+    try:
+        with urlopen(f"http://127.0.0.1:{page}/api/status", timeout=2) as answer:
+            status: dict[str, Any] = json.load(answer)
+            return status
+    except OSError:
+        return None
+
+
+def _show(status: dict[str, Any], shown: int) -> int:
+    """Print the view; on a terminal over the one before. Returns how many lines it took."""
+    lines = [
+        f"{status['time_words']}   {status['totals']['scans']} scans, {status['totals']['missed']} slots missed"
+    ]
+    for point in status["points"]:
+        value = "no value" if point["value"] is None else f"{point['value']:.1f} {point['unit']}"
+        lines.append(f"  {point['name']:34} {value:>12}   {point['words'] if point['severity'] != 'good' else ''}")
+    lines += [
+        f"  {device['id']:34} {'':>12}   {device['words']}"
+        for device in status["devices"]
+        if device["state"] == "bad"
+    ]
+    scan, event = status["streams"]["scan"], status["streams"]["event"]
+    lines.append(
+        f"  batches: {scan['sealed'] + event['sealed']} sealed, "
+        f"{scan['receipted'] + event['receipted']} receipted, {scan['backlog'] + event['backlog']} waiting"
+    )
+    lines += [f"  {fact['name']}: {fact['words']}" for fact in status["health"] if fact["state"] != "good"]
+    if sys.stdout.isatty() and shown:
+        print(f"\033[{shown}F\033[J", end="")
+    print("\n".join(lines), flush=True)
+    return len(lines)
+
+
+def _summary(folder: Path, site: Site, status: int) -> int:
+    """Hold the cluster's store against the schedule and verify everything in it."""
+    found = account(folder / "cluster" / "cluster.db", site.identity.client)
+    faults = list(found.faults)
+    if status != 0:
+        faults.append(f"the gateway ended with status {status}; see {folder / 'logs' / 'gateway.log'}")
+    trees = []
+    with closing(SqliteStore(folder / "cluster" / "cluster.db", read_only=True)) as store:
+        for item in audit(store, PublicKey.from_pem((folder / "cluster.pem").read_bytes())):
+            if isinstance(item, Audited):
+                trees.append(
+                    f"  stream {item.stream}: {item.size} batches verified, root {item.root.hex()[:16]}..."
+                )
+            else:
+                faults.append(str(item))
+    _print_account(found, trees)
+    for fault in faults:
+        print("FAULT:", fault)
+    good = found.good and not faults
+    print(
+        "\nevery scheduled sample is accounted for, and verified" if good else "\nNOT everything is accounted for"
+    )
+    print(
+        f"the evidence: aurora-gateway export {folder / 'site.toml'} --format batches --out DIR, "
+        "then aurora-gateway verify DIR"
+    )
+    return 0 if good else 1
+
+
+def _print_account(found: Account, trees: list[str]) -> None:
+    print(f"\nscheduled samples: {found.scheduled}")
+    print(f"  answered:        {found.scans}")
+    for cause, count in found.missed.most_common():
+        print(f"  missed:          {count:<6} {cause.words}")
+    values = sum(found.values.values())
+    print(f"values: {values} (" + ", ".join(f"{count} {name}" for name, count in found.values.most_common()) + ")")
+    print("events: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.events.items())))
+    print(f"at the cluster: {found.batches} batches, {found.bytes} bytes")
+    for line in trees:
+        print(line)

@@ -1,0 +1,228 @@
+"""The Prometheus metrics: one table says all that there are; docs/metrics.md is checked against it.
+
+Stations count in plain fields. Families are built when somebody scrapes: counting costs the path nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from gateway import __version__
+from gateway.acquire.poller import DURATION_BUCKETS_S
+from gateway.buffer.stats import JournalStats
+from gateway.model import ClockState, Quality, Stream
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+__all__ = ["TABLE", "Exposition"]
+
+
+class Row(NamedTuple):
+    """One metric: its type, its help and its labels."""
+
+    kind: Literal["counter", "gauge", "histogram", "summary"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+TABLE: dict[str, Row] = {
+    "aurora_build_info": Row("gauge", "Always 1; the version is the label.", ("version",)),
+    "aurora_scans_total": Row("counter", "Polls that were answered.", ("device",)),
+    "aurora_values_total": Row("counter", "Values by quality.", ("device", "severity", "reason")),
+    "aurora_missed_slots_total": Row(
+        "counter", "Scheduled samples without an answer, by cause.", ("device", "cause")
+    ),
+    "aurora_gap_open": Row("gauge", "1 while a device is in a gap.", ("device",)),
+    "aurora_poll_duration_seconds": Row("histogram", "From first request to last answer of a poll.", ("device",)),
+    "aurora_poll_lateness_seconds": Row("summary", "How long after its slot a poll began.", ("device",)),
+    "aurora_device_breaker_open": Row("gauge", "1 while a device is only probed now and then.", ("device",)),
+    "aurora_device_breaker_opened_total": Row("counter", "Times that a device stopped answering.", ("device",)),
+    "aurora_bus_up": Row("gauge", "1 while a bus is connected.", ("bus",)),
+    "aurora_bus_connects_total": Row("counter", "Connections made to a bus.", ("bus",)),
+    "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
+    "aurora_modbus_answers_total": Row("counter", "Answers by outcome.", ("bus", "outcome")),
+    "aurora_modbus_bytes_total": Row("counter", "Bytes on the bus.", ("bus", "direction")),
+    "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
+    "aurora_journal_bytes": Row("gauge", "Size of the journal file and its write-ahead log."),
+    "aurora_journal_sealed_values_total": Row(
+        "counter", "Values in sealed batches since the start of the process."
+    ),
+    "aurora_journal_failed_commits_total": Row("counter", "Commits that the store refused; they are tried again."),
+    "aurora_journal_commit_duration_seconds": Row("summary", "Commits, fsync included."),
+    "aurora_journal_pending_values": Row("gauge", "Values in memory, not yet on disk."),
+    "aurora_journal_dropped_values_total": Row(
+        "counter", "Values that could not be stored, by reason.", ("reason",)
+    ),
+    "aurora_sealed_batches_total": Row("counter", "Batches sealed since the start of the process, both streams."),
+    "aurora_backlog_batches": Row("gauge", "Sealed batches without a receipt.", ("stream",)),
+    "aurora_backlog_seconds": Row(
+        "gauge", "Age of the oldest batch without a receipt; absent when there is none.", ("stream",)
+    ),
+    "aurora_uplink_up": Row("gauge", "1 while connected to the broker."),
+    "aurora_uplink_connects_total": Row("counter", "Connections made to the broker."),
+    "aurora_uplink_published_batches_total": Row(
+        "counter", "Batches handed to the broker, repeats included.", ("stream",)
+    ),
+    "aurora_uplink_published_bytes_total": Row("counter", "Bytes of batches handed to the broker."),
+    "aurora_uplink_refused_total": Row("counter", "Batches refused by broker or cluster, by reason.", ("reason",)),
+    "aurora_uplink_bad_answers_total": Row("counter", "Answers that did not verify, by kind of fault.", ("kind",)),
+    "aurora_uplink_timeouts_total": Row("counter", "Times that batches were sent again for want of a receipt."),
+    "aurora_uplink_forks_total": Row("counter", "Times that the cluster's record differed from the gateway's."),
+    "aurora_receipts_total": Row("counter", "Receipts that verified.", ("stream",)),
+    "aurora_receipt_age_seconds": Row("gauge", "Time since the newest receipt.", ("stream",)),
+    "aurora_clock_state": Row("gauge", "1 for the state that the clock is in.", ("state",)),
+    "aurora_clock_error_seconds": Row(
+        "gauge", "Largest error that the clock can have; absent while it is untrusted."
+    ),
+    "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
+    "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
+}
+
+STREAMS: tuple[Stream, ...] = ("scan", "event")
+Labels = tuple[str, ...]
+
+
+class Exposition(Collector):
+    """Exposes one gateway. Process metrics come from the client library."""
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._stats = JournalStats()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> tuple[bytes, str]:
+        """The exposition and its content type."""
+        self._stats = self._gateway.journal.stats
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def collect(self) -> Iterable[Metric]:
+        """All families, in the order of the table."""
+        families: dict[str, Metric] = {}
+        for name, labels, value in self._samples():
+            row = TABLE[name]
+            family = families.get(name)
+            if family is None:
+                family = families[name] = _family(name, row)
+            family.add_metric(labels, value)  # type: ignore[attr-defined]
+        for name, labels, buckets, total in self._histograms():
+            family = families.setdefault(
+                name, HistogramMetricFamily(name, TABLE[name].help, labels=TABLE[name].labels)
+            )
+            family.add_metric(labels, buckets, total)  # type: ignore[attr-defined]
+        for name, labels, count, total in self._summaries():
+            family = families.setdefault(
+                name, SummaryMetricFamily(name, TABLE[name].help, labels=TABLE[name].labels)
+            )
+            family.add_metric(labels, count, total)  # type: ignore[attr-defined]
+        return [families[name] for name in TABLE if name in families]
+
+    # what there is to say
+
+    def _samples(self) -> Iterator[tuple[str, Labels, float]]:
+        yield "aurora_build_info", (__version__,), 1
+        yield from self._devices()
+        yield from self._buses()
+        yield from self._journal()
+        yield from self._uplink()
+        claim = self._gateway.clock.claim()
+        for state in ClockState:
+            yield "aurora_clock_state", (state.name.lower(),), claim.state == state
+        if claim.error_ms is not None:
+            yield "aurora_clock_error_seconds", (), claim.error_ms / 1000
+        counters = self._gateway.counters
+        for station, count in sorted(counters.restarts.items()):
+            yield "aurora_station_restarts_total", (station,), count
+        yield "aurora_events_dropped_total", (), counters.events_dropped
+
+    def _devices(self) -> Iterator[tuple[str, Labels, float]]:
+        assess = self._gateway.assess
+        for poller in self._gateway.acquire.pollers:
+            device, stats = poller.spec.id, poller.stats
+            yield "aurora_scans_total", (device,), stats.scans
+            for code, count in sorted(assess.values[poller.index].items()):
+                quality = Quality(code)
+                yield "aurora_values_total", (device, quality.severity, quality.name.lower()), count
+            for cause, count in sorted(stats.missed.items()):
+                yield "aurora_missed_slots_total", (device, Quality(cause).name.lower()), count
+            yield "aurora_gap_open", (device,), assess.gaps[poller.index].open_since is not None
+            yield "aurora_device_breaker_open", (device,), poller.breaker.open
+            yield "aurora_device_breaker_opened_total", (device,), poller.breaker.opened
+
+    def _buses(self) -> Iterator[tuple[str, Labels, float]]:
+        for worker in self._gateway.acquire.workers:
+            bus, link = worker.stats.id, worker.link.stats
+            yield "aurora_bus_up", (bus,), worker.stats.connected
+            yield "aurora_bus_connects_total", (bus,), worker.stats.connects
+            yield "aurora_modbus_requests_total", (bus,), link.requests
+            for outcome in ("answers", "timeouts", "bad_frames", "exceptions", "late_answers", "stray_frames"):
+                yield "aurora_modbus_answers_total", (bus, outcome), getattr(link, outcome)
+            yield "aurora_modbus_bytes_total", (bus, "sent"), link.bytes_sent
+            yield "aurora_modbus_bytes_total", (bus, "received"), link.bytes_received
+
+    def _journal(self) -> Iterator[tuple[str, Labels, float]]:
+        stats = self._stats
+        yield "aurora_journal_up", (), stats.state == "ok"
+        yield "aurora_journal_bytes", (), stats.file_bytes + stats.wal_bytes
+        yield "aurora_journal_sealed_values_total", (), stats.values_sealed
+        yield "aurora_journal_failed_commits_total", (), stats.failed_commits
+        yield "aurora_journal_pending_values", (), stats.pending_values
+        for reason, count in sorted(stats.dropped.items()):
+            yield "aurora_journal_dropped_values_total", (reason,), count
+        yield "aurora_sealed_batches_total", (), stats.batches_sealed
+        for stream in STREAMS:
+            yield "aurora_backlog_batches", (stream,), stats.backlog[stream]
+            age_s = stats.oldest_undelivered_s[stream]
+            if age_s is not None:
+                yield "aurora_backlog_seconds", (stream,), age_s
+
+    def _uplink(self) -> Iterator[tuple[str, Labels, float]]:
+        if self._gateway.uplink is None:
+            return
+        stats, now = self._gateway.uplink.stats, self._gateway.clock.now_ms()
+        yield "aurora_uplink_up", (), stats.connected
+        yield "aurora_uplink_connects_total", (), stats.connects
+        yield "aurora_uplink_published_bytes_total", (), stats.published_bytes
+        yield "aurora_uplink_timeouts_total", (), stats.timeouts
+        yield "aurora_uplink_forks_total", (), stats.forks
+        for reason, count in sorted(stats.refused.items()):
+            yield "aurora_uplink_refused_total", (reason,), count
+        for kind, count in sorted(stats.bad_answers.items()):
+            yield "aurora_uplink_bad_answers_total", (kind,), count
+        for stream in STREAMS:
+            yield "aurora_uplink_published_batches_total", (stream,), stats.published[stream]
+            yield "aurora_receipts_total", (stream,), stats.receipts[stream]
+            if stream in stats.receipt_ms:
+                yield "aurora_receipt_age_seconds", (stream,), (now - stats.receipt_ms[stream]) / 1000
+
+    def _histograms(self) -> Iterator[tuple[str, Labels, list[tuple[str, float]], float]]:
+        for poller in self._gateway.acquire.pollers:
+            running, buckets = 0, []
+            for limit, count in zip((*DURATION_BUCKETS_S, float("inf")), poller.stats.buckets, strict=True):
+                running += count
+                buckets.append(("+Inf" if limit == float("inf") else str(limit), float(running)))
+            yield "aurora_poll_duration_seconds", (poller.spec.id,), buckets, poller.stats.poll_s
+
+    def _summaries(self) -> Iterator[tuple[str, Labels, int, float]]:
+        for poller in self._gateway.acquire.pollers:
+            stats = poller.stats
+            yield "aurora_poll_lateness_seconds", (poller.spec.id,), stats.served, stats.late_s
+        yield "aurora_journal_commit_duration_seconds", (), self._stats.commits, self._stats.commit_seconds
+
+
+def _family(name: str, row: Row) -> Metric:
+    if row.kind == "counter":
+        return CounterMetricFamily(name.removesuffix("_total"), row.help, labels=row.labels)
+    return GaugeMetricFamily(name, row.help, labels=row.labels)

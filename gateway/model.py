@@ -1,0 +1,165 @@
+"""The nouns that pass between the stations, and nothing else.
+
+Times are integers of the boot-time clock (CLOCK_BOOTTIME: it counts suspend and is never set), because no
+timer and no record may depend on a wall clock that can be wrong. The wall-clock time of a record follows from
+the `ClockClaim` in the header of the batch that holds it.
+"""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+from firmware_interfaces.quality import Quality
+
+__all__ = [
+    "Batch",
+    "ClockClaim",
+    "ClockState",
+    "Column",
+    "DeviceLayout",
+    "Event",
+    "Head",
+    "Layout",
+    "Miss",
+    "Quality",
+    "Scan",
+    "StoredBatch",
+    "Stream",
+]
+
+Stream = Literal["scan", "event"]
+"""The two sequences of batches that a gateway signs."""
+
+
+class ClockState(IntEnum):
+    """How far the wall clock is to be believed."""
+
+    TRUSTED = 0
+    HOLDOVER = 1
+    UNTRUSTED = 2
+
+
+class ClockClaim(NamedTuple):
+    """What the gateway can say about time at one instant.
+
+    ``boot`` is the kernel's boot id (16 bytes), ``boot_ms`` the boot-time clock, ``utc_ms`` the wall clock at
+    the same instant (Unix milliseconds; None while it is untrusted) and ``error_ms`` the largest error it can
+    have (None while it is untrusted).
+    """
+
+    boot: bytes
+    boot_ms: int
+    utc_ms: int | None
+    error_ms: int | None
+    state: ClockState
+
+    def utc_at(self, boot_ms: int) -> int | None:
+        """Unix milliseconds of another instant of the same boot, None while the clock is untrusted."""
+        return None if self.utc_ms is None else self.utc_ms + boot_ms - self.boot_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One series of a device.
+
+    ``decimals`` is the number of decimal places that the device delivers (its values are whole multiples of
+    10**-decimals, and are recorded as exact integers); None for binary floating point. A calibrated channel
+    has two columns: ``value`` (corrected, the one to use) and ``indicated`` (as the device gave it).
+    """
+
+    channel: str
+    unit: str
+    decimals: int | None
+    role: Literal["value", "indicated"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLayout:
+    """What the scans of one device hold. Slot k of its schedule is due at boot time k * period + phase."""
+
+    id: str
+    bus: str
+    model: str
+    model_hash: str
+    period_ms: int
+    phase_ms: int
+    columns: tuple[Column, ...]
+    calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Channel to certificate number, validity and correction points, as they stand in the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The devices of a gateway in the order of their index: what makes the numbers of a batch readable."""
+
+    devices: tuple[DeviceLayout, ...]
+
+
+@dataclass(slots=True)
+class Scan:
+    """One poll of one device.
+
+    ``slot`` is its place in the device's schedule, ``at_ms`` the boot time at which the answer was complete,
+    ``values`` one double per column (NaN exactly where the quality is bad), ``quality`` one `Quality` byte per
+    column, ``raw`` the bytes from the bus, kept where any quality is bad.
+    """
+
+    device: int
+    slot: int
+    at_ms: int
+    values: "array[float]"
+    quality: bytes
+    raw: bytes | None = None
+
+
+@dataclass(slots=True)
+class Miss:
+    """``count`` slots of a device, from ``slot`` on, that brought no answer, and why (a bad quality)."""
+
+    device: int
+    slot: int
+    count: int
+    quality: int
+    raw: bytes | None = None
+
+
+@dataclass(slots=True)
+class Event:
+    """Anything else worth keeping as evidence.
+
+    ``kind`` is a dotted name (``gap.opened``); ``data`` holds only what CBOR can carry.
+    """
+
+    kind: str
+    at_ms: int
+    data: dict[str, Any]
+
+
+class Head(NamedTuple):
+    """The newest batch of a stream: its sequence and the hash of its leaf."""
+
+    seq: int
+    leaf: bytes
+
+
+class Batch(NamedTuple):
+    """A closed stretch of one stream, encoded, chained and signed (``body`` is a tagged COSE_Sign1)."""
+
+    stream: Stream
+    seq: int
+    leaf: bytes
+    body: bytes
+
+
+class StoredBatch(NamedTuple):
+    """A batch as the journal holds it: ``body`` is None when retention or a forced deletion took it."""
+
+    stream: Stream
+    seq: int
+    leaf: bytes
+    body: bytes | None
+    first_ms: int
+    last_ms: int
+    values: int

@@ -1,0 +1,305 @@
+"""One connection to an MQTT 5 broker: the only module that knows the client library, aiomqtt over paho.
+
+Habits of the library are mended here, which is why its private attributes are used, and only here:
+``publish`` returns normally when the broker has refused the message, so the reason codes of PUBACK are read in
+paho's callback; messages are acknowledged before anybody has seen them, so a receiver acknowledges by hand
+through paho; a connection that ends before the CONNACK (a broker that does not like the certificate) is only seen
+by a time-out, so its end is watched; leaving a silent connection would wait and leak the socket, so it is cut.
+
+A `Link` lives for one connection. A client that is used again sends its own old queue after a reconnect, beside
+what the caller sends from its store; hence always a new one, with a clean start.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import AuroraError
+
+log = logging.getLogger(__name__)
+
+NO_MATCHING_SUBSCRIBERS = 0x10
+"""PUBACK: the broker took the message and nobody was there to read it (MQTT 5, 3.4.2.1)."""
+REFUSED = 0x80
+"""PUBACK reason codes from here on say that the broker did not take the message."""
+
+CONNECT_TIMEOUT_S = 5.0
+GOODBYE_S = 1.0
+UNLIMITED = 1 << 30
+
+
+class LinkError(AuroraError):
+    """The broker cannot be reached, refuses, or is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the broker is and who calls. TLS where ``ca`` is given, mutual where a certificate is given too.
+
+    ``client`` is the MQTT client id; the certificate's common name has to be the same. ``keepalive_s`` bounds
+    how long a silent connection goes unnoticed (about one and a half times that).
+    """
+
+    host: str
+    port: int
+    client: str
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    keepalive_s: int = 15
+
+    def tls(self) -> ssl.SSLContext | None:
+        """A context from the files as they are now, so that exchanged certificates are used; reads files."""
+        if self.ca is None:
+            return None
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(self.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+class _Context(ssl.SSLContext):
+    """Closes the socket when the handshake fails, which paho leaves to the garbage collector."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        wrapped = super().wrap_socket(*args, **options)
+        try:
+            wrapped.settimeout(CONNECT_TIMEOUT_S)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
+
+class _Words(logging.Handler):
+    """Keeps the last error that the library logs: what it raises says less, and each attempt would log it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message from the broker; ``id`` is what `Link.acknowledge` takes."""
+
+    topic: str
+    payload: bytes
+    id: int
+
+
+class Backoff:
+    """Delays in seconds: ``first``, doubled each time up to ``last``, each scaled by a random half to one.
+
+    The jitter keeps a thousand clients from coming back in one moment.
+    """
+
+    __slots__ = ("_delay", "_first", "_last", "_random")
+
+    def __init__(self, random: Random, first: float, last: float) -> None:
+        self._first = first
+        self._last = last
+        self._random = random
+        self._delay = first
+
+    def next(self) -> float:
+        """The delay to wait now; the one after it is twice as long."""
+        delay = self._delay
+        self._delay = min(2 * delay, self._last)
+        return delay * self._random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Begin again at ``first``."""
+        self._delay = self._first
+
+
+class Link:
+    """An open connection. Every method raises `LinkError` once it is lost."""
+
+    def __init__(self, client: aiomqtt.Client, on_puback: Callable[[int, int], None] | None) -> None:
+        self._client = client
+        self._paho = client._client
+        self._inbox = client._queue
+        self._on_puback = on_puback
+        self._library_on_publish = client._on_publish
+        self._paho.on_publish = self._published
+
+    def send(self, topic: str, payload: bytes) -> int:
+        """Hand a message to the socket with QoS 1 and return its message id, without waiting for the PUBACK.
+
+        The callback of the connection is called with the id and the reason code when it comes.
+        """
+        info = self._paho.publish(topic, payload, qos=1)
+        if info.rc != MQTT_ERR_SUCCESS:
+            raise LinkError(f"the connection takes no message ({info.rc.name})")
+        return info.mid
+
+    async def subscribe(self, *topics: str) -> None:
+        """Subscribe with QoS 1; a refusal raises."""
+        try:
+            granted = await self._client.subscribe([(topic, 1) for topic in topics])
+        except aiomqtt.MqttError as error:
+            raise LinkError(f"subscribing failed ({error})") from error
+        refused = [str(code) for code in granted if isinstance(code, ReasonCode) and code.is_failure]
+        if refused:
+            raise LinkError(f"the broker refuses the subscription ({', '.join(refused)})")
+
+    async def receive(self, limit: int) -> list[Received]:
+        """The messages that are waiting, at least one, at most ``limit``; waits for the first."""
+        try:
+            first = await anext(self._client.messages)
+        except aiomqtt.MqttError as error:
+            raise LinkError(_words(error)) from error
+        found = [_received(first)]
+        while len(found) < limit and not self._inbox.empty():
+            found.append(_received(self._inbox.get_nowait()))
+        return found
+
+    def acknowledge(self, received: Received) -> None:
+        """Send the PUBACK of a message received on a connection that was opened with ``manual``."""
+        self._paho.ack(received.id, 1)
+
+    def abort(self) -> None:
+        """Cut the connection without a word; everybody who waits on it is woken."""
+        abort(self._client)
+
+    def _published(self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+        self._library_on_publish(client, userdata, mid, reason, properties)
+        if self._on_puback is not None:
+            self._on_puback(mid, reason.value)
+
+
+@asynccontextmanager
+async def connect(
+    endpoint: Endpoint,
+    *,
+    on_puback: Callable[[int, int], None] | None = None,
+    manual: bool = False,
+    receive_maximum: int | None = None,
+) -> AsyncIterator[Link]:
+    """Connect, and disconnect at the end; raises `LinkError` when the broker is not reached or refuses.
+
+    ``receive_maximum`` is how many unacknowledged messages the broker may have under way to us. An error
+    inside cuts the connection at once; a normal end, or a cancellation, says goodbye for at most a second.
+    """
+    words = _Words()
+    client = await _client(endpoint, receive_maximum, words)
+    client._client.manual_ack_set(manual)
+    await _open(client, endpoint, words)
+    # Whoever waits for messages is told of the end; when nobody waits, asyncio must not complain of that.
+    client._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        yield Link(client, on_puback)
+    except asyncio.CancelledError:
+        await _close(client)
+        raise
+    except BaseException:
+        abort(client)
+        raise
+    else:
+        await _close(client)
+
+
+async def _client(endpoint: Endpoint, receive_maximum: int | None, words: _Words) -> aiomqtt.Client:
+    properties = None
+    if receive_maximum is not None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = receive_maximum
+    try:
+        context = await asyncio.to_thread(endpoint.tls)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(f"certificates cannot be used ({error})") from error
+    logger = logging.Logger("gateway.mqtt.library", logging.ERROR)
+    logger.addHandler(words)
+    client = aiomqtt.Client(
+        endpoint.host,
+        endpoint.port,
+        identifier=endpoint.client,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        clean_start=True,
+        keepalive=endpoint.keepalive_s,
+        timeout=CONNECT_TIMEOUT_S,
+        properties=properties,
+        tls_context=context,
+        logger=logger,
+        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+    )
+    client.pending_calls_threshold = UNLIMITED
+    client._client.connect_timeout = CONNECT_TIMEOUT_S
+    return client
+
+
+async def _open(client: aiomqtt.Client, endpoint: Endpoint, words: _Words) -> None:
+    """Open, and see to it that a connection which comes about after a cancellation does not stay."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    library = client._on_disconnect
+
+    def on_disconnect(*details: Any) -> None:
+        library(*details)
+        loop.call_soon_threadsafe(ended.set)
+
+    client._client.on_disconnect = on_disconnect
+    opening = asyncio.ensure_future(client.__aenter__())
+    ending = asyncio.ensure_future(ended.wait())
+    try:
+        await asyncio.wait((opening, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            raise LinkError(f"no connection to {endpoint.host}:{endpoint.port} ({words.last or 'closed'})")
+        await opening
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda task: abort(client) if task.cancelled() or not task.exception() else None)
+        raise
+    except (aiomqtt.MqttError, OSError, ValueError) as error:
+        abort(client)
+        raise LinkError(f"no connection to {endpoint.host}:{endpoint.port} ({_words(error)})") from error
+    finally:
+        ending.cancel()
+
+
+async def _close(client: aiomqtt.Client) -> None:
+    client.timeout = GOODBYE_S
+    try:
+        with suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
+    finally:
+        abort(client)
+
+
+def abort(client: aiomqtt.Client) -> None:
+    """Shut the socket down; the library sees its end and cleans up after itself. Harmless when it is closed."""
+    opened = client._client.socket()
+    if isinstance(opened, socket.socket):
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+
+
+def _words(error: BaseException) -> str:
+    cause = error.__cause__
+    return str(cause) if isinstance(cause, aiomqtt.MqttError) else str(error)
+
+
+def _received(message: aiomqtt.Message) -> Received:
+    payload = message.payload
+    content = bytes(payload) if isinstance(payload, bytes | bytearray) else b""
+    return Received(str(message.topic), content, message.mid)

@@ -1,0 +1,77 @@
+"""`aurora-gateway verify`: evidence proven offline, or its faults named one by one."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gateway.errors import AuroraError
+from gateway.seal.cose import PublicKey
+from gateway.seal.evidence import files_of
+from gateway.seal.findings import Report
+from gateway.seal.verify import verify_files
+
+__all__ = ["verify_paths"]
+
+
+def verify_paths(
+    paths: Sequence[Path], *, keys: Sequence[Path] = (), cluster_keys: Sequence[Path] = (), as_json: bool = False
+) -> int:
+    """Print findings and a line per stream; exit status 0 when the record is whole, 1 when it is not.
+
+    ``keys`` and ``cluster_keys`` are PEM files from a source that is trusted; without them the keys that lie with
+    the evidence are used, and the report says so.
+    """
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise AuroraError(f"there is no {', '.join(missing)}")
+    report = verify_files(list(_files(paths)), gateway_keys=_read(keys), cluster_keys=_read(cluster_keys))
+    if as_json:
+        _print_json(report)
+    else:
+        _print_words(report, trusted=bool(keys))
+    return 0 if report.ok else 1
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from files_of(path)
+        else:
+            yield path
+
+
+def _read(paths: Sequence[Path]) -> list[PublicKey]:
+    try:
+        return [PublicKey.from_pem(path.read_bytes()) for path in paths]
+    except OSError as error:
+        raise AuroraError(f"{error.filename} cannot be read ({error.strerror})") from error
+
+
+def _print_json(report: Report) -> None:
+    for finding in report.findings:
+        print(json.dumps({"finding": finding._asdict()}))
+    for stream in report.streams:
+        print(json.dumps({"stream": dataclasses.asdict(stream)}))
+    print(json.dumps({"ok": report.ok}))
+
+
+def _print_words(report: Report, *, trusted: bool) -> None:
+    for finding in report.findings:
+        print(finding)
+    for stream in report.streams:
+        covered = "no receipt" if stream.covered is None else f"receipted up to {stream.covered}"
+        what = "values" if stream.stream == "scan" else "events"
+        print(
+            f"{stream.iss} {stream.stream}: batches {stream.first} to {stream.last}, {stream.count} with a good "
+            f"signature, {stream.values} {what}, {covered}"
+        )
+    if not report.streams:
+        print("nothing to verify: no batch was found")
+    elif report.ok:
+        print(
+            "the record is whole"
+            + ("" if trusted else " (by the keys that lie with it; name trusted ones with --key)")
+        )
+    else:
+        print("the record is NOT whole")

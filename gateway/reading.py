@@ -1,0 +1,93 @@
+"""`aurora-gateway read`: one poll of one device, raw registers beside values."""
+
+import argparse
+import asyncio
+import math
+import struct
+
+from firmware_interfaces.errors import BusError
+from firmware_interfaces.modbus.device import ModbusDevice
+from firmware_interfaces.modbus.model import Channel, DeviceModel, load_model
+from gateway.acquire.station import make_link
+from gateway.errors import AuroraError
+from gateway.model import Quality
+from gateway.site import BusSpec
+
+__all__ = ["read_once"]
+
+FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
+
+
+def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host:
+        return text, default_port
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise AuroraError(f"{text!r} is not HOST:PORT; write for example 10.0.0.20:502")
+    return host, int(port)
+
+
+def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
+    if arguments.serial:
+        facts = model.link
+        return BusSpec(
+            id="read",
+            kind="modbus-rtu",
+            device=arguments.serial,
+            baud=arguments.baud or facts.baud or 9600,
+            parity=arguments.parity or facts.parity or "N",
+            stop_bits=arguments.stop_bits or facts.stop_bits or 1,
+        )
+    kind = "modbus-tcp" if arguments.tcp else "modbus-rtu-over-tcp"
+    host, port = _endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
+    return BusSpec(id="read", kind=kind, host=host, port=port)  # type: ignore[arg-type]
+
+
+def read_once(arguments: argparse.Namespace) -> int:
+    """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
+    model = load_model(arguments.model)
+    if not 1 <= arguments.unit <= 247:
+        raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247")
+    return asyncio.run(_read(_bus(arguments, model), model, arguments.unit, arguments.timeout))
+
+
+async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -> int:
+    link = make_link(bus, model.link.min_gap_ms)
+    device = ModbusDevice(link, unit, model)
+    try:
+        await link.open(timeout_s + 2)
+        answer = await device.poll(timeout_s)
+        for name, registers in (("identity", model.identity), ("corrections", model.audit)):
+            for register in registers:
+                print(f"{name:12} {register.key:20} {await _register(device, register, timeout_s)}")
+    finally:
+        frames = link.frames
+        for frame in frames[-20:]:
+            print(f"{'sent' if frame.sent else 'received':12} {frame.data.hex(' ')}")
+        link.close()
+    for read, block in zip(answer.reads, answer.blocks, strict=True):
+        shown = "no answer" if block is None else _words(read.function, block)
+        print(f"{FUNCTIONS[read.function]:17} {read.address}..{read.address + read.count - 1}: {shown}")
+    for channel, value, quality in zip(device.channels, answer.values, answer.quality, strict=True):
+        text = (
+            "no value"
+            if math.isnan(value)
+            else f"{value:.{channel.decimals}f}"
+            if channel.decimals is not None
+            else f"{value:g}"
+        )
+        print(f"{channel.key:24} {text:>12} {channel.unit:6} {Quality(quality).words}")
+    return 1 if max(answer.quality) >= Quality.TIMEOUT else 0
+
+
+async def _register(device: ModbusDevice, register: Channel, timeout_s: float) -> object:
+    try:
+        return await device.registers(register, timeout_s)
+    except BusError as error:
+        return f"({error})"
+
+
+def _words(function: int, block: bytes) -> str:
+    if function in {1, 2}:
+        return " ".join(f"{byte:08b}"[::-1] for byte in block)
+    return " ".join(f"{word}" for word in struct.unpack(f">{len(block) // 2}H", block))

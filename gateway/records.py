@@ -1,0 +1,145 @@
+"""From signed batches back to readings: the one way in which export, report and account read the record."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from firmware_interfaces.quality import BAD
+from gateway.errors import SealError
+from gateway.model import ClockClaim, Event, Layout, Miss, Quality, Scan
+from gateway.seal.batch import EVENT_TYPE, SCAN_TYPE, OpenBatch, open_batch
+from gateway.seal.columns import decode_events, decode_scans, layout_from_cbor, peek_scans
+
+__all__ = ["Archive", "Reading", "StoredEvent"]
+
+
+class Reading(NamedTuple):
+    """One value of one column at one time. ``utc_ms`` and ``error_ms`` are None where the time is not known.
+
+    ``value`` is None exactly where the quality is bad. A missed slot has one reading per device, without channel.
+    """
+
+    utc_ms: int | None
+    error_ms: int | None
+    boot: bytes
+    boot_ms: int
+    slot: int
+    slots: int
+    """How many slots the row speaks for: 1, or the length of a missed run."""
+    device: str
+    channel: str
+    role: str
+    value: float | None
+    decimals: int | None
+    unit: str
+    quality: Quality
+    batch: int | None
+    """Sequence of the scan batch that holds it; None while it waits for its batch."""
+
+
+class StoredEvent(NamedTuple):
+    """One event with the wall-clock time it had, as far as that is known."""
+
+    utc_ms: int | None
+    boot: bytes
+    event: Event
+    batch: int
+
+
+@dataclass(slots=True)
+class Archive:
+    """What the event stream says that is needed to read scans: layouts, and corrections of boots without time.
+
+    Feed all event batches first (`add_events`), then read scan batches in any order (`readings`).
+    """
+
+    layouts: dict[bytes, Layout] = field(default_factory=dict)
+    corrections: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Boot id to (UTC minus boot time, largest error), both in milliseconds."""
+
+    def add_events(self, bodies: Iterable[bytes]) -> Iterator[StoredEvent]:
+        """Yield the events of event batches, taking note of layouts and clock corrections."""
+        for body in bodies:
+            batch = open_batch(body)
+            if batch.content_type != EVENT_TYPE:
+                continue
+            for event in decode_events(batch.payload):
+                self._note(event)
+                yield StoredEvent(self._time(batch.clock, event.at_ms)[0], batch.clock.boot, event, batch.seq)
+
+    def _note(self, event: Event) -> None:
+        data = event.data
+        if event.kind == "layout":
+            self.layouts[bytes(data["id"])] = layout_from_cbor(bytes(data["layout"]))
+        elif event.kind == "clock.correction":
+            self.corrections[bytes(data["boot"])] = int(data["offset_ms"]), int(data["error_ms"])
+
+    def _time(self, clock: ClockClaim, boot_ms: int) -> tuple[int | None, int | None]:
+        utc_ms = clock.utc_at(boot_ms)
+        if utc_ms is not None:
+            return utc_ms, clock.error_ms
+        if (correction := self.corrections.get(clock.boot)) is not None:
+            return boot_ms + correction[0], correction[1]
+        return None, None
+
+    def scans(self, body: bytes) -> tuple[OpenBatch, Layout, list[Scan | Miss]]:
+        """The records of one scan batch; raises `SealError` ``no-layout`` when its layout is not on record."""
+        batch = open_batch(body)
+        if batch.content_type != SCAN_TYPE:
+            return batch, Layout(()), []
+        name = peek_scans(batch.payload).layout_id
+        layout = self.layouts.get(name)
+        if layout is None:
+            raise SealError("no-layout", f"layout {name.hex()} of scan batch {batch.seq} is in no event batch")
+        return batch, layout, decode_scans(layout, batch.payload)
+
+    def readings(self, bodies: Iterable[bytes]) -> Iterator[Reading]:
+        """Every value and every missed slot of scan batches, batch by batch, device by device, in slot order."""
+        for body in bodies:
+            batch, layout, records = self.scans(body)
+            yield from self.rows(batch.clock, layout, records, batch.seq)
+
+    def rows(
+        self, clock: ClockClaim, layout: Layout, records: Iterable[Scan | Miss], batch: int | None
+    ) -> Iterator[Reading]:
+        """The same for records that share a clock claim; ``batch`` is None for what is not sealed yet."""
+        for record in records:
+            device = layout.devices[record.device]
+            if isinstance(record, Miss):
+                due_ms = record.slot * device.period_ms + device.phase_ms
+                utc_ms, error_ms = self._time(clock, due_ms)
+                yield Reading(
+                    utc_ms,
+                    error_ms,
+                    clock.boot,
+                    due_ms,
+                    record.slot,
+                    record.count,
+                    device.id,
+                    "",
+                    "",
+                    None,
+                    None,
+                    "",
+                    Quality(record.quality),
+                    batch,
+                )
+                continue
+            utc_ms, error_ms = self._time(clock, record.at_ms)
+            for column, value, quality in zip(device.columns, record.values, record.quality, strict=True):
+                yield Reading(
+                    utc_ms,
+                    error_ms,
+                    clock.boot,
+                    record.at_ms,
+                    record.slot,
+                    1,
+                    device.id,
+                    column.channel,
+                    column.role,
+                    None if quality >= BAD else value,
+                    column.decimals,
+                    column.unit,
+                    Quality(quality),
+                    batch,
+                )

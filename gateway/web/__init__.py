@@ -1,0 +1,1 @@
+"""The local status page, its JSON API and the metrics endpoint."""

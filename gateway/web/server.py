@@ -1,0 +1,87 @@
+"""The embedded HTTP server."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Generator
+
+import uvicorn
+
+from gateway.errors import AuroraError
+from gateway.web.pages import Pages
+
+__all__ = ["WebServer", "own_names"]
+
+log = logging.getLogger(__name__)
+
+
+def own_names() -> frozenset[str]:
+    """Names under which this machine is asked on a local network."""
+    name = socket.gethostname().lower()
+    return frozenset({"localhost", name, f"{name}.local", f"{name}.lan"})
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the daemon, and ends the open streams first: uvicorn alone would wait for them for ever."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
+class WebServer:
+    """Serves the pages on one address until cancelled."""
+
+    def __init__(self, pages: Pages, host: str, port: int) -> None:
+        self._pages = pages
+        self.host = host
+        self.port = port
+
+    def bind(self) -> socket.socket:
+        """The listening socket; port 0 takes a free one. Raises `AuroraError` when the address is taken."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.host, self.port))
+            listener.listen(64)
+        except OSError as error:
+            listener.close()
+            raise AuroraError(
+                f"status page: cannot listen on {self.host}:{self.port} ({error.strerror}); "
+                "choose another [web] listen address"
+            ) from error
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        return listener
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve until cancelled; open streams are ended, running requests finished."""
+        config = uvicorn.Config(
+            self._pages.app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            timeout_graceful_shutdown=2,
+            limit_concurrency=200,
+            server_header=False,
+        )
+        server = _Server(config, self._pages.stopping)
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+            listener.close()

@@ -1,0 +1,37 @@
+"use strict";
+// The server sends its own rendering once a second. When nothing has come for a while, the page says so.
+const part = document.getElementById("status");
+const link = document.getElementById("link");
+const QUIET_MS = 4000;
+let heard = 0;
+let source = null;
+
+function connect() {
+  if (source) source.close();
+  source = new EventSource("/events");
+  source.addEventListener("status", (event) => {
+    heard = performance.now();
+    const open = new Set([...part.querySelectorAll("details[open] summary span:first-child")].map((s) => s.textContent));
+    part.innerHTML = event.data;
+    for (const details of part.querySelectorAll("details")) {
+      details.open = open.has(details.querySelector("summary span").textContent);
+    }
+    link.textContent = "Live";
+    document.body.classList.remove("old");
+  });
+}
+
+setInterval(() => {
+  const quiet = performance.now() - heard;
+  if (quiet < QUIET_MS) return;
+  document.body.classList.add("old");
+  link.textContent = heard
+    ? `No connection to the gateway for ${Math.round(quiet / 1000)} s: these values are old`
+    : "Connecting to the gateway";
+  if (source.readyState === EventSource.CLOSED) connect();
+}, 1000);
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && performance.now() - heard > QUIET_MS) connect();
+});
+connect();

@@ -1,0 +1,1 @@
+"""Outputs, reports and extra decoders that the member chooses; they import gateway.api alone."""
