@@ -20,8 +20,9 @@ from bench.stage import HOST, ROOT, Message, Process, Stage, free_port
 from firmware_interfaces.modbus.model import load_model
 from gateway.acquire.poller import device_layout
 from gateway.buffer.ledger import Book
+from gateway.buffer.messages import Request
 from gateway.buffer.reader import Reader
-from gateway.buffer.writer import Request, Writer
+from gateway.buffer.writer import Writer
 from gateway.cluster.sqlite_store import SqliteStore
 from gateway.config import load_site
 from gateway.demo.pki import Authority

@@ -27,6 +27,7 @@ class Plan:
     step_s: float = 10.0
     before_s: float = 15.0
     dead_s: float = 60.0
+    back_s: float = 90.0
     down_s: float = 60.0
     settle_s: float = 45.0
     backlog_values: int = 8_640_000
@@ -231,18 +232,26 @@ def dead(run: Run, plan: Plan) -> dict[str, Any]:
         marks.append(time.monotonic_ns())
     time.sleep(plan.before_s)
     marks.append(time.monotonic_ns())
+    deadline = time.monotonic() + plan.back_s
+    while (back := back_after(stage.reads(), marks[2])) is None and time.monotonic() < deadline:
+        time.sleep(1)
     reads = stage.reads()
     phases = {
         name: spread(intervals_ms(reads, start, end, without=DEAD_UNIT))
         for name, start, end in zip(("before", "dead", "after"), marks, marks[1:], strict=False)
     }
-    back = next((read.at_ns - marks[2] for read in reads if read.unit == DEAD_UNIT and read.at_ns > marks[2]), None)
     before, during = phases["before"]["mean_ms"], phases["dead"]["mean_ms"]
     return {
         **phases,
         "ratio": round(during / before, 3) if before and during else None,
-        "back_s": round(back / 1e9, 2) if back is not None else None,
+        "back_s": back,
     }
+
+
+def back_after(reads: Iterable[Read], since_ns: int) -> float | None:
+    """Seconds from a moment until the dead unit was read again."""
+    times = (read.at_ns for read in reads if read.unit == DEAD_UNIT and read.at_ns > since_ns)
+    return next((round((at_ns - since_ns) / 1e9, 2) for at_ns in times), None)
 
 
 def refused(run: Run, plan: Plan) -> dict[str, Any]:

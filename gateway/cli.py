@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, help="end after this long, with a summary (default: until Ctrl-C)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where its files go (emptied first)")
     demo.add_argument("--port", type=int, default=8080, help="status page (0: any free port)")
+    demo.add_argument("--kill-at", type=float, default=50.0, help="seconds until the gateway is killed and restarted")
     demo.add_argument("--embedded-broker", action="store_true", help="do not use Mosquitto even if it is there")
     demo.set_defaults(command=_demo)
 
@@ -119,6 +120,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         port=arguments.port,
         embedded_broker=arguments.embedded_broker,
+        kill_at=arguments.kill_at,
     )
 
 

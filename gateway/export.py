@@ -261,8 +261,8 @@ def _senml(file: IO[str], readings: Iterable[Reading], site: Site) -> None:
 
 SCHEMA = """
 CREATE TABLE reading (time_utc TEXT, error_ms INTEGER, device TEXT NOT NULL, channel TEXT NOT NULL,
-    role TEXT NOT NULL, value REAL, unit TEXT, severity TEXT NOT NULL, reason TEXT NOT NULL, slot INTEGER NOT NULL, boot TEXT NOT NULL,
-    boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
+    role TEXT NOT NULL, value REAL, unit TEXT, severity TEXT NOT NULL, reason TEXT NOT NULL,
+    slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
 CREATE TABLE missed (time_utc TEXT, device TEXT NOT NULL, slots INTEGER NOT NULL, reason TEXT NOT NULL,
     slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
 CREATE TABLE event (time_utc TEXT, kind TEXT NOT NULL, data TEXT NOT NULL, boot TEXT NOT NULL,

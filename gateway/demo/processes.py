@@ -37,6 +37,12 @@ class Child:
         """Start a module of ours with the Python that runs the demonstration."""
         return await cls.start(name, [sys.executable, "-m", module, *map(str, arguments)], logs)
 
+    async def kill(self) -> None:
+        """SIGKILL: what a power cut is to a process."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
     async def stop(self) -> int:
         """SIGTERM, and SIGKILL when it does not end; returns its exit status."""
         if self.process.returncode is None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -38,6 +39,10 @@ SKIP_S = 600
 SHOW_S = 2.0
 FAULTS = ((14, "mute rtu 3 for 12"), (34, "break rtu 4 2 for 6"), (42, "disconnect tcp for 4"))
 """Seconds after the plant's start, and what happens then: a dead unit, a broken probe, a pulled cable."""
+KILL_AT_S = 50.0
+"""When the gateway is killed (SIGKILL)."""
+POWER_OFF_S = 3.0
+"""How long it stays off."""
 
 SITE = """\
 # The site of the demonstration: a simulated plant on one Modbus TCP endpoint and one RTU line.
@@ -108,12 +113,14 @@ class Ports:
     page: int
 
 
-def run_demo(folder: Path, *, seconds: float | None, port: int, embedded_broker: bool) -> int:
+def run_demo(
+    folder: Path, *, seconds: float | None, port: int, embedded_broker: bool, kill_at: float = KILL_AT_S
+) -> int:
     """Run the demonstration; exit status 0 when every scheduled sample is accounted for and verified."""
-    return asyncio.run(_demo(folder.absolute(), seconds, port, embedded_broker))
+    return asyncio.run(_demo(folder.absolute(), seconds, port, embedded_broker, kill_at))
 
 
-async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker: bool) -> int:
+async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker: bool, kill_at: float) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -137,9 +144,22 @@ async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker:
         await until_listening(facility, ports.tcp)
         site = _site(folder, authority, ports)
         receiver = await start(await _receiver(folder, authority, ports.broker))
-        gateway = await start(await Child.python("gateway", "gateway.cli", "run", folder / "site.toml", logs=logs))
+
+        async def start_gateway() -> Child:
+            return await start(await Child.python("gateway", "gateway.cli", "run", folder / "site.toml", logs=logs))
+
+        gateway = await start_gateway()
         print(f"status page: http://127.0.0.1:{ports.page}/   metrics: http://127.0.0.1:{ports.page}/metrics\n")
-        await _watch(stop, seconds, ports.page, (broker, facility, receiver, gateway))
+        watch = _Watch(stop, ports.page, (broker, facility, receiver), loop.time())
+        if seconds is None or seconds > kill_at:
+            await watch.until(gateway, kill_at)
+            if not stop.is_set():
+                print(f"\nkill -9: the gateway loses its power for {POWER_OFF_S:.0f} s\n")
+                watch.forget()
+                await gateway.kill()
+                await asyncio.sleep(POWER_OFF_S)
+                gateway = await start_gateway()
+        await watch.until(gateway, seconds)
         print("\nstopping: the gateway seals what it has and waits for its receipts")
         status = await gateway.stop()
     return _summary(folder, site, status)
@@ -199,13 +219,9 @@ async def _broker(folder: Path, authority: Authority, port: int, embedded: bool)
         f"listener {port} 127.0.0.1\ncafile {certificate.ca}\ncertfile {certificate.certificate}\n"
         f"keyfile {certificate.key}\nrequire_certificate true\nuse_identity_as_username true\n"
         f"allow_anonymous false\nacl_file {folder / 'mosquitto.acl'}\nmax_queued_messages 10000\n"
-        "persistence false\nlog_type error\nlog_type warning\n"
+        "persistence false\nlog_type error\nlog_type warning\n" + ("user root\n" if os.geteuid() == 0 else "")
+        # Started by root it would become the user `mosquitto`, who cannot read a folder that is root's alone.
     )
-    # Started by root, Mosquitto becomes the user `mosquitto`, who has to read certificates and rules.
-    for path in (folder, folder / "pki"):
-        path.chmod(0o755)
-    for path in (folder / "mosquitto.acl", certificate.key):
-        path.chmod(0o644)
     return await Child.start("broker", [mosquitto, "-c", str(folder / "mosquitto.conf")], folder / "logs")
 
 
@@ -315,18 +331,32 @@ critical = true
 # what a person sees
 
 
-async def _watch(stop: asyncio.Event, seconds: float | None, page: int, children: tuple[Child, ...]) -> None:
-    loop = asyncio.get_running_loop()
-    end = None if seconds is None else loop.time() + seconds
-    shown = 0
-    while not stop.is_set() and (end is None or loop.time() < end):
-        for child in children:
-            child.require_alive()
-        pause = SHOW_S if end is None else max(0.0, min(SHOW_S, end - loop.time()))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-        if (status := await asyncio.to_thread(_status, page)) is not None:
-            shown = _show(status, shown)
+class _Watch:
+    """Shows the gateway's state again and again, and notices when a part of the demonstration has ended."""
+
+    def __init__(self, stop: asyncio.Event, page: int, parts: tuple[Child, ...], started: float) -> None:
+        self._stop = stop
+        self._page = page
+        self._parts = parts
+        self._started = started
+        self._shown = 0
+
+    def forget(self) -> None:
+        """What is on the screen stays there."""
+        self._shown = 0
+
+    async def until(self, gateway: Child, seconds: float | None) -> None:
+        """Watch until so long after the start (None: for ever), or until somebody stops it."""
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else self._started + seconds
+        while not self._stop.is_set() and (end is None or loop.time() < end):
+            for child in (*self._parts, gateway):
+                child.require_alive()
+            pause = SHOW_S if end is None else max(0.0, min(SHOW_S, end - loop.time()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause)
+            if (status := await asyncio.to_thread(_status, self._page)) is not None:
+                self._shown = _show(status, self._shown)
 
 
 def _status(page: int) -> dict[str, Any] | None:
