@@ -106,8 +106,9 @@ class Gateway:
             asyncio.create_task(self.journal.run(), name="journal"),
             asyncio.create_task(self._record_events(), name="events"),
         ]
-        self._announce(resume)
-        acquiring = asyncio.create_task(self.acquire.run(resume), name="acquire")
+        started_ms = self.clock.now_ms()
+        self._announce(resume, started_ms)
+        acquiring = asyncio.create_task(self.acquire.run(resume, started_ms), name="acquire")
         later = [
             asyncio.create_task(self._keep("clock", self._follow_clock), name="clock"),
             asyncio.create_task(self._after_first_scan(ready), name="late start"),
@@ -126,7 +127,7 @@ class Gateway:
     ) -> None:
         """Polling ends first, then everything is sealed, then the uplink may deliver a little longer."""
         await _cancel(acquiring)
-        self._event(Event("power_down", self.clock.now_ms(), {"orderly": True}))
+        self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         await self._events.join()
         await self.journal.flush(seal=True)
         if self.uplink is not None and self.uplink.stats.connected:
@@ -158,8 +159,7 @@ class Gateway:
         boot = self.clock.boot
         return {device: slot for device, (of_boot, slot) in self.journal.last_slots().items() if of_boot == boot}
 
-    def _announce(self, resume: dict[str, int]) -> None:
-        now = self.clock.now_ms()
+    def _announce(self, resume: dict[str, int], now: int) -> None:
         self._event(
             Event(
                 "power_up",

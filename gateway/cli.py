@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from firmware_interfaces.errors import FirmwareError
 from gateway import __version__
@@ -12,6 +13,8 @@ from gateway.errors import AuroraError, ConfigError
 __all__ = ["main"]
 
 Command = Callable[[argparse.Namespace], int]
+Commands = Any
+"""What `argparse.ArgumentParser.add_subparsers` returns; argparse has no public name for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aurora-gateway {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
+    _add_running(commands)
+    _add_site_tools(commands)
+    _add_record_tools(commands)
+    return parser
+
+
+def _add_running(commands: Commands) -> None:
     run = commands.add_parser("run", help="the daemon: poll, judge, store, deliver")
     run.add_argument("site", type=Path, help="the site file")
     run.add_argument("--log", default="info", choices=["debug", "info", "warning", "error"], help="log level")
@@ -48,10 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, help="end after this long, with a summary (default: until Ctrl-C)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where its files go (emptied first)")
     demo.add_argument("--port", type=int, default=8080, help="status page (0: any free port)")
-    demo.add_argument("--kill-at", type=float, default=50.0, help="seconds until the gateway is killed and restarted")
+    demo.add_argument("--kill-at", type=float, default=50.0, help="seconds until kill -9 and restart")
     demo.add_argument("--embedded-broker", action="store_true", help="do not use Mosquitto even if it is there")
     demo.set_defaults(command=_demo)
 
+
+def _add_site_tools(commands: Commands) -> None:
     check = commands.add_parser("check", help="name every mistake in a site file; needs no hardware, no network")
     check.add_argument("site", type=Path, nargs="?", help="the site file")
     check.add_argument("--sample", action="store_true", help="print a commented sample instead")
@@ -76,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     models.set_defaults(command=_models)
 
+
+def _add_record_tools(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="prove batches offline, with the public keys alone")
     verify.add_argument(
         "paths", nargs="+", type=Path, help="files or folders: batches, receipts, public keys (PEM)"
@@ -102,7 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
     keys.set_defaults(command=_keys)
-    return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:

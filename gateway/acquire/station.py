@@ -45,6 +45,8 @@ class Acquire:
         self, site: Site, models: Mapping[str, DeviceModel], sink: Sink, now_ms: Callable[[], int]
     ) -> None:
         self.workers: list[BusWorker] = []
+        self.ended_ms = 0
+        """Boot time of the end of polling, once it has ended."""
         self._sink = sink
         self._now_ms = now_ms
         pollers: dict[int, Poller] = {}
@@ -66,18 +68,19 @@ class Acquire:
         self.pollers: tuple[Poller, ...] = tuple(pollers[index] for index in sorted(pollers))
         self.layout = Layout(tuple(poller.layout for poller in self.pollers))
 
-    async def run(self, resume: Mapping[str, int]) -> None:
-        """Poll until cancelled; on the way out every slot that is due is accounted for."""
+    async def run(self, resume: Mapping[str, int], started_ms: int) -> None:
+        """Poll from boot time ``started_ms`` until cancelled; account for every slot due up to ``ended_ms``."""
         for worker in self.workers:
-            worker.start(dict(resume))
+            worker.start(resume, started_ms)
         try:
             async with asyncio.TaskGroup() as group:
                 for worker in self.workers:
                     group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
         finally:
+            self.ended_ms = self._now_ms()
             for worker in self.workers:
                 worker.link.close()
-                worker.account()
+                worker.account(self.ended_ms)
 
     async def _supervise(self, worker: BusWorker) -> None:
         """A worker that dies of a defect is recorded and started again; the other buses do not notice."""

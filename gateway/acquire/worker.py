@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
@@ -70,11 +70,10 @@ class BusWorker:
         self._probes = 0
         link.on_late = self._late_answer
 
-    def start(self, resume: dict[str, int]) -> None:
-        """Put every device at its place in the grid. ``resume`` is the newest slot that the record holds for a
-        device in this boot: the slots since then were missed because the gateway was down.
+    def start(self, resume: Mapping[str, int], now: int) -> None:
+        """Put every device at its place in the grid at boot time ``now``. ``resume`` is the newest slot that the
+        record holds for a device in this boot: the slots since then were missed because the gateway was down.
         """
-        now = self._now_ms()
         for poller in self.pollers:
             slot = poller.grid.slot_at(now)
             newest = resume.get(poller.spec.id)
@@ -108,9 +107,8 @@ class BusWorker:
             finally:
                 heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
 
-    def account(self) -> None:
-        """Hand over the slots that are due and will not be polled any more, when the worker has ended."""
-        now = self._now_ms()
+    def account(self, now: int) -> None:
+        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
         for poller in self.pollers:
             owed = poller.grid.slot_at(now) - poller.next_slot
             if owed > 0:

@@ -35,7 +35,7 @@ async def acquiring(
     memory: Any, of: Site, resume: dict[str, int] | None = None, now: Callable[[], int] = boot_ms
 ) -> AsyncIterator[Acquire]:
     station = Acquire(of, {MODEL: load_model(MODEL)}, memory, now)
-    task = asyncio.create_task(station.run(resume or {}))
+    task = asyncio.create_task(station.run(resume or {}, now()))
     try:
         yield station
     finally:
