@@ -108,19 +108,20 @@ class Gateway(Peer):
             )
 
     def stored_ns(self, _started_ns: int) -> int | None:
-        """When the first commit group with a value is in the journal; looked at from outside, every few ms."""
+        """When the first value is on disk, in a commit group or a batch; looked at from outside, every few ms."""
         path = self.data / "journal.db"
         if not path.with_name("journal.db-wal").exists():
             return None
         reader = Reader(path)
         try:
-            if any(isinstance(record, Scan) for _, _, records in reader.tail() for record in records or ()):
-                return time.monotonic_ns()
+            groups = reader.tail()
+            batches = reader.batches("scan", 1, 1)
         except (AuroraError, KeyError):
-            return None
+            return None  # the file is just being made
         finally:
             reader.close()
-        return None
+        in_groups = any(isinstance(record, Scan) for _, _, records in groups for record in records or ())
+        return time.monotonic_ns() if in_groups or any(batch.values for batch in batches) else None
 
     def polls(self, message: Message) -> list[Poll]:
         return self._polls_of(message.payload) if message.topic.endswith("/scan") else []

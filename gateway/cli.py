@@ -119,10 +119,12 @@ def _add_record_tools(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gateway.app import run_site
-    from gateway.config import load_site
+    from gateway.config.aside import load_site_aside
 
-    return run_site(load_site(arguments.site), arguments.log)
+    site = load_site_aside(arguments.site)
+    from gateway.app import run_site
+
+    return run_site(site(), arguments.log)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

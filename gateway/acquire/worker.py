@@ -110,7 +110,7 @@ class BusWorker:
     def account(self, now: int) -> None:
         """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
         for poller in self.pollers:
-            owed = poller.grid.slot_at(now) - poller.next_slot
+            owed = poller.grid.slot_at(now) + 1 - poller.next_slot
             if owed > 0:
                 cause = self._cause(poller)
                 self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
