@@ -14,6 +14,7 @@ from firmware_interfaces.quality import Quality
 
 __all__ = ["Answer", "ModbusDevice", "Refusal", "raw_blocks"]
 
+GOOD = int(Quality.GOOD)
 ILLEGAL_DATA_ADDRESS = 2
 UNIT_BEHIND_GATEWAY_IS_SILENT = frozenset({10, 11})
 """Exceptions with which a TCP converter says that the unit behind it does not answer."""
@@ -31,6 +32,19 @@ class Answer(NamedTuple):
     reads: tuple[Read, ...]
     blocks: "list[bytes | None]"
     slowest_s: float
+
+
+class Ask(NamedTuple):
+    """A read and the bytes of its request; ``size`` is how many data bytes the answer must hold."""
+
+    read: Read
+    pdu: bytes
+    size: int
+
+
+def _ask(read: Read) -> Ask:
+    pdu = read_request(read.function, read.address, read.count)
+    return Ask(read, pdu, data_size(read.function, read.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +88,7 @@ class ModbusDevice:
         self.reads = reads
         self._decoder = Decoder(self.channels, reads)
         self._refused: set[Read] = set()
-        self._requests = {
-            read: (read_request(read.function, read.address, read.count), data_size(read.function, read.count))
-            for read in reads
-        }
+        self._asks = [_ask(read) for read in reads]
 
     def forget_refusals(self) -> None:
         """Plan anew, as for a device that may have been exchanged."""
@@ -90,16 +101,13 @@ class ModbusDevice:
         """
         first = self.reads[0]
         try:
-            await self._read(Read(first.function, first.address, 1), timeout_s)
+            await self._request(_ask(Read(first.function, first.address, 1)), timeout_s)
         except DeviceRefused:
             return
 
-    async def _read(self, read: Read, timeout_s: float) -> bytes:
-        prepared = self._requests.get(read)
-        if prepared is None:
-            prepared = read_request(read.function, read.address, read.count), data_size(read.function, read.count)
+    async def _request(self, ask: Ask, timeout_s: float) -> bytes:
         try:
-            return (await self.link.request(self.unit, *prepared, timeout_s))[2:]
+            return (await self.link.request(self.unit, ask.pdu, ask.size, timeout_s))[2:]
         except DeviceRefused as error:
             if error.code in UNIT_BEHIND_GATEWAY_IS_SILENT:
                 raise NoAnswer(f"{self.link} unit {self.unit}: {error.words}") from error
@@ -113,36 +121,32 @@ class ModbusDevice:
         """
         blocks: list[bytes | None] = []
         qualities: list[int] = []
-        failure: BusError | None = None
         slowest = 0.0
         clock = self.link.time
-        for read in self.reads:
-            if failure is not None:
-                blocks.append(None)
-                qualities.append(failure.quality)
-                continue
-            if read in self._refused:
+        for ask in self._asks:
+            if self._refused and ask.read in self._refused:
                 blocks.append(None)
                 qualities.append(Quality.NOT_SUPPORTED)
                 continue
             started = clock()
             try:
-                block = await self._read(read, timeout_s)
+                blocks.append(await self._request(ask, timeout_s))
+                qualities.append(GOOD)
             except DeviceRefused as error:
                 if error.code == ILLEGAL_DATA_ADDRESS:
-                    return await self._after_refusal(read, timeout_s)
+                    return await self._after_refusal(ask.read, timeout_s)
                 blocks.append(None)
                 qualities.append(error.quality)
             except BusError as error:
                 if not any(block is not None for block in blocks):
                     raise
-                failure = error
-                blocks.append(None)
-                qualities.append(error.quality)
-            else:
-                slowest = max(slowest, clock() - started)
-                blocks.append(block)
-                qualities.append(Quality.GOOD)
+                missing = len(self._asks) - len(blocks)
+                blocks += [None] * missing
+                qualities += [error.quality] * missing
+                break
+            took = clock() - started
+            if took > slowest:
+                slowest = took
         values, quality = self._decoder.decode(blocks, qualities)
         return Answer(values, quality, self.reads, blocks, slowest)
 
@@ -163,7 +167,7 @@ class ModbusDevice:
         reads = plan_reads(self.model, (channel,))
         blocks: list[bytes | None] = []
         for read in reads:
-            blocks.append(await self._read(read, timeout_s))
+            blocks.append(await self._request(_ask(read), timeout_s))
         if channel.is_text:
             block = blocks[0]
             if block is None:

@@ -93,5 +93,10 @@ class Patience:
         old = self._slowest
         self._slowest = slowest = took_s if old is None or took_s > old else took_s + (old - took_s) * self.FADE
         patient = self.MARGIN * slowest
-        self.timeout_s = min(self.limit_s, max(self.FLOOR_S, patient))
-        self.probe_s = min(self.limit_s, max(self.PROBE_FLOOR_S, patient))
+        self.timeout_s = self._bounded(patient, self.FLOOR_S)
+        self.probe_s = self._bounded(patient, self.PROBE_FLOOR_S)
+
+    def _bounded(self, patient: float, floor: float) -> float:
+        if patient < floor:
+            patient = floor
+        return self.limit_s if patient > self.limit_s else patient

@@ -1,6 +1,7 @@
 """One configured device as the acquire station sees it: its grid, its breaker, its corrections, its counters."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isnan
@@ -50,6 +51,21 @@ class DeviceStats:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS_S) + 1))
     last_answer_ms: int | None = None
     last_fault: str = ""
+
+    def begun(self, late_s: float) -> None:
+        """A poll begins ``late_s`` after its slot was due."""
+        self.served += 1
+        self.late_s += late_s
+        if late_s > self.late_max_s:
+            self.late_max_s = late_s
+
+    def answered(self, took_s: float, at_ms: int) -> None:
+        """A poll brought an answer after ``took_s``."""
+        self.scans += 1
+        self.poll_s += took_s
+        self.poll_last_s = took_s
+        self.buckets[bisect_left(DURATION_BUCKETS_S, took_s)] += 1
+        self.last_answer_ms = at_ms
 
 
 def _decimals(correction: Correction | None, decimals: int | None) -> int | None:

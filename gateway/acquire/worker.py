@@ -3,14 +3,13 @@
 import asyncio
 import heapq
 import logging
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
 from firmware_interfaces.modbus.link import Link
 from gateway.acquire.metronome import Metronome
-from gateway.acquire.poller import DURATION_BUCKETS_S, Poller, Sink
+from gateway.acquire.poller import Poller, Sink
 from gateway.model import Event, Miss, Quality
 
 __all__ = ["BusStats", "BusWorker"]
@@ -181,14 +180,9 @@ class BusWorker:
         """Account for all slots of a device up to now, and poll the newest."""
         now = self._now_ms()
         slot = poller.grid.slot_at(now)
-        skipped = slot - poller.next_slot
-        if skipped > 0:
-            self._missed(poller, skipped, self._cause(poller))
-        late_s = (now - poller.grid.due_ms(slot)) / 1000
-        stats = poller.stats
-        stats.served += 1
-        stats.late_s += late_s
-        stats.late_max_s = max(stats.late_max_s, late_s)
+        if slot > poller.next_slot:
+            self._missed(poller, slot - poller.next_slot, self._cause(poller))
+        poller.stats.begun((now - poller.grid.due_ms(slot)) / 1000)
         started = loop.time()
         if not self.link.connected:
             self._missed(poller, 1, Quality.BUS_DOWN)
@@ -198,11 +192,11 @@ class BusWorker:
             await self._poll(poller, slot, started, loop)
 
     async def _poll(self, poller: Poller, slot: int, started: float, loop: asyncio.AbstractEventLoop) -> None:
-        breaker, patience, stats = poller.breaker, poller.patience, poller.stats
+        breaker = poller.breaker
         try:
             if breaker.open:
                 await poller.device.probe(self._probe_s(poller))
-            answer = await poller.device.poll(patience.timeout_s)
+            answer = await poller.device.poll(poller.patience.timeout_s)
         except NoAnswer as error:
             now = loop.time()
             if not breaker.open:
@@ -221,14 +215,9 @@ class BusWorker:
                 log.info("%s: answers again", poller.spec.id)
                 poller.introduced = False
             breaker.answered()
-            patience.heard(answer.slowest_s)
+            poller.patience.heard(answer.slowest_s)
             scan = poller.scan(slot, self._now_ms(), answer)
-            took_s = loop.time() - started
-            stats.scans += 1
-            stats.poll_s += took_s
-            stats.poll_last_s = took_s
-            stats.buckets[bisect_left(DURATION_BUCKETS_S, took_s)] += 1
-            stats.last_answer_ms = scan.at_ms
+            poller.stats.answered(loop.time() - started, scan.at_ms)
             poller.next_slot = slot + 1
             self._sink.scan(scan)
 
