@@ -177,6 +177,8 @@ class Gateway:
         try:
             async with asyncio.timeout(FIRST_SCAN_WAIT_S):
                 await self._first_scan.wait()
+            # Ready means that a value is on disk, not that it will be within the loss window.
+            await self.journal.flush()
         except TimeoutError:
             log.info("no scan has come yet; starting the uplink and the status page all the same")
         if ready is not None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 __all__ = ["TimeLimits"]
 
-TICK_S = 0.02
+TICK_S = 0.05
 
 
 class Limited(Protocol):

@@ -97,6 +97,5 @@ class Patience:
         self.probe_s = self._bounded(patient, self.PROBE_FLOOR_S)
 
     def _bounded(self, patient: float, floor: float) -> float:
-        if patient < floor:
-            patient = floor
+        patient = max(patient, floor)
         return self.limit_s if patient > self.limit_s else patient

@@ -56,8 +56,7 @@ class DeviceStats:
         """A poll begins ``late_s`` after its slot was due."""
         self.served += 1
         self.late_s += late_s
-        if late_s > self.late_max_s:
-            self.late_max_s = late_s
+        self.late_max_s = max(self.late_max_s, late_s)
 
     def answered(self, took_s: float, at_ms: int) -> None:
         """A poll brought an answer after ``took_s``."""

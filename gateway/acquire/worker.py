@@ -93,12 +93,12 @@ class BusWorker:
             if not self.link.connected:
                 await self._connect(loop)
             due, _, poller = self._queue[0]
-            wait_ms = due - self._now_ms()
-            if wait_ms > 0:
-                await self._idle(due, wait_ms / 1000, loop.time() - started)
+            now = self._now_ms()
+            if due > now:
+                await self._idle(due, (due - now) / 1000, loop.time() - started)
                 continue
             try:
-                await self._serve(poller, loop)
+                await self._serve(poller, now, loop)
             except Exception:
                 if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
                     self._missed(poller, 1, Quality.GATEWAY_FAULT)
@@ -176,9 +176,8 @@ class BusWorker:
 
     # one slot
 
-    async def _serve(self, poller: Poller, loop: asyncio.AbstractEventLoop) -> None:
-        """Account for all slots of a device up to now, and poll the newest."""
-        now = self._now_ms()
+    async def _serve(self, poller: Poller, now: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Account for all slots of a device up to ``now``, and poll the newest."""
         slot = poller.grid.slot_at(now)
         if slot > poller.next_slot:
             self._missed(poller, slot - poller.next_slot, self._cause(poller))

@@ -27,11 +27,16 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
+        self.ending = asyncio.Event()
         self._stopping = stopping
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Wait for the end. (The library's own loop wakes ten times a second to look at a flag.)"""
+        await self.ending.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
@@ -76,6 +81,7 @@ class WebServer:
             timeout_graceful_shutdown=2,
             limit_concurrency=200,
             server_header=False,
+            date_header=False,
         )
         server = _Server(config, self._pages.stopping)
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -83,5 +89,6 @@ class WebServer:
             await asyncio.shield(serving)
         finally:
             server.should_exit = True
+            server.ending.set()
             await serving
             listener.close()
