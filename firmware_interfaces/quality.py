@@ -21,6 +21,7 @@ class Quality(IntEnum):
     CLOCK_UNTRUSTED = 0x43
     RECOVERED = 0x44
     BACKFILLED = 0x45
+    DEVICE_UNCERTAIN = 0x46
 
     TIMEOUT = 0x81
     BUS_DOWN = 0x82
@@ -60,6 +61,7 @@ WORDS: dict[Quality, str] = {
     Quality.CLOCK_UNTRUSTED: "time of the value is not known to be right",
     Quality.RECOVERED: "salvaged from a damaged store",
     Quality.BACKFILLED: "read later from the sensor's own memory",
+    Quality.DEVICE_UNCERTAIN: "device itself calls the value uncertain",
     Quality.TIMEOUT: "device did not answer in time",
     Quality.BUS_DOWN: "no connection to the bus",
     Quality.DEVICE_EXCEPTION: "device answered with an exception",

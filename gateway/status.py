@@ -86,6 +86,9 @@ class Status:
         ]
         if gap.open_since is not None and gap.cause is not None:
             state, words = "bad", gap.cause.words
+        elif poller.unexpected:
+            names = ", ".join(f"{key} is not {wanted}" for key, wanted in poller.unexpected.items())
+            state, words = "uncertain", f"set up otherwise than its model needs: {names}"
         elif any(channel["severity"] != "good" for channel in channels):
             worst = max(channels, key=lambda channel: int(channel["quality"]))
             state, words = worst["severity"], f"{worst['name']}: {worst['words']}"

@@ -144,9 +144,7 @@ class ModbusDevice:
                 blocks += [None] * missing
                 qualities += [error.quality] * missing
                 break
-            took = clock() - started
-            if took > slowest:
-                slowest = took
+            slowest = max(slowest, clock() - started)
         values, quality = self._decoder.decode(blocks, qualities)
         return Answer(values, quality, self.reads, blocks, slowest)
 

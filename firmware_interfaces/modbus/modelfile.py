@@ -32,7 +32,7 @@ EXACT = 2**53
 """Whole numbers up to here are exact as doubles."""
 
 TEST_TABLES = {"coils": 1, "discrete": 2, "holding": 3, "input": 4}
-TESTABLE = {quality.name.lower(): quality for quality in (Quality.SENSOR_FAULT, Quality.OUT_OF_RANGE)}
+TESTABLE = {quality.name.lower(): quality for quality in (Quality.SENSOR_FAULT, Quality.OUT_OF_RANGE, DOUBTED)}
 
 
 def read_model(source: str, name: str, data: bytes) -> DeviceModel:

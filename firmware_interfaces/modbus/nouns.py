@@ -13,12 +13,8 @@ Order = Literal["big", "little"]
 
 FLOAT32_MAX = 3.4028234e38
 
-DOUBTED = Quality.SENSOR_FAULT
-"""Quality of a value that the device itself calls uncertain.
-
-No reason of `Quality` says so, and a reason that is not the true one has no place in a record: until there is
-one, such a value is withheld like that of a faulty sensor.
-"""
+DOUBTED = Quality.DEVICE_UNCERTAIN
+"""Quality of a value that the device itself calls uncertain: it is kept, and marked."""
 
 
 class Kind(NamedTuple):
@@ -179,7 +175,7 @@ class LinkFacts:
 class TestCase:
     """Contents of registers and bits by (function, wire address), and what they must become.
 
-    An expectation is a number, a text, or a `Quality` that is bad.
+    An expectation is a number, a text, or a `Quality` that is not good.
     """
 
     __test__ = False

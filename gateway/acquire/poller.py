@@ -116,6 +116,8 @@ class Poller:
         self.layout = device_layout(spec, device.model)
         self.next_slot = 0
         self.introduced = False
+        self.unexpected: dict[str, object] = {}
+        """Audit registers that do not hold what the model needs (a unit register: Celsius), and what that is."""
         self._corrections = [
             Correction(spec.calibration[channel.key].points, channel.decimals)
             if channel.key in spec.calibration
@@ -162,5 +164,15 @@ class Poller:
                     if error.quality != Quality.DEVICE_EXCEPTION:
                         raise
                     found[register.key] = None
-            event(kind, {"device": self.spec.id, "model": model.id, "registers": found})
+            data: dict[str, object] = {"device": self.spec.id, "model": model.id, "registers": found}
+            if kind == "device.audit":
+                self.unexpected = {
+                    register.key: register.expect
+                    for register in registers
+                    if register.expect is not None
+                    and found[register.key] is not None
+                    and not register.meets(register.expect, found[register.key])
+                }
+                data["unexpected"] = self.unexpected
+            event(kind, data)
         self.introduced = True

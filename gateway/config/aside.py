@@ -51,7 +51,7 @@ def _tell(path: Path, write_end: int) -> None:
         with open(write_end, "wb") as pipe:  # noqa: PTH123 - a descriptor, not a path
             pickle.dump(answer, pipe)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the border of the process: told on standard error, and by the status
         import traceback
 
         traceback.print_exc()
