@@ -36,7 +36,7 @@ class Arrival(NamedTuple):
 class Peer(ABC):
     """One gateway on one stage.
 
-    ``stores`` tells whether what it has read survives its death, ``serial`` whether it can read a serial line,
+    ``stores`` tells whether it has a store that `backlog` can fill, ``serial`` whether it can read a serial line,
     ``compared`` whether it takes part in more than `base` (a variant of another peer does not).
     """
 
@@ -199,7 +199,9 @@ class Command(Script):
     """
 
     name = "command"
+    stores = False
     line: ClassVar[str] = ""
 
     def command(self) -> list[str]:
-        return ["/bin/sh", "-c", f"BENCH_SETTINGS={shlex.quote(json.dumps(self.settings()))} exec {self.line}"]
+        settings = shlex.quote(json.dumps(self.settings()))
+        return ["/bin/sh", "-c", f"export BENCH_SETTINGS={settings}; exec {self.line}"]

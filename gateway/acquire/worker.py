@@ -20,8 +20,8 @@ FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
 SERIAL_RETRY_S = 1.0
 CONNECT_LIMIT_S = 3.0
-FULL_WAIT_EVERY = 4
-"""Every so many probes a silent device gets the site's whole time limit, lest a slow one never be found."""
+FULL_WAIT_EVERY = 8
+"""Every so many probes a device that has never answered gets the whole time limit, lest a slow one never be found."""
 INTRODUCE_AFTER_S = 20.0
 """Identity registers are read in idle time; on a bus that is never idle, after this long."""
 IDLE_ENOUGH_S = 0.15
@@ -221,12 +221,12 @@ class BusWorker:
             self._sink.scan(scan)
 
     def _probe_s(self, poller: Poller) -> float:
-        """Time limit of a probe: short, by what this device or its neighbours need; now and then the full limit."""
+        """Time limit of a probe: short, by what this device needed, or its neighbours where it is a stranger."""
+        if poller.stats.scans:
+            return poller.patience.probe_s
         self._probes += 1
         if self._probes % FULL_WAIT_EVERY == 0:
             return poller.patience.limit_s
-        if poller.stats.scans:
-            return poller.patience.probe_s
         return max(
             (other.patience.probe_s for other in self.pollers if other.stats.scans),
             default=poller.patience.limit_s,

@@ -21,7 +21,18 @@ from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.cluster.sqlite_store import SqliteStore
 from gateway.demo.pki import Authority, Certificate
-from gateway.model import Batch, ClockClaim, ClockState, Column, DeviceLayout, Event, Head, Layout, Scan, StoredBatch
+from gateway.model import (
+    Batch,
+    ClockClaim,
+    ClockState,
+    Column,
+    DeviceLayout,
+    Event,
+    Head,
+    Layout,
+    Scan,
+    StoredBatch,
+)
 from gateway.mqtt import Endpoint
 from gateway.seal.batch import (
     EVENT_TYPE,
@@ -234,7 +245,9 @@ class Broker:
             self.process.wait()
             self.process = None
 
-    def settings(self, tmp: Path, identity: Identity = IDENTITY, port: int | None = None, window: int = 8) -> ClusterSpec:
+    def settings(
+        self, tmp: Path, identity: Identity = IDENTITY, port: int | None = None, window: int = 8
+    ) -> ClusterSpec:
         certificate = self.pki.client(identity.client)
         return ClusterSpec(
             host="127.0.0.1",
@@ -328,9 +341,7 @@ class Cluster:
 
 
 def uplink(plant: Plant, cluster: Cluster, tmp: Path, **options: Any) -> Uplink:
-    settings = cluster.broker.settings(
-        tmp, plant.identity, options.pop("port", None), options.pop("window", 8)
-    )
+    settings = cluster.broker.settings(tmp, plant.identity, options.pop("port", None), options.pop("window", 8))
     return Uplink(
         settings,
         plant.identity,

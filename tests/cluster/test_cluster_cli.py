@@ -63,7 +63,7 @@ def test_what_is_stored_verifies(data: Path, plant: Plant, capsys: pytest.Captur
     ("change", "finding"),
     [
         (
-            "UPDATE batch SET body = CAST(substr(body, 1, 200) || x'00' || substr(body, 202) AS BLOB) WHERE seq = 3",
+            "UPDATE batch SET body = CAST(substr(body, 1, 99) || x'00' || substr(body, 101) AS BLOB) WHERE seq = 3",
             "altered",
         ),
         ("DELETE FROM batch WHERE stream = 'scan' AND seq = 3", "scan 3: is missing"),

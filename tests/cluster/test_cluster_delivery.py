@@ -128,7 +128,9 @@ async def test_a_receiver_killed_while_draining_loses_nothing(
     assert f"1501 batches, root {plant.root('scan').hex()}" in verified.stdout
 
 
-async def test_with_no_receiver_connected_the_uplink_slows_down(cluster: Cluster, plant: Plant, tmp_path: Path) -> None:
+async def test_with_no_receiver_connected_the_uplink_slows_down(
+    cluster: Cluster, plant: Plant, tmp_path: Path
+) -> None:
     cluster.enrol(plant)
     plant.scans(30)
     up = uplink(plant, cluster, tmp_path)
@@ -146,9 +148,7 @@ async def test_with_no_receiver_connected_the_uplink_slows_down(cluster: Cluster
     nothing_lost_nothing_doubled(cluster, plant)
 
 
-async def test_a_gateway_without_rights_is_told_and_keeps_everything(
-    tmp_path: Path, pki, plant: Plant
-) -> None:
+async def test_a_gateway_without_rights_is_told_and_keeps_everything(tmp_path: Path, pki, plant: Plant) -> None:
     rules = "pattern read aurora/v1/%u/receipt\nuser aurora-receiver\ntopic read aurora/v1/+/scan\n"
     broker = Broker(tmp_path, pki, acl=rules)
     broker.start()

@@ -32,9 +32,7 @@ async def test_from_the_journal_to_the_cluster(cluster: Cluster, tmp_path: Path)
         ),
     )
     settings = cluster.broker.settings(tmp_path)
-    up = Uplink(
-        settings, IDENTITY, journal, cluster.signer.public, clock=lambda: claim, on_event=journal.put_event
-    )
+    up = Uplink(settings, IDENTITY, journal, cluster.signer.public, clock=lambda: claim, on_event=journal.put_event)
     async with cluster.serving(), running(journal.run(), up.run()):
         for slot in range(100):
             journal.put(Scan(0, slot, slot * 1000 + 5, array("d", [slot / 10] * 10), bytes(10)))

@@ -178,7 +178,9 @@ async def test_a_cluster_that_lost_everything_gets_what_is_left_and_the_leaves_o
     assert [seq for seq, body in enumerate(cluster.bodies(plant, "scan")) if body is None] == list(range(3, 9))
 
 
-async def test_hostile_messages_are_named_and_change_nothing(cluster: Cluster, plant: Plant, tmp_path: Path) -> None:
+async def test_hostile_messages_are_named_and_change_nothing(
+    cluster: Cluster, plant: Plant, tmp_path: Path
+) -> None:
     cluster.enrol(plant)
     stranger = Plant(tmp_path / "stranger", OTHER)
     cluster.enrol(stranger)

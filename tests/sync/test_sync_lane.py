@@ -152,7 +152,9 @@ async def test_a_resting_lane_sends_nothing_and_then_one_at_a_time(plant: Plant,
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.tuples(st.sampled_from(["send", "receipt", "rest", "restart", "rewind"]), st.integers(0, 9))))
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["send", "receipt", "rest", "restart", "rewind"]), st.integers(0, 9)))
+)
 async def test_the_tree_is_always_that_of_the_batches_vouched_for(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
