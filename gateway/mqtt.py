@@ -178,10 +178,6 @@ class Link:
         """Send the PUBACK of a message received on a connection that was opened with ``manual``."""
         self._paho.ack(received.id, 1)
 
-    def abort(self) -> None:
-        """Cut the connection without a word; everybody who waits on it is woken."""
-        abort(self._client)
-
     def _published(self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
         self._library_on_publish(client, userdata, mid, reason, properties)
         if self._on_puback is not None:
@@ -213,7 +209,7 @@ async def connect(
         await _close(client)
         raise
     except BaseException:
-        abort(client)
+        _abort(client)
         raise
     else:
         await _close(client)
@@ -268,10 +264,10 @@ async def _open(client: aiomqtt.Client, endpoint: Endpoint, words: _Words) -> No
             raise LinkError(f"no connection to {endpoint.host}:{endpoint.port} ({words.last or 'closed'})")
         await opening
     except asyncio.CancelledError:
-        opening.add_done_callback(lambda task: abort(client) if task.cancelled() or not task.exception() else None)
+        opening.add_done_callback(lambda task: _abort(client) if task.cancelled() or not task.exception() else None)
         raise
     except (aiomqtt.MqttError, OSError, ValueError) as error:
-        abort(client)
+        _abort(client)
         raise LinkError(f"no connection to {endpoint.host}:{endpoint.port} ({_words(error)})") from error
     finally:
         ending.cancel()
@@ -283,10 +279,10 @@ async def _close(client: aiomqtt.Client) -> None:
         with suppress(aiomqtt.MqttError):
             await client.__aexit__(None, None, None)
     finally:
-        abort(client)
+        _abort(client)
 
 
-def abort(client: aiomqtt.Client) -> None:
+def _abort(client: aiomqtt.Client) -> None:
     """Shut the socket down; the library sees its end and cleans up after itself. Harmless when it is closed."""
     opened = client._client.socket()
     if isinstance(opened, socket.socket):

@@ -21,7 +21,7 @@ LONGEST_RETRY_S = 5.0
 SERIAL_RETRY_S = 1.0
 CONNECT_LIMIT_S = 3.0
 FULL_WAIT_EVERY = 8
-"""Every so many probes a device that has never answered gets the whole time limit, lest a slow one never be found."""
+"""Every so many probes a device that never answered gets the whole time limit, lest a slow one be never found."""
 INTRODUCE_AFTER_S = 20.0
 """Identity registers are read in idle time; on a bus that is never idle, after this long."""
 IDLE_ENOUGH_S = 0.15

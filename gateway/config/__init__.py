@@ -6,8 +6,8 @@ from gateway.config.aside import load_site_aside
 
 if TYPE_CHECKING:
     from gateway.config.check import check_file, check_site, load_site
-    from gateway.config.explain import explain
     from gateway.config.sample import sample_site
+    from gateway.config.summary import explain
 
 __all__ = ["check_file", "check_site", "explain", "load_site", "load_site_aside", "sample_site"]
 
@@ -15,7 +15,7 @@ PLACES = {
     "check_file": "check",
     "check_site": "check",
     "load_site": "check",
-    "explain": "explain",
+    "explain": "summary",
     "sample_site": "sample",
 }
 

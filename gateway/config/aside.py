@@ -48,7 +48,7 @@ def _tell(path: Path, write_end: int) -> None:
             answer: object = load_site(path)
         except ConfigError as error:
             answer = (error.source, error.problems)
-        with open(write_end, "wb") as pipe:  # noqa: PTH123 - a descriptor, not a path
+        with open(write_end, "wb") as pipe:
             pickle.dump(answer, pipe)
         status = 0
     except BaseException:  # noqa: BLE001 - the border of the process: told on standard error, and by the status

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.models import ModelBook
@@ -34,6 +34,8 @@ from gateway.site import (
 )
 
 __all__ = ["build_buses", "build_devices", "build_site", "check_files", "check_load"]
+
+_T = TypeVar("_T")
 
 TIMEOUT_S = 1.0
 
@@ -81,10 +83,14 @@ def _line(entry: Entry[AnyBus], bus: SerialLine, mine: dict[str, DeviceModel], r
     _conflict(entry, "stop_bits", bus.stop_bits, {device: link.stop_bits for device, link in links.items()}, report)
     factory = Line()
     return Line(
-        bus.baud or next((link.baud for link in links.values() if link.baud), factory.baud),
-        bus.parity or next((link.parity for link in links.values() if link.parity), factory.parity),
-        bus.stop_bits or next((link.stop_bits for link in links.values() if link.stop_bits), factory.stop_bits),
+        _first(factory.baud, bus.baud, *(link.baud for link in links.values())),
+        _first(factory.parity, bus.parity, *(link.parity for link in links.values())),
+        _first(factory.stop_bits, bus.stop_bits, *(link.stop_bits for link in links.values())),
     )
+
+
+def _first(default: _T, *stated: _T | None) -> _T:
+    return next((one for one in stated if one is not None), default)
 
 
 def _conflict(entry: Entry[AnyBus], name: str, given: object, wishes: Mapping[str, object], report: Report) -> None:

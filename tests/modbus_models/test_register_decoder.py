@@ -41,6 +41,7 @@ def one(tmp_path: Path, lines: str, data: str, link: str = "address_base = 0") -
 
 
 FAULT = Quality.SENSOR_FAULT
+DOUBTED = Quality.DEVICE_UNCERTAIN
 
 NUMBERS = [
     ('type = "int16"', "8000", -32768),
@@ -182,7 +183,7 @@ def guarded(tmp_path: Path, fault: str, link: str = "address_base = 0") -> Devic
         ("{ function = 4, address = 9, good = [0] }", "0000", 7),
         ("{ function = 4, address = 9, good = [0] }", "0100", FAULT),
         ("{ function = 4, address = 9, good = [0], uncertain = [1], bad = [2, 3] }", "0000", 7),
-        ("{ function = 4, address = 9, good = [0], uncertain = [1], bad = [2, 3] }", "0001", Quality.DEVICE_UNCERTAIN),
+        ("{ function = 4, address = 9, good = [0], uncertain = [1], bad = [2, 3] }", "0001", DOUBTED),
         ("{ function = 4, address = 9, good = [0], uncertain = [1], bad = [2, 3] }", "0003", FAULT),
         ("{ function = 4, address = 9, good = [0], uncertain = [1], bad = [2, 3] }", "0063", FAULT),
         ("{ function = 4, address = 9, bad = [0xFFFF] }", "ffff", FAULT),

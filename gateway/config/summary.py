@@ -14,17 +14,16 @@ def explain(site: Site) -> str:
     values_s = 0.0
     for bus in site.buses:
         mine = [device for device in site.devices if device.bus == bus.id]
-        lines.append(
-            f"bus {bus.id}: {_place(bus)}{_load(bus, line_load(bus, [(device, models[device.model]) for device in mine]))}"
-        )
+        load = line_load(bus, [(device, models[device.model]) for device in mine])
+        lines.append(f"bus {bus.id}: {_place(bus)}{_load(bus, load)}")
         for device in mine:
             model = models[device.model]
             count = len(device.channels or model.channels)
             reads = len(reads_of(model, device.channels))
             values_s += count * 1000 / device.period_ms
             lines.append(
-                f"  {device.id}: {model.title}, unit {device.unit}, {_many(count, 'value')}"
-                f" in {_many(reads, 'read')} every {device.period_ms / 1000:g} s{_calibrated(len(device.calibration))}"
+                f"  {device.id}: {model.title}, unit {device.unit}, {_many(count, 'value')} in"
+                f" {_many(reads, 'read')} every {device.period_ms / 1000:g} s{_calibrated(len(device.calibration))}"
             )
     for point in site.points:
         device = next(device for device in site.devices if device.id == point.device)
