@@ -5,12 +5,13 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SECONDS_ARG := $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS),)
 
-.PHONY: help demo test lint bench build setup system clean
+.PHONY: help demo test lint hil bench build setup system clean
 
 help:
 	@echo 'make demo   set up, then run a simulated plant, the gateway and a cluster receiver (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test   set up, then lint, type check and all tests'
 	@echo 'make bench  set up, then measure beside a script and a C loop'
+	@echo 'make hil    the serial tests, simulated or on real hardware (HIL="--line /dev/ttyUSB0 --unit 1")'
 	@echo 'make build  compile the core in place again'
 
 system:
@@ -40,6 +41,9 @@ lint: setup
 test: PACKAGES := test
 test: system setup lint
 	@GATEWAY_REQUIRE_CORE=1 $(PY) -m pytest
+
+hil: setup
+	@$(PY) -m pytest hil_tests $(HIL)
 
 bench: PACKAGES := bench
 bench: system setup
