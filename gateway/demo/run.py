@@ -219,8 +219,9 @@ async def _broker(folder: Path, authority: Authority, port: int, embedded: bool)
         f"listener {port} 127.0.0.1\ncafile {certificate.ca}\ncertfile {certificate.certificate}\n"
         f"keyfile {certificate.key}\nrequire_certificate true\nuse_identity_as_username true\n"
         f"allow_anonymous false\nacl_file {folder / 'mosquitto.acl'}\nmax_queued_messages 10000\n"
-        "persistence false\nset_tcp_nodelay true\nlog_type error\nlog_type warning\n" + ("user root\n" if os.geteuid() == 0 else "")
+        "persistence false\nset_tcp_nodelay true\nlog_type error\nlog_type warning\n"
         # Started by root it would become the user `mosquitto`, who cannot read a folder that is root's alone.
+        + ("user root\n" if os.geteuid() == 0 else "")
     )
     return await Child.start("broker", [mosquitto, "-c", str(folder / "mosquitto.conf")], folder / "logs")
 
