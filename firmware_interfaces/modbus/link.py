@@ -146,13 +146,16 @@ class Link(asyncio.Protocol):
 
         ``timeout_s`` counts from the moment the request is on its way.
         """
-        loop, transport = self._loop, self._transport
-        if loop is None or transport is None:
+        loop = self._loop
+        if loop is None or self._transport is None:
             raise NotConnected(f"{self}: not connected")
         if self._answer is not None:
             raise RuntimeError("one request at a time: the bus worker is the only caller")
         if self.gap_s and (wait := self._quiet_from + self.gap_s - loop.time()) > 0:
             await asyncio.sleep(wait)
+        transport = self._transport
+        if transport is None:
+            raise NotConnected(f"{self}: connection lost while the line had to be silent")
         self._unit, self._function, self._size = unit, pdu[0], size
         frame = self._frame(unit, pdu)
         answer: asyncio.Future[bytes] = loop.create_future()

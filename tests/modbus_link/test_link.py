@@ -193,3 +193,12 @@ class TestRtu:
         assert sent[1] - first >= 0.03
         assert second > sent[1]
         link.close()
+
+    async def test_a_connection_that_is_lost_in_the_silence_before_a_request(self, peer: Any) -> None:
+        link = RtuOverTcpLink("127.0.0.1", peer.port, gap_s=0.1)
+        await link.open(LIMIT)
+        peer.script = lambda request: rtu(1, b"\x03\x02\x00\x11")
+        await link.read(1, 3, 0, 1, LIMIT)
+        asyncio.get_running_loop().call_later(0.02, peer.hang_up)
+        with pytest.raises(NotConnected, match="silent"):
+            await link.read(1, 3, 0, 1, LIMIT)
