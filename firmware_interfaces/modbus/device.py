@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,13 +98,13 @@ class ModbusDevice:
 
     async def probe(self, timeout_s: float) -> None:
         """The cheapest sign of life: one register. Its answer has another length than a whole block, so a late
-        answer to an earlier poll cannot pass for it. An exception is a sign of life, too.
+        answer to an earlier poll cannot pass for it; where blocks are single registers, the link listens for a
+        second answer (`Link.settle`). An exception is a sign of life, too.
         """
         first = self.reads[0]
-        try:
+        with suppress(DeviceRefused):
             await self._request(_ask(Read(first.function, first.address, 1)), timeout_s)
-        except DeviceRefused:
-            return
+        await self.link.settle()
 
     async def _request(self, ask: Ask, timeout_s: float) -> bytes:
         try:

@@ -27,6 +27,9 @@ RING = 64
 REQUESTS_KEPT = 1000
 """Requests of which a link remembers the bytes: a plan asks the same ones again and again."""
 
+SETTLE_S = 0.1
+"""How long an RTU line is listened to before a unit that had timed out is polled again."""
+
 MBAP = 7
 LONGEST_PDU = 253
 EXCEPTION_RTU = 5
@@ -133,6 +136,12 @@ class Link(asyncio.Protocol):
     def ready_at(self, unit: int) -> float:  # noqa: ARG002 - for the kinds that need it
         """Loop time from which ``unit`` may be asked again without risk of taking a late answer."""
         return 0.0
+
+    async def settle(self) -> None:
+        """After a time-out and an answer: make sure that answers are in step with requests again.
+
+        Nothing to do where answers carry the number of their request.
+        """
 
     async def read(self, unit: int, function: int, address: int, count: int, timeout_s: float) -> bytes:
         """Data bytes of one read (functions 1 to 4): registers big-endian, or bits packed from the lowest."""
@@ -324,11 +333,20 @@ class RtuLink(Link):
     def __init__(self, **timing: Any) -> None:
         super().__init__(**timing)
         self._late: dict[int, tuple[float, float]] = {}
+        self._surplus_before = 0
 
     def ready_at(self, unit: int) -> float:
         """Twice the time limit after the request that timed out; at once when the late answer was seen."""
         late = self._late.get(unit)
         return late[1] if late else 0.0
+
+    async def settle(self) -> None:
+        """Listen for `SETTLE_S`: a device that had hung answers everything at once when it wakes, and the first of
+        those answers was not the last. Raises `BadFrame` when something came.
+        """
+        await asyncio.sleep(SETTLE_S)
+        if self._buffer or self._surplus() != self._surplus_before:
+            raise BadFrame(f"{self}: answers were out of step with requests", raw=self._buffer)
 
     async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
         """As `Link.request`; what is still in the receive buffer from before is noise and is dropped."""
@@ -336,9 +354,14 @@ class RtuLink(Link):
             self.stats.stray_frames += 1
             self._buffer = b""
         self._timeout_s = timeout_s
+        self._surplus_before = self._surplus()
         answer = await super().request(unit, pdu, size, timeout_s)
         self._late.pop(unit, None)
         return answer
+
+    def _surplus(self) -> int:
+        """Frames that answered no pending request."""
+        return self.stats.stray_frames + self.stats.late_answers
 
     def _frame(self, unit: int, pdu: bytes) -> bytes:
         body = bytes((unit,)) + pdu

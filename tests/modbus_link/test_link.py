@@ -8,7 +8,9 @@ import pytest
 from pymodbus.framer import FramerRTU
 
 from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer, NotConnected
+from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.link import RtuOverTcpLink, TcpLink
+from firmware_interfaces.modbus.model import load_model
 
 LIMIT = 5.0
 SHORT = 0.05
@@ -202,3 +204,18 @@ class TestRtu:
         asyncio.get_running_loop().call_later(0.02, peer.hang_up)
         with pytest.raises(NotConnected, match="silent"):
             await link.read(1, 3, 0, 1, LIMIT)
+
+    async def test_a_device_that_wakes_and_answers_twice_is_out_of_step(
+        self, line: RtuOverTcpLink, peer: Any
+    ) -> None:
+        """Single-register reads all look alike: the second answer would be taken for the next register's."""
+        device = ModbusDevice(line, 1, load_model("danfoss-ekc202d"), ("air", "s3"))
+        with pytest.raises(NoAnswer):
+            await device.poll(SHORT)
+        late, timely = rtu(1, b"\x03\x02\x00\x11"), rtu(1, b"\x03\x02\x00\x22")
+        peer.script = lambda request: late + timely
+        with pytest.raises(BadFrame, match="out of step"):
+            await device.probe(LIMIT)
+        peer.script = lambda request: timely
+        await device.probe(LIMIT)
+        assert list((await device.poll(LIMIT)).values) == [3.4, 3.4]
