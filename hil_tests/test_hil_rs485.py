@@ -3,8 +3,8 @@
 from conftest import Line
 
 from firmware_interfaces.modbus.device import ModbusDevice
-from firmware_interfaces.modbus.link import SerialLink
 from firmware_interfaces.modbus.model import load_model
+from firmware_interfaces.modbus.rtu import SerialLink
 from firmware_interfaces.quality import Quality
 
 POLLS = 50

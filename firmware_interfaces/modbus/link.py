@@ -1,39 +1,24 @@
-"""One Modbus connection: TCP, serial RTU, or RTU frames over TCP, with one request on the line at a time.
+"""One Modbus connection with one request on the line at a time; what TCP and RTU share.
 
-Request frames, the CRC and the serial transport are pymodbus's. The transaction is not: pymodbus hands a late
+The CRC and the serial transport are pymodbus's. The transaction is not: pymodbus hands a late
 RTU answer to the next request and closes a shared TCP connection because one unit behind it is dead. Here an
 answer is taken only when unit, function, length and (on TCP) transaction agree with the request, and a unit
 that let a request time out on RTU is left alone until its late answer can no longer come.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
-
-from pymodbus.framer import FramerRTU
-from pymodbus.transport.serialtransport import create_serial_connection
+from typing import Literal, NamedTuple, cast
 
 from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer, NotConnected
 from firmware_interfaces.modbus.limits import TimeLimits
 
-__all__ = ["Frame", "Link", "LinkStats", "RtuOverTcpLink", "SerialLink", "TcpLink"]
+__all__ = ["RING", "Frame", "Link", "LinkStats", "data_size", "read_request"]
 
 RING = 64
 """Frames kept for the field engineer."""
-
-REQUESTS_KEPT = 1000
-"""Requests of which a link remembers the bytes: a plan asks the same ones again and again."""
-
-SETTLE_S = 0.1
-"""How long an RTU line is listened to before a unit that had timed out is polled again."""
-
-MBAP = 7
-LONGEST_PDU = 253
-EXCEPTION_RTU = 5
-"""Bytes of an exception answer on RTU: unit, function, code, CRC."""
 
 
 class Frame(NamedTuple):
@@ -255,218 +240,3 @@ class Link(asyncio.Protocol):
         else:
             self.stats.answers += 1
             answer.set_result(pdu)
-
-
-class TcpLink(Link):
-    """Modbus TCP. A late answer is told by its transaction number and dropped."""
-
-    kind = "tcp"
-
-    def __init__(self, host: str, port: int, **timing: Any) -> None:
-        super().__init__(**timing)
-        self.host, self.port = host, port
-        self._transaction = 0
-        self._rest: dict[tuple[int, bytes], bytes] = {}
-        self._late: dict[int, tuple[int, float]] = {}
-
-    def __str__(self) -> str:
-        return f"Modbus TCP {self.host}:{self.port}"
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        await loop.create_connection(lambda: self, self.host, self.port)
-
-    def _frame(self, unit: int, pdu: bytes) -> bytes:
-        self._transaction = self._transaction % 0xFFFF + 1
-        rest = self._rest.get((unit, pdu))
-        if rest is None:
-            if len(self._rest) >= REQUESTS_KEPT:
-                self._rest.clear()
-            rest = self._rest[unit, pdu] = b"\0\0" + (len(pdu) + 1).to_bytes(2, "big") + bytes((unit,)) + pdu
-        return self._transaction.to_bytes(2, "big") + rest
-
-    def _timed_out(self) -> None:
-        if len(self._late) >= RING:
-            self._late.clear()
-        self._late[self._transaction] = self._unit, self._sent_at
-
-    def _parse(self) -> None:
-        buffer = self._buffer
-        while len(buffer) > MBAP:
-            length = buffer[4] << 8 | buffer[5]
-            if buffer[2] or buffer[3] or not 2 <= length <= LONGEST_PDU + 1:
-                self._abandon(buffer)
-                return
-            if len(buffer) < 6 + length:
-                break
-            frame, buffer = buffer[: 6 + length], buffer[6 + length :]
-            self._take(frame)
-        self._buffer = buffer
-
-    def _take(self, frame: bytes) -> None:
-        transaction = frame[0] << 8 | frame[1]
-        pending = self._answer is not None and not self._answer.done()
-        if pending and transaction == self._transaction:
-            if frame[6] == self._unit:
-                self._accept(frame[MBAP:])
-            else:
-                self._fail(BadFrame(f"{self}: unit {frame[6]} answers for unit {self._unit}", raw=frame))
-        elif (late := self._late.pop(transaction, None)) is not None:
-            self.stats.late_answers += 1
-            if self.on_late is not None:
-                self.on_late(late[0], self.time() - late[1])
-        else:
-            self.stats.stray_frames += 1
-
-    def _abandon(self, raw: bytes) -> None:
-        """What comes is not Modbus TCP: without frame borders only a new connection helps."""
-        self._fail(BadFrame(f"{self}: not a Modbus TCP frame", raw=raw[:64]))
-        self.close()
-
-
-class RtuLink(Link):
-    """RTU frames: no transaction number, so a late answer can only be told by unit, function and length.
-
-    A unit that timed out is not asked again before its answer can no longer come (`ready_at`), and what still
-    arrives meanwhile is thrown away: the other units of the line go on being polled.
-    """
-
-    def __init__(self, **timing: Any) -> None:
-        super().__init__(**timing)
-        self._late: dict[int, tuple[float, float]] = {}
-        self._surplus_before = 0
-
-    def ready_at(self, unit: int) -> float:
-        """Twice the time limit after the request that timed out; at once when the late answer was seen."""
-        late = self._late.get(unit)
-        return late[1] if late else 0.0
-
-    async def settle(self) -> None:
-        """Listen for `SETTLE_S`: a device that had hung answers everything at once when it wakes, and the first of
-        those answers was not the last. Raises `BadFrame` when something came.
-        """
-        await asyncio.sleep(SETTLE_S)
-        if self._buffer or self._surplus() != self._surplus_before:
-            raise BadFrame(f"{self}: answers were out of step with requests", raw=self._buffer)
-
-    async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
-        """As `Link.request`; what is still in the receive buffer from before is noise and is dropped."""
-        if self._buffer:
-            self.stats.stray_frames += 1
-            self._buffer = b""
-        self._timeout_s = timeout_s
-        self._surplus_before = self._surplus()
-        answer = await super().request(unit, pdu, size, timeout_s)
-        self._late.pop(unit, None)
-        return answer
-
-    def _surplus(self) -> int:
-        """Frames that answered no pending request."""
-        return self.stats.stray_frames + self.stats.late_answers
-
-    def _frame(self, unit: int, pdu: bytes) -> bytes:
-        body = bytes((unit,)) + pdu
-        return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
-
-    def _timed_out(self) -> None:
-        self._late[self._unit] = self._sent_at, self._sent_at + 2 * self._timeout_s
-
-    def _parse(self) -> None:
-        while len(self._buffer) >= EXCEPTION_RTU:
-            length = self._length()
-            if len(self._buffer) < length:
-                return
-            frame, self._buffer = self._buffer[:length], self._buffer[length:]
-            if FramerRTU.compute_CRC(frame[:-2]) != frame[-2] << 8 | frame[-1]:
-                raw, self._buffer = frame + self._buffer, b""
-                self._fail(BadFrame(f"{self} unit {self._unit}: checksum is wrong", raw=raw))
-                return
-            self._take(frame)
-
-    def _length(self) -> int:
-        """Bytes of the frame at the start of the buffer, by its own function and byte count."""
-        function = self._buffer[1]
-        if function & 0x80:
-            return EXCEPTION_RTU
-        if function in {5, 6, 15, 16}:
-            return 8
-        return EXCEPTION_RTU + self._buffer[2]
-
-    def _take(self, frame: bytes) -> None:
-        unit = frame[0]
-        pending = self._answer is not None and not self._answer.done()
-        if pending and unit == self._unit:
-            self._accept(frame[1:-2])
-            return
-        if (late := self._late.pop(unit, None)) is not None:
-            self.stats.late_answers += 1
-            if self.on_late is not None:
-                self.on_late(unit, self.time() - late[0])
-        else:
-            self.stats.stray_frames += 1
-
-
-class RtuOverTcpLink(RtuLink):
-    """RTU frames through a transparent TCP converter."""
-
-    kind = "rtu-over-tcp"
-
-    def __init__(self, host: str, port: int, **timing: Any) -> None:
-        super().__init__(**timing)
-        self.host, self.port = host, port
-
-    def __str__(self) -> str:
-        return f"Modbus RTU over TCP {self.host}:{self.port}"
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        await loop.create_connection(lambda: self, self.host, self.port)
-
-
-class SerialLink(RtuLink):
-    """RTU on a serial line. The silence between frames is 3.5 characters, 1.75 ms from 19 200 baud on
-    (Modbus over Serial Line V1.02, section 2.5.1.1), or longer where a device needs it.
-    """
-
-    kind = "rtu"
-
-    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
-        super().__init__(**timing)
-        self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
-        bits = 1 + 8 + (parity != "N") + stop_bits
-        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
-
-    def __str__(self) -> str:
-        return f"Modbus RTU {self.device}"
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        made: asyncio.Future[None] = loop.create_future()
-        self._made = made
-        with contextlib.ExitStack() as undo:
-            transport, _ = await create_serial_connection(
-                loop,
-                lambda: self,
-                self.device,
-                baudrate=self.baud,
-                bytesize=8,
-                parity=self.parity,
-                stopbits=self.stop_bits,
-                timeout=0,
-            )
-            undo.callback(transport.close)
-            await made
-            undo.pop_all()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; the port is ready."""
-        super().connection_made(transport)
-        if not self._made.done():
-            self._made.set_result(None)
-
-
-def open_link(kind: str, **settings: Any) -> Link:
-    """A link of the kind that a site file names (``modbus-tcp``, ``modbus-rtu``, ``modbus-rtu-over-tcp``)."""
-    makers: dict[str, Callable[..., Link]] = {
-        "modbus-tcp": TcpLink,
-        "modbus-rtu": SerialLink,
-        "modbus-rtu-over-tcp": RtuOverTcpLink,
-    }
-    return makers[kind](**settings)

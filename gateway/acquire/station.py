@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.limits import TimeLimits
-from firmware_interfaces.modbus.link import Link, open_link
+from firmware_interfaces.modbus.link import Link
+from firmware_interfaces.modbus.links import open_link
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.acquire.breaker import ProbeBudget
 from gateway.acquire.metronome import Metronome

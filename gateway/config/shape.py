@@ -69,7 +69,9 @@ Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 class Table(BaseModel):
     """Strict: a string is no number, an unknown key is a mistake, and nan and inf are no values."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 class GatewayTable(Table):

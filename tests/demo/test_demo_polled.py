@@ -8,8 +8,10 @@ import pytest
 
 from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer, NotConnected
 from firmware_interfaces.modbus.device import ModbusDevice
-from firmware_interfaces.modbus.link import Link, SerialLink, TcpLink
+from firmware_interfaces.modbus.link import Link
 from firmware_interfaces.modbus.model import load_model
+from firmware_interfaces.modbus.rtu import SerialLink
+from firmware_interfaces.modbus.tcp import TcpLink
 from firmware_interfaces.quality import Quality
 from gateway.demo.facility import BAUD, Plant
 from gateway.demo.modbus_server import Bus, TcpEndpoint

@@ -1,0 +1,161 @@
+"""RTU frames, on a serial line or through a converter.
+
+The CRC and the serial transport are pymodbus's.
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from pymodbus.framer import FramerRTU
+from pymodbus.transport.serialtransport import create_serial_connection
+
+from firmware_interfaces.errors import BadFrame
+from firmware_interfaces.modbus.link import Link
+
+__all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
+
+SETTLE_S = 0.1
+"""How long an RTU line is listened to before a unit that had timed out is polled again."""
+
+EXCEPTION_RTU = 5
+"""Bytes of an exception answer on RTU: unit, function, code, CRC."""
+
+
+class RtuLink(Link):
+    """RTU frames: no transaction number, so a late answer can only be told by unit, function and length.
+
+    A unit that timed out is not asked again before its answer can no longer come (`ready_at`), and what still
+    arrives meanwhile is thrown away: the other units of the line go on being polled.
+    """
+
+    def __init__(self, **timing: Any) -> None:
+        super().__init__(**timing)
+        self._late: dict[int, tuple[float, float]] = {}
+        self._surplus_before = 0
+
+    def ready_at(self, unit: int) -> float:
+        """Twice the time limit after the request that timed out; at once when the late answer was seen."""
+        late = self._late.get(unit)
+        return late[1] if late else 0.0
+
+    async def settle(self) -> None:
+        """Listen for `SETTLE_S`: a device that had hung answers everything at once when it wakes, and the first of
+        those answers was not the last. Raises `BadFrame` when something came.
+        """
+        await asyncio.sleep(SETTLE_S)
+        if self._buffer or self._surplus() != self._surplus_before:
+            raise BadFrame(f"{self}: answers were out of step with requests", raw=self._buffer)
+
+    async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
+        """As `Link.request`; what is still in the receive buffer from before is noise and is dropped."""
+        if self._buffer:
+            self.stats.stray_frames += 1
+            self._buffer = b""
+        self._timeout_s = timeout_s
+        self._surplus_before = self._surplus()
+        answer = await super().request(unit, pdu, size, timeout_s)
+        self._late.pop(unit, None)
+        return answer
+
+    def _surplus(self) -> int:
+        """Frames that answered no pending request."""
+        return self.stats.stray_frames + self.stats.late_answers
+
+    def _frame(self, unit: int, pdu: bytes) -> bytes:
+        body = bytes((unit,)) + pdu
+        return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+    def _timed_out(self) -> None:
+        self._late[self._unit] = self._sent_at, self._sent_at + 2 * self._timeout_s
+
+    def _parse(self) -> None:
+        while len(self._buffer) >= EXCEPTION_RTU:
+            length = self._length()
+            if len(self._buffer) < length:
+                return
+            frame, self._buffer = self._buffer[:length], self._buffer[length:]
+            if FramerRTU.compute_CRC(frame[:-2]) != frame[-2] << 8 | frame[-1]:
+                raw, self._buffer = frame + self._buffer, b""
+                self._fail(BadFrame(f"{self} unit {self._unit}: checksum is wrong", raw=raw))
+                return
+            self._take(frame)
+
+    def _length(self) -> int:
+        """Bytes of the frame at the start of the buffer, by its own function and byte count."""
+        function = self._buffer[1]
+        if function & 0x80:
+            return EXCEPTION_RTU
+        if function in {5, 6, 15, 16}:
+            return 8
+        return EXCEPTION_RTU + self._buffer[2]
+
+    def _take(self, frame: bytes) -> None:
+        unit = frame[0]
+        pending = self._answer is not None and not self._answer.done()
+        if pending and unit == self._unit:
+            self._accept(frame[1:-2])
+            return
+        if (late := self._late.pop(unit, None)) is not None:
+            self.stats.late_answers += 1
+            if self.on_late is not None:
+                self.on_late(unit, self.time() - late[0])
+        else:
+            self.stats.stray_frames += 1
+
+
+class RtuOverTcpLink(RtuLink):
+    """RTU frames through a transparent TCP converter."""
+
+    kind = "rtu-over-tcp"
+
+    def __init__(self, host: str, port: int, **timing: Any) -> None:
+        super().__init__(**timing)
+        self.host, self.port = host, port
+
+    def __str__(self) -> str:
+        return f"Modbus RTU over TCP {self.host}:{self.port}"
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        await loop.create_connection(lambda: self, self.host, self.port)
+
+
+class SerialLink(RtuLink):
+    """RTU on a serial line. The silence between frames is 3.5 characters, 1.75 ms from 19 200 baud on
+    (Modbus over Serial Line V1.02, section 2.5.1.1), or longer where a device needs it.
+    """
+
+    kind = "rtu"
+
+    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
+        super().__init__(**timing)
+        self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
+        bits = 1 + 8 + (parity != "N") + stop_bits
+        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
+
+    def __str__(self) -> str:
+        return f"Modbus RTU {self.device}"
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        made: asyncio.Future[None] = loop.create_future()
+        self._made = made
+        with contextlib.ExitStack() as undo:
+            transport, _ = await create_serial_connection(
+                loop,
+                lambda: self,
+                self.device,
+                baudrate=self.baud,
+                bytesize=8,
+                parity=self.parity,
+                stopbits=self.stop_bits,
+                timeout=0,
+            )
+            undo.callback(transport.close)
+            await made
+            undo.pop_all()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; the port is ready."""
+        super().connection_made(transport)
+        if not self._made.done():
+            self._made.set_result(None)
