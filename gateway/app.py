@@ -20,7 +20,7 @@ from gateway.acquire.station import Acquire
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
-from gateway.errors import AuroraError, StorageError
+from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
 from gateway.site import Site
@@ -33,7 +33,11 @@ CLOCK_PERIOD_S = 5.0
 CLOCK_SAVE_S = 600.0
 """How often what a restart needs to hold over the clock is written, besides at each of its events."""
 RESTART_S = 1.0
+LONGEST_RESTART_S = 30.0
+"""A station that ends at once is started again after one second, then two, up to this; a longer life resets it."""
 EVENT_QUEUE = 1000
+SETTLE_S = 5.0
+"""How long a stopping gateway lets its last events reach a journal that does not take them."""
 STREAMS: tuple[Stream, ...] = ("scan", "event")
 FIRST_SCAN_WAIT_S = 2.0
 LINGER_S = 2.0
@@ -70,6 +74,7 @@ class Gateway:
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
+        self._overflow = 0
         self._first_scan = asyncio.Event()
 
     # the path
@@ -86,6 +91,9 @@ class Gateway:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
             self.counters.events_dropped += 1
+            if not self._overflow:
+                log.error("events come faster than they can be stored; the first that is lost is %s", event.kind)
+            self._overflow += 1
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None] | None = None) -> None:
         """Run until ``stop``. ``ready`` is called when the first scan has come, or cannot come."""
@@ -128,7 +136,11 @@ class Gateway:
         """Polling ends first, then everything is sealed, then the uplink may deliver a little longer."""
         await _cancel(acquiring)
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
-        await self._events.join()
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self._events.join()
+        except TimeoutError:
+            log.error("the journal does not take the last events")
         await self.journal.flush(seal=True)
         if self.uplink is not None and self.uplink.stats.connected:
             await self._deliver_rest()
@@ -195,7 +207,10 @@ class Gateway:
 
         settings = self.site.cluster
         assert settings is not None
-        key = PublicKey.from_pem(settings.receipt_key.read_bytes())
+        try:
+            key = PublicKey.from_pem(settings.receipt_key.read_bytes())
+        except OSError as error:
+            raise AuroraError(f"{settings.receipt_key} cannot be read ({error.strerror})") from error
 
         async def record(event: Event) -> None:
             self._event(event)
@@ -216,23 +231,27 @@ class Gateway:
         pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
         server = WebServer(pages, spec.host, spec.port)
         listener = server.bind()
-        self.page_address = f"http://{spec.host}:{server.port}/"
+        self.page_address = f"http://{server.address}/"
         log.info("status page on %s", self.page_address)
         await server.run(listener)
 
     # standing tasks
 
     async def _record_events(self) -> None:
-        """Everything that waits goes into one commit; what the disk refuses stays queued in memory."""
+        """Everything that waits goes into one commit; what the disk refuses stays in the journal's memory."""
         while True:
             batch = [await self._events.get()]
             while not self._events.empty():
                 batch.append(self._events.get_nowait())
+            if self._overflow:
+                lost, self._overflow = self._overflow, 0
+                log.warning("events are stored again; %d were lost", lost)
+                self._event(Event("events.lost", self.clock.now_ms(), {"count": lost}))
             results = await asyncio.gather(
                 *(self.journal.put_event(event) for event in batch), return_exceptions=True
             )
             for event, result in zip(batch, results, strict=True):
-                if isinstance(result, StorageError):
+                if isinstance(result, AuroraError):
                     self.counters.events_dropped += 1
                     log.error("event %s was not stored: %s", event.kind, result)
                 elif isinstance(result, BaseException):
@@ -254,20 +273,29 @@ class Gateway:
 
     async def _keep(self, name: str, station: Callable[[], Awaitable[None]]) -> None:
         """A station that ends of a defect is recorded and started again; the path does not notice."""
+        loop = asyncio.get_running_loop()
+        pause_s, told = RESTART_S, ""
         while True:
+            began = loop.time()
             try:
                 await station()
             except AuroraError as error:
-                log.error("%s: %s", name, error)
                 why = str(error)
+                if why != told:
+                    log.error("%s: %s", name, why)
             except Exception as error:
-                log.exception("%s stopped", name)
                 why = repr(error)
+                if why != told:
+                    log.exception("%s stopped", name)
             else:
                 why = "ended"
+            if loop.time() - began > LONGEST_RESTART_S:
+                pause_s = RESTART_S
+            told = why
             self.counters.restarts[name] = self.counters.restarts.get(name, 0) + 1
             self.counters.last_restart = f"{name}: {why}"
-            await asyncio.sleep(RESTART_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_RESTART_S)
 
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:

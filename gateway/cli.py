@@ -1,6 +1,7 @@
 """The command `aurora-gateway`. Each command imports what it needs when it runs: `check` must not wait for MQTT."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,10 +56,10 @@ def _add_running(commands: Commands) -> None:
     run.set_defaults(command=_run)
 
     demo = commands.add_parser("demo", help="a simulated plant, the gateway and a cluster receiver on this machine")
-    demo.add_argument("--seconds", type=float, help="end after this long, with a summary (default: until Ctrl-C)")
+    demo.add_argument("--seconds", type=seconds, help="end after this long, with a summary (default: until Ctrl-C)")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where its files go (emptied first)")
-    demo.add_argument("--port", type=int, default=8080, help="status page (0: any free port)")
-    demo.add_argument("--kill-at", type=float, default=50.0, help="seconds until kill -9 and restart")
+    demo.add_argument("--port", type=port_number, default=8080, help="status page (0: any free port)")
+    demo.add_argument("--kill-at", type=seconds, default=50.0, help="seconds until kill -9 and restart")
     demo.add_argument("--embedded-broker", action="store_true", help="do not use Mosquitto even if it is there")
     demo.set_defaults(command=_demo)
 
@@ -79,7 +80,7 @@ def _add_site_tools(commands: Commands) -> None:
     read.add_argument("--baud", type=int, help="serial line; default: the model's")
     read.add_argument("--parity", choices=["N", "E", "O"], help="serial line; default: the model's")
     read.add_argument("--stop-bits", type=int, choices=[1, 2], help="serial line; default: the model's")
-    read.add_argument("--timeout", type=float, default=1.0, help="seconds")
+    read.add_argument("--timeout", type=seconds, default=1.0, help="seconds")
     read.set_defaults(command=_read)
 
     models = commands.add_parser("models", help="device models and their own test cases")
@@ -116,6 +117,20 @@ def _add_record_tools(commands: Commands) -> None:
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
     keys.set_defaults(command=_keys)
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a length of time in seconds")
+    return value
+
+
+def port_number(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; ports are 0 to 65535")
+    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -90,8 +90,11 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             f"no device {', '.join(unknown)} in {site.source}; there are: "
             + ", ".join(device.id for device in site.devices)
         )
+    path = site.data_dir / "journal.db"
+    if not path.exists():
+        raise AuroraError(f"there is no journal {path}: the gateway has not run with this site file yet")
     window = Window(_instant(arguments.since), _instant(arguments.until), frozenset(arguments.device))
-    with closing(Reader(site.data_dir / "journal.db")) as journal:
+    with closing(Reader(path)) as journal:
         if arguments.format == "batches":
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
@@ -362,5 +365,5 @@ def _batches(site: Site, journal: Reader, out: Path) -> int:
         if site.cluster is not None:
             (out / "cluster.pem").write_bytes(site.cluster.receipt_key.read_bytes())
     except OSError as error:
-        raise AuroraError(f"{out} cannot be written ({error})") from error
+        raise AuroraError(f"{out} cannot be written ({error.strerror})") from error
     return 0

@@ -1,14 +1,16 @@
 """Who this gateway is: its signing key, its registration, and the file with which the cluster enrols it."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.buffer.reader import Reader
 from gateway.errors import StorageError
 from gateway.seal.batch import registration_payload
-from gateway.seal.keys import FileSigner, load_or_create
+from gateway.seal.keys import FileSigner, load_in_force, load_or_create
 from gateway.site import Site
 
 __all__ = ["OpenIdentity", "enrolment", "key_directory", "open_identity"]
@@ -36,8 +38,16 @@ def key_directory(site: Site) -> Path:
 
 
 def open_identity(site: Site) -> OpenIdentity:
-    """Load the key, or make it at the first start."""
-    signer = load_or_create(key_directory(site))
+    """Load the key, or make it at the first start.
+
+    A change of key that was cut off after its event had been sealed is finished here: the journal says which key
+    is in force. Raises `SealError` when that key is not there any more.
+    """
+    directory = key_directory(site)
+    signer = load_or_create(directory)
+    in_force = _key_of_journal(site)
+    if in_force is not None and in_force != signer.thumbprint:
+        signer = load_in_force(directory, in_force)
     registration = registration_payload(
         signer.public,
         site.identity,
@@ -46,6 +56,18 @@ def open_identity(site: Site) -> OpenIdentity:
         software=f"aurora-gateway {__version__}",
     )
     return OpenIdentity(signer, registration)
+
+
+def _key_of_journal(site: Site) -> bytes | None:
+    """Thumbprint of the key that the journal goes on with; None without a journal, or with a damaged one."""
+    path = site.data_dir / "journal.db"
+    if not path.exists():
+        return None
+    with closing(Reader(path)) as reader:
+        try:
+            return reader.key_in_force()
+        except StorageError:
+            return None
 
 
 def enrolment(site: Site, signer: FileSigner) -> dict[str, Any]:

@@ -91,6 +91,8 @@ TABLE: dict[str, Row] = {
 
 STREAMS: tuple[Stream, ...] = ("scan", "event")
 Labels = tuple[str, ...]
+EVENTS_DROPPED = "memory-events"
+"""The journal counts lost events beside lost values; here they are a metric of their own."""
 
 
 class Exposition(Collector):
@@ -145,7 +147,7 @@ class Exposition(Collector):
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
-        yield "aurora_events_dropped_total", (), counters.events_dropped
+        yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
 
     def _devices(self) -> Iterator[tuple[str, Labels, float]]:
         assess = self._gateway.assess
@@ -180,6 +182,8 @@ class Exposition(Collector):
         yield "aurora_journal_failed_commits_total", (), stats.failed_commits
         yield "aurora_journal_pending_values", (), stats.pending_values
         for reason, count in sorted(stats.dropped.items()):
+            if reason == EVENTS_DROPPED:
+                continue
             yield "aurora_journal_dropped_values_total", (reason,), count
         yield "aurora_sealed_batches_total", (), stats.batches_sealed
         for stream in STREAMS:

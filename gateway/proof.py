@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.errors import AuroraError
+from gateway.errors import AuroraError, SealError
 from gateway.seal.cose import PublicKey
 from gateway.seal.evidence import files_of
 from gateway.seal.findings import Report
@@ -42,10 +42,15 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _read(paths: Sequence[Path]) -> list[PublicKey]:
-    try:
-        return [PublicKey.from_pem(path.read_bytes()) for path in paths]
-    except OSError as error:
-        raise AuroraError(f"{error.filename} cannot be read ({error.strerror})") from error
+    keys = []
+    for path in paths:
+        try:
+            keys.append(PublicKey.from_pem(path.read_bytes()))
+        except OSError as error:
+            raise AuroraError(f"{path} cannot be read ({error.strerror})") from error
+        except SealError as error:
+            raise AuroraError(f"{path}: {error.what}") from error
+    return keys
 
 
 def _print_json(report: Report) -> None:

@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import math
 import struct
+from urllib.parse import urlsplit
 
 from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.model import Channel, DeviceModel, load_model
+from firmware_interfaces.quality import BAD
 from gateway.acquire.station import make_link
 from gateway.errors import AuroraError
 from gateway.model import Quality
@@ -19,12 +21,14 @@ FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input re
 
 
 def _endpoint(text: str, default_port: int) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host:
-        return text, default_port
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise AuroraError(f"{text!r} is not HOST:PORT; write for example 10.0.0.20:502")
-    return host, int(port)
+    try:
+        place = urlsplit(f"//{text}")
+        host, port = place.hostname, place.port
+    except ValueError:
+        host, port = None, None
+    if not host or place.netloc != text or "@" in text or port == 0:
+        raise AuroraError(f"{text!r} is not HOST:PORT; write for example 10.0.0.20:502 or [fd00::20]:502")
+    return host, port or default_port
 
 
 def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
@@ -46,8 +50,8 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
 def read_once(arguments: argparse.Namespace) -> int:
     """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
     model = load_model(arguments.model)
-    if not 1 <= arguments.unit <= 247:
-        raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247")
+    if not (1 <= arguments.unit <= 247 or (arguments.tcp and arguments.unit in {0, 255})):
+        raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")
     return asyncio.run(_read(_bus(arguments, model), model, arguments.unit, arguments.timeout))
 
 
@@ -77,7 +81,7 @@ async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -
             else f"{value:g}"
         )
         print(f"{channel.key:24} {text:>12} {channel.unit:6} {Quality(quality).words}")
-    return 1 if max(answer.quality) >= Quality.TIMEOUT else 0
+    return 1 if max(answer.quality) >= BAD else 0
 
 
 async def _register(device: ModbusDevice, register: Channel, timeout_s: float) -> object:

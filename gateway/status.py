@@ -165,9 +165,9 @@ class Status:
                 yield _fact(f"Bus {stats.id}", stats.last_fault or "connecting", "bad")
         counters = self._gateway.counters
         if counters.last_restart:
-            yield _fact(
-                "Restarted", f"{counters.last_restart} ({sum(counters.restarts.values())} times)", "uncertain"
-            )
+            times = sum(counters.restarts.values())
+            often = "once" if times == 1 else f"{times} times"
+            yield _fact("Restarted", f"{counters.last_restart} ({often})", "uncertain")
         if counters.events_dropped:
             yield _fact("Events", f"{counters.events_dropped} could not be stored", "bad")
 

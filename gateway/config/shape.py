@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic_core import PydanticCustomError
 
 from gateway.config.quantities import (
@@ -57,6 +57,11 @@ def _said(parse: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _switched_off(value: Any) -> Any:
+    """TOML has no null: false is how a file says that there is no page."""
+    return None if value is False else value
+
+
 Name = Annotated[str, Field(pattern=NAME, max_length=63)]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -86,7 +91,7 @@ class GatewayTable(Table):
 class ClusterTable(Table):
     """Where batches go."""
 
-    broker: Annotated[Broker, _said(parse_broker)] = Field(examples=["mqtts://broker.example:8883"])
+    broker: Annotated[InstanceOf[Broker], _said(parse_broker)] = Field(examples=["mqtts://broker.example:8883"])
     receipt_key: Text = Field(examples=["cluster.pem"])
     ca: Text | None = Field(None, examples=["ca.pem"])
     certificate: Text | None = Field(None, examples=["gateway.pem"])
@@ -115,7 +120,7 @@ class ClockTable(Table):
 class WebTable(Table):
     """Where the status page and the metrics are served."""
 
-    listen: Annotated[Listen | Literal[False], _said(parse_listen)] = Field(
+    listen: Annotated[InstanceOf[Listen] | None, _said(parse_listen), BeforeValidator(_switched_off)] = Field(
         Listen("127.0.0.1", 8080), examples=["127.0.0.1:8080"]
     )
 

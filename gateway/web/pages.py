@@ -2,20 +2,22 @@
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Pages", "format_value"]
+__all__ = ["HEADERS", "Pages", "format_age", "format_value"]
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 PERIOD_S = 1.0
@@ -23,21 +25,23 @@ MINUS = "\N{MINUS SIGN}"
 
 HEADERS = [
     (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "content-security-policy",
+        # data: is for the empty icon, without which every browser asks for /favicon.ico.
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
 ]
+"""What the server puts on every answer, its own errors included."""
 
 
 def format_value(value: float | None, decimals: int | None) -> str:
     """A reading for the eye: fixed decimals, a real minus sign, a dash where there is no value."""
     if value is None:
         return "\N{EN DASH}"
-    text = f"{value:.{decimals}f}" if decimals is not None else f"{value:.6g}"
+    text = f"{value:z.{decimals}f}" if decimals is not None else f"{value:z.6g}"
     return text.replace("-", MINUS)
 
 
@@ -61,7 +65,7 @@ def format_bytes(count: float) -> str:
 
 
 class Guard:
-    """Adds the security headers, and answers only to the box's own names (DNS rebinding)."""
+    """Answers only to the box's own names (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app = app
@@ -69,23 +73,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
-            await send(message)
-
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if not self._known(host):
-            answer = PlainTextResponse(
-                "400: this gateway does not go by that name; use its IP address\n", status_code=400
-            )
-            await answer(scope, receive, guarded)
-            return
-        await self._app(scope, receive, guarded)
+        app = self._app
+        if not self._known(dict(scope["headers"]).get(b"host", b"").decode("latin-1")):
+            words = "400: this gateway does not go by that name; use its IP address\n"
+            app = PlainTextResponse(words, status_code=400)
+        await app(scope, receive, send)
 
     def _known(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
@@ -118,22 +110,21 @@ class Pages:
         self._fresh = asyncio.Condition()
         self._fragment = ""
         self._renderer: asyncio.Task[None] | None = None
+        self._broken = False
         environment = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
         )
         environment.filters.update(value=format_value, age=format_age, bytes=format_bytes)
         self._page = environment.get_template("page.html")
         self._part = environment.get_template("status.html")
-        self.app = Starlette(
-            routes=[
-                Route("/", self._index),
-                Route("/events", self._events),
-                Route("/api/status", self._api),
-                Route("/metrics", self._prometheus),
-                Mount("/static", StaticFiles(directory=HERE / "static")),
-            ],
-            middleware=[Middleware(Guard, names=names)],
-        )
+        routes = [
+            Route("/", self._index),
+            Route("/events", self._events),
+            Route("/api/status", self._api),
+            Route("/metrics", self._prometheus),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ]
+        self.app = Guard(Starlette(routes=routes), names)
 
     async def _index(self, _: Request) -> Response:
         return HTMLResponse(self._page.render(status=self._status()))
@@ -153,14 +144,15 @@ class Pages:
         self._listeners += 1
         if self._renderer is None:
             self._renderer = asyncio.create_task(self._render(), name="page renderer")
+        renderer = self._renderer
         try:
-            while not self.stopping.is_set():
+            while self._renderer is renderer:
                 async with self._fresh:
                     await self._fresh.wait()
-                lines = "\n".join(f"data: {line}" for line in self._fragment.splitlines())
-                yield f"event: status\n{lines}\n\n"
-                if self._renderer is None:
-                    return
+                # The last word of a renderer that has ended is an old one, not to be sent as if it were new.
+                if self._renderer is renderer:
+                    lines = "\n".join(f"data: {line}" for line in self._fragment.splitlines())
+                    yield f"event: status\n{lines}\n\n"
         finally:
             self._listeners -= 1
 
@@ -169,8 +161,16 @@ class Pages:
         try:
             while self._listeners and not self.stopping.is_set():
                 self._fragment = self._part.render(status=self._status())
+                if self._broken:
+                    self._broken = False
+                    log.info("the status page can be rendered again")
                 await self._tell()
                 await _first(asyncio.sleep(PERIOD_S), self.stopping.wait())
+        except Exception:
+            # Each phone that connects again would bring the same trace: once is enough.
+            if not self._broken:
+                self._broken = True
+                log.exception("the status page cannot be rendered")
         finally:
             self._renderer = None
             await self._tell()

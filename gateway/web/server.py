@@ -9,17 +9,22 @@ from collections.abc import Generator
 import uvicorn
 
 from gateway.errors import AuroraError
-from gateway.web.pages import Pages
+from gateway.web.pages import HEADERS, Pages
 
 __all__ = ["WebServer", "own_names"]
 
 log = logging.getLogger(__name__)
 
+MAX_CONNECTIONS = 200
+GRACE_S = 2
+"""How long a stopping server waits for requests that are being answered."""
+
 
 def own_names() -> frozenset[str]:
     """Names under which this machine is asked on a local network."""
     name = socket.gethostname().lower()
-    return frozenset({"localhost", name, f"{name}.local", f"{name}.lan"})
+    short = name.partition(".")[0]
+    return frozenset({"localhost", name, short, f"{short}.local", f"{short}.lan"})
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +41,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Wait for the end. (The library's own loop wakes ten times a second to look at a flag.)"""
+        self.server_state.default_headers = self.config.encoded_headers
         await self.ending.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,6 +57,11 @@ class WebServer:
         self.host = host
         self.port = port
 
+    @property
+    def address(self) -> str:
+        """``host:port`` as it stands in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def bind(self) -> socket.socket:
         """The listening socket; port 0 takes a free one. Raises `AuroraError` when the address is taken."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -62,7 +73,7 @@ class WebServer:
         except OSError as error:
             listener.close()
             raise AuroraError(
-                f"status page: cannot listen on {self.host}:{self.port} ({error.strerror}); "
+                f"status page: cannot listen on {self.address} ({error.strerror}); "
                 "choose another [web] listen address"
             ) from error
         listener.setblocking(False)
@@ -78,17 +89,18 @@ class WebServer:
             lifespan="off",
             ws="none",
             http="h11",
-            timeout_graceful_shutdown=2,
-            limit_concurrency=200,
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=MAX_CONNECTIONS,
+            headers=HEADERS,
             server_header=False,
             date_header=False,
         )
         server = _Server(config, self._pages.stopping)
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        try:
-            await asyncio.shield(serving)
-        finally:
-            server.should_exit = True
-            server.ending.set()
-            await serving
-            listener.close()
+        with contextlib.closing(listener):
+            serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+            try:
+                await asyncio.shield(serving)
+            finally:
+                server.should_exit = True
+                server.ending.set()
+                await serving

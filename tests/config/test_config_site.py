@@ -61,12 +61,15 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
         GATEWAY
         + 'data_dir = "data"\n'
         + CLUSTER
-        + "in_flight = 3\n[buffer]\nloss_window_s = 0.25\nbatch_values = 20\nbatch_min_age_s = 1\nbatch_max_age_s = 9\n"
-        + 'keep_days = 7\nmax_size = "1.5 GiB"\n[clock]\nsource = "host"\nerror_s = 0.5\n[web]\nlisten = "[::1]:9000"\n'
+        + "in_flight = 3\n"
+        + "[buffer]\nloss_window_s = 0.25\nbatch_values = 20\nbatch_min_age_s = 1\nbatch_max_age_s = 9\n"
+        + 'keep_days = 7\nmax_size = "1.5 GiB"\n[clock]\nsource = "host"\nerror_s = 0.5\n'
+        + '[web]\nlisten = "[::1]:9000"\n'
         + RTU
         + 'baud = 19200\nparity = "E"\nstop_bits = 2\ntimeout_s = 0.2\ngap_ms = 7\nconnect_pause_ms = 50\n'
         + device(bus="line", unit=247, more='period = "1.5min"\nphase_s = 0.25\nchannels = ["temperature"]')
-        + '[device.calibration.temperature]\ncertificate = "K-1"\nvalid_until = 2027-06-30\npoints = [[0, 0.1], [9, 9.2]]\n'
+        + '[device.calibration.temperature]\ncertificate = "K-1"\nvalid_until = 2027-06-30\n'
+        + "points = [[0, 0.1], [9, 9.2]]\n"
         + '[[point]]\nid = "p"\nname = "P"\nchannel = "room.temperature"\ncritical = true\n'
     )
     site = site_of(text, tmp_path)

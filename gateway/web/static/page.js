@@ -3,11 +3,14 @@
 const part = document.getElementById("status");
 const link = document.getElementById("link");
 const QUIET_MS = 4000;
+const RETRY_MS = 10000;
 let heard = 0;
+let tried = 0;
 let source = null;
 
 function connect() {
   if (source) source.close();
+  tried = performance.now();
   source = new EventSource("/events");
   source.addEventListener("status", (event) => {
     heard = performance.now();
@@ -28,10 +31,14 @@ setInterval(() => {
   link.textContent = heard
     ? `No connection to the gateway for ${Math.round(quiet / 1000)} s: these values are old`
     : "Connecting to the gateway";
-  if (source.readyState === EventSource.CLOSED) connect();
+  // A stream whose network has gone (another Wi-Fi, a sleep) stays open for ever without an error.
+  if (source.readyState === EventSource.CLOSED || performance.now() - Math.max(heard, tried) > RETRY_MS) connect();
 }, 1000);
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && performance.now() - heard > QUIET_MS) connect();
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) connect();
 });
 connect();
