@@ -34,7 +34,8 @@ CLOCK_SAVE_S = 600.0
 """How often what a restart needs to hold over the clock is written, besides at each of its events."""
 RESTART_S = 1.0
 LONGEST_RESTART_S = 30.0
-"""A station that ends at once is started again after one second, then two, up to this; a longer life resets it."""
+"""A station that ends at once is started again after one second, then two, up to this, and the same reason is said
+once; a longer life begins both anew."""
 EVENT_QUEUE = 1000
 SETTLE_S = 5.0
 """How long a stopping gateway lets its last events reach a journal that does not take them."""
@@ -278,7 +279,11 @@ class Gateway:
         while True:
             began = loop.time()
             try:
-                await station()
+                try:
+                    await station()
+                finally:
+                    if loop.time() - began > LONGEST_RESTART_S:
+                        pause_s, told = RESTART_S, ""
             except AuroraError as error:
                 why = str(error)
                 if why != told:
@@ -289,8 +294,6 @@ class Gateway:
                     log.exception("%s stopped", name)
             else:
                 why = "ended"
-            if loop.time() - began > LONGEST_RESTART_S:
-                pause_s = RESTART_S
             told = why
             self.counters.restarts[name] = self.counters.restarts.get(name, 0) + 1
             self.counters.last_restart = f"{name}: {why}"

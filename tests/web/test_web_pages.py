@@ -76,7 +76,7 @@ async def test_names_from_outside_are_text_wherever_they_stand() -> None:
         devices=[
             {
                 **status()["devices"][0],
-                **{key: HOSTILE for key in ("id", "bus", "model", "words", "last_fault")},
+                **dict.fromkeys(("id", "bus", "model", "words", "last_fault"), HOSTILE),
                 "channels": [bad],
             }
         ],

@@ -48,12 +48,7 @@ async def listening(client: httpx.AsyncClient) -> AsyncIterator[AsyncIterator[st
 
 async def take(client: httpx.AsyncClient, count: int) -> list[str]:
     async with listening(client) as names:
-        return [name async for name, _ in _zip(names, range(count))]
-
-
-async def _zip(names: AsyncIterator[str], numbers: range) -> AsyncIterator[tuple[str, int]]:
-    for number in numbers:
-        yield await anext(names), number
+        return [await anext(names) for _ in range(count)]
 
 
 async def test_all_clients_share_one_rendering() -> None:
@@ -137,6 +132,7 @@ async def test_a_status_that_fails_ends_the_streams_and_the_next_client_is_serve
 @pytest.mark.parametrize("count", [0, 20])
 async def test_open_pages_do_not_hold_up_the_end(count: int) -> None:
     async with serving(pages_of(Source())) as (client, task):
+        assert (await client.get("/")).status_code == 200
         ended = 0
 
         async def watch(heard: asyncio.Event) -> None:

@@ -51,8 +51,9 @@ def status(**changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(pages: Pages) -> AsyncIterator[tuple[httpx.AsyncClient, "asyncio.Task[None]"]]:
-    server = WebServer(pages, "127.0.0.1", 0)
+async def serving(pages: Pages, port: int = 0) -> AsyncIterator[tuple[httpx.AsyncClient, "asyncio.Task[None]"]]:
+    """The server on loopback, a client of it, and the task that serves."""
+    server = WebServer(pages, "127.0.0.1", port)
     listener = server.bind()
     task = asyncio.create_task(server.run(listener))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
