@@ -8,7 +8,7 @@ units together never take more than that share of the bus, however many they are
 from dataclasses import dataclass
 
 FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 10.0
+LONGEST_PAUSE_S = 5.0
 BAD_FRAMES_IN_A_ROW = 3
 """Damaged answers before a device counts as silent: noise passes, a wrong baud rate does not."""
 

@@ -71,7 +71,7 @@ class Uplink:
         self._on_event = on_event
         self._timeout = receipt_timeout_s
         chance = random or Random()  # noqa: S311  # jitter, not a secret
-        self._backoff = Backoff(chance, 0.1, 30.0)
+        self._backoff = Backoff(chance, 0.1, 10.0)
         self._event = Lane("event", subject(identity.urn, "event"), outbox, chance)
         self._scan = Lane("scan", subject(identity.urn, "scan"), outbox, chance)
         self._lanes = (self._event, self._scan)

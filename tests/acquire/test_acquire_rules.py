@@ -77,7 +77,7 @@ class TestBreaker:
             if breaker.may_ask(now):
                 probes += 1
                 breaker.silent(now, 0.1)
-        assert 86_400 / 10 - 300 < probes <= 86_400 / 10 + 300
+        assert 86_400 / 5 - 600 < probes <= 86_400 / 5 + 600
 
 
 class TestPatience:
