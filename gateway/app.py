@@ -98,7 +98,7 @@ class Gateway:
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None] | None = None) -> None:
         """Run until ``stop``. ``ready`` is called when the first scan has come, or cannot come."""
-        await self.clock.update()
+        first_look = await self.clock.update()
         self.assess.update(self.clock.claim())
         identity = open_identity(self.site)
         self.journal = await Journal.open(
@@ -115,6 +115,8 @@ class Gateway:
             asyncio.create_task(self.journal.run(), name="journal"),
             asyncio.create_task(self._record_events(), name="events"),
         ]
+        for event in first_look:
+            self._event(event)
         started_ms = self.clock.now_ms()
         self._announce(resume, started_ms)
         acquiring = asyncio.create_task(self.acquire.run(resume, started_ms), name="acquire")

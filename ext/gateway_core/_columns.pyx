@@ -5,13 +5,14 @@ cimport cython
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport isfinite, isnan, rint
-from libc.stdint cimport INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, UINT16_MAX
+from libc.stdint cimport INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, UINT8_MAX, UINT16_MAX, UINT32_MAX
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
 import array as arrays
 import sys
+from operator import attrgetter
 
 from gateway_core.series import Packed
 
@@ -36,6 +37,7 @@ cdef Py_ssize_t[CODES] WIDTHS = [1, 1, 2, 4, 8, 2, 4, 8]
 
 cdef array.array DOUBLES = arrays.array("d")
 cdef array.array LONGS = arrays.array("q")
+cdef object SLOT = attrgetter("slot")
 
 
 cdef struct Buffer:
@@ -83,6 +85,25 @@ cdef object longs(Buffer *buffer):
     if buffer.size:
         memcpy(found.data.as_chars, buffer.data, buffer.size)
     return found
+
+
+cdef tuple narrow(Buffer *buffer):
+    """64-bit integers as tag and elements of the narrowest typed array; what was in the buffer is lost."""
+    cdef int64_t *values = <int64_t *>buffer.data
+    cdef Py_ssize_t count = buffer.size // 8, at, width
+    cdef int64_t low = 0, high = 0
+    for at in range(count):
+        low = min(low, values[at])
+        high = max(high, values[at])
+    if low < 0:
+        width = WIDTHS[narrowest(low, high)]
+        tag = 72 if width == 1 else 77 if width == 2 else 78 if width == 4 else 79
+    else:
+        width = 1 if high <= UINT8_MAX else 2 if high <= UINT16_MAX else 4 if high <= UINT32_MAX else 8
+        tag = 64 if width == 1 else 69 if width == 2 else 70 if width == 4 else 71
+    for at in range(count):
+        store(buffer.data + at * width, values[at], width)
+    return tag, PyBytes_FromStringAndSize(buffer.data, count * width)
 
 
 cdef dict by_code(Buffer *buffers):

@@ -7,9 +7,11 @@ integers beyond 64 bits) for what cannot be coded or decoded, in the words of th
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite, isnan, nan
+from operator import attrgetter
 from typing import Any
 
 from gateway_core.series import (
@@ -22,7 +24,6 @@ from gateway_core.series import (
     REST_CODES,
     TYPECODES,
     WIDTHS,
-    Block,
     Packed,
     Plan,
     ScanLike,
@@ -32,6 +33,7 @@ from gateway_core.series import (
     check_scan,
     count_before,
     due_ms,
+    narrow,
     offset_ms,
     to_count,
 )
@@ -39,11 +41,22 @@ from gateway_core.series import (
 __all__ = ["Plan", "pack", "unpack"]
 
 
-def pack(blocks: Iterable[Block], first_ms: int) -> Packed:
-    """Take scans apart into series. ``first_ms`` is a time at or before which the batch begins in any case."""
+def pack(
+    plans: Sequence[Plan], scans: Iterable[ScanLike], previous: Mapping[int, ScanLike], first_ms: int
+) -> Packed:
+    """Take scans, in any order, apart into series.
+
+    ``plans`` are those of all devices, ``previous`` holds an earlier scan of any of them to go on from,
+    ``first_ms`` is a time at or before which the batch begins in any case.
+    """
+    of_device: defaultdict[int, list[ScanLike]] = defaultdict(list)
+    for scan in scans:
+        if not 0 <= scan.device < len(plans):
+            raise ValueError(f"device {scan.device} is not in the layout")
+        of_device[scan.device].append(scan)
     writer = _Writer(first_ms)
-    for plan, scans, previous in blocks:
-        writer.block(plan, scans, previous)
+    for device, rows in sorted(of_device.items()):
+        writer.block(device, plans[device], sorted(rows, key=attrgetter("slot")), previous.get(device))
     return writer.packed()
 
 
@@ -62,6 +75,8 @@ def unpack(shapes: Iterable[Shape], series: Series, make: Callable[..., Any]) ->
 
 class _Writer:
     def __init__(self, first_ms: int) -> None:
+        self.devices: list[int] = []
+        self.rows: list[int] = []
         self.slots: list[tuple[Plan, int]] = []
         self.steps = array("q")
         self.run_lengths = array("q")
@@ -69,30 +84,43 @@ class _Writer:
         self.kinds = bytearray()
         self.firsts: dict[int, array[Any]] = {code: array(typecode) for code, typecode in TYPECODES.items()}
         self.rests: dict[int, array[Any]] = {code: array(typecode) for code, typecode in TYPECODES.items()}
+        self.raws: list[int | bytes] = []
+        self.context = array("q")
         self.first_ms = first_ms
         self.last_ms = 0
+        self.cells = 0
         self.values = 0
 
     def packed(self) -> Packed:
         return Packed(
-            array("q", [slot - base_slot(plan, self.first_ms) for plan, slot in self.slots]),
-            self.steps if any(self.steps) else array("q"),
-            self.run_lengths,
+            narrow([device - before - 1 for before, device in pairwise([-1, *self.devices])]),
+            narrow(self.rows),
+            narrow([slot - base_slot(plan, self.first_ms) for plan, slot in self.slots]),
+            narrow(self.steps if any(self.steps) else []),
+            narrow(self.run_lengths),
             bytes(self.run_qualities),
             bytes(self.kinds),
             _used(self.firsts),
             _used(self.rests),
+            self.raws,
+            self.context,
             self.first_ms,
             self.last_ms,
+            self.cells,
             self.values,
         )
 
-    def block(self, plan: Plan, scans: Sequence[ScanLike], previous: ScanLike | None) -> None:
-        if not scans:
-            raise ValueError("a block without rows")
+    def block(self, device: int, plan: Plan, scans: Sequence[ScanLike], previous: ScanLike | None) -> None:
         for scan in scans if previous is None else (*scans, previous):
             check_scan(scan, len(plan.scales))
         offsets = [offset_ms(plan, scan.slot, scan.at_ms) for scan in scans]
+        for row, scan in enumerate(scans, sum(self.rows)):
+            if scan.raw is not None:
+                self.raws += (row, scan.raw)
+        self.devices.append(device)
+        self.rows.append(len(scans))
+        self.context.append(-1 if previous is None else previous.slot)
+        self.cells += len(scans) * len(plan.scales)
         self.slots.append((plan, scans[0].slot))
         for earlier, later in pairwise(scans):
             if later.slot <= earlier.slot:

@@ -3,10 +3,14 @@
 
 @cython.final
 cdef class Writer:
-    cdef Buffer slots, steps, run_lengths, run_qualities, kinds, row_values, row_qualities, scratch
+    cdef Buffer devices, rows, slots, steps, context, run_lengths, run_qualities, kinds, row_values, row_qualities, scratch
     cdef Buffer[CODES] firsts
     cdef Buffer[CODES] rests
     cdef list plans
+    cdef list raws
+    cdef Py_ssize_t row_count
+    cdef Py_ssize_t cells
+    cdef Py_ssize_t device
     cdef bint stepped
     cdef int quality
     cdef int64_t run
@@ -18,13 +22,18 @@ cdef class Writer:
         self.quality = -1
         self.first_ms = first_ms
         self.plans = []
+        self.raws = []
+        self.device = -1
 
     def __dealloc__(self):
         cdef int code
         for code in range(CODES):
             free(self.firsts[code].data)
             free(self.rests[code].data)
+        free(self.devices.data)
+        free(self.rows.data)
         free(self.slots.data)
+        free(self.context.data)
         free(self.steps.data)
         free(self.run_lengths.data)
         free(self.run_qualities.data)
@@ -44,15 +53,20 @@ cdef class Writer:
         if not self.stepped:
             self.steps.size = 0
         return Packed(
-            longs(&self.slots),
-            longs(&self.steps),
-            longs(&self.run_lengths),
+            narrow(&self.devices),
+            narrow(&self.rows),
+            narrow(&self.slots),
+            narrow(&self.steps),
+            narrow(&self.run_lengths),
             taken(&self.run_qualities),
             taken(&self.kinds),
             by_code(self.firsts),
             by_code(self.rests),
+            self.raws,
+            longs(&self.context),
             self.first_ms,
             self.last_ms,
+            self.cells,
             self.values,
         )
 
@@ -63,13 +77,15 @@ cdef class Writer:
         self.run = 0
         return 0
 
-    cdef int block(self, Plan plan, scans, previous) except -1:
+    cdef int block(self, Py_ssize_t device, Plan plan, list scans, previous) except -1:
         cdef Py_ssize_t rows = len(scans), columns = plan.columns, row = 0, column
-        cdef int64_t slot, at_ms, step, before_ms, last = -1
+        cdef int64_t slot, at_ms, step, last = -1
         cdef double *before_values = NULL
         cdef unsigned char *before_quality = NULL
-        if rows < 1:
-            raise ValueError("a block without rows")
+        put_long(&self.devices, device - self.device - 1)
+        put_long(&self.rows, rows)
+        self.device = device
+        self.cells += rows * columns
         self.row_values.size = self.row_qualities.size = self.scratch.size = 0
         reserve(&self.row_values, rows * sizeof(double *))
         reserve(&self.row_qualities, rows * sizeof(char *))
@@ -92,13 +108,19 @@ cdef class Writer:
                 self.stepped |= step != 0
                 put_long(&self.steps, step)
             last = slot
+            raw = scan.raw
+            if raw is not None:
+                self.raws += (self.row_count, raw)
+            self.row_count += 1
             self.first_ms = min(self.first_ms, at_ms)
             self.last_ms = max(self.last_ms, at_ms)
             row += 1
+        last = -1
         if previous is not None:
             plan.look(previous, &before_values, &before_quality)
-            before_ms = plan.offset(previous.slot, previous.at_ms)
-            offsets[0] = before_ms
+            last = previous.slot
+            offsets[0] = plan.offset(last, previous.at_ms)
+        put_long(&self.context, last)
         self.integers(offsets, rows, previous is not None)
         for column in range(columns):
             self.column(scans, values, qualities, rows, column, plan.scale[column], before_values, before_quality)
@@ -206,9 +228,32 @@ cdef class Writer:
         return put_byte(&self.kinds, <unsigned char>(code if constant else code << 4))
 
 
-def pack(blocks, first_ms):
+cdef list by_device(list scans, Py_ssize_t devices):
+    """For each device its scans in slot order, None where there is none."""
+    cdef list groups = [None] * devices
+    cdef list group
+    cdef Py_ssize_t device
+    for scan in scans:
+        device = scan.device
+        if not 0 <= device < devices:
+            raise ValueError(f"device {device} is not in the layout")
+        if groups[device] is None:
+            groups[device] = [scan]
+        else:
+            group = groups[device]
+            group.append(scan)
+    for group in groups:
+        if group is not None and len(group) > 1:
+            group.sort(key=SLOT)
+    return groups
+
+
+def pack(tuple plans, list scans, previous, first_ms):
     """Take scans apart into series (see the twin)."""
     cdef Writer writer = Writer(first_ms)
-    for plan, scans, previous in blocks:
-        writer.block(plan, scans, previous)
+    cdef Py_ssize_t device = 0
+    for group in by_device(scans, len(plans)):
+        if group is not None:
+            writer.block(device, plans[device], group, previous.get(device))
+        device += 1
     return writer.packed()

@@ -8,6 +8,7 @@ equal has no rest. A series may go on from an earlier scan: then it has no first
 narrower than the step from that scan.
 """
 
+import sys
 from array import array
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -43,13 +44,20 @@ REST_CODES = (1, 2, 3, 4)
 """Arrays for differences, in order of preference."""
 
 
+UNSIGNED = ((2**8, 64, "B"), (2**16, 69, "H"), (2**32, 70, "I"), (2**64, 71, "Q"))
+SIGNED = ((2**7, 72, "b"), (2**15, 77, "h"), (2**31, 78, "i"), (2**63, 79, "q"))
+"""Integer arrays of RFC 8746, little-endian: end of the range, tag, element type."""
+
+
 class ScanLike(Protocol):
     """What is read of a scan (`gateway.model.Scan`)."""
 
+    device: int
     slot: int
     at_ms: int
     values: "array[float]"
     quality: bytes
+    raw: bytes | None
 
 
 class Plan(NamedTuple):
@@ -64,25 +72,36 @@ class Plan(NamedTuple):
     phase: int
 
 
+Narrow = tuple[int, bytes]
+"""Integers as the narrowest typed array of RFC 8746: its tag and its elements, little-endian."""
+
+
 class Packed(NamedTuple):
     """The scans of a batch as series.
 
-    ``slots``: first slot of each block, counted from `base_slot`. ``steps``: slots skipped before each further
-    row (empty: none anywhere).
+    ``devices``: for each block the devices skipped since the one before. ``rows``: its scans. ``slots``: its first
+    slot, counted from `base_slot`. ``steps``: slots skipped before each further row (empty: none anywhere).
     ``run_lengths``, ``run_qualities``: the qualities of all cells, block by block, column by column, row by row.
     ``kinds``: one byte per series, the times of a block before its columns. ``firsts``, ``rests``: elements by
-    array code (little-endian, codes ascending, empty ones left out). ``values``: cells that hold a value.
+    array code (little-endian, codes ascending, empty ones left out). ``raws``: row, raw bytes, row, raw bytes ...
+    ``context``: for each block the slot of the scan that it goes on from, or -1. ``cells``: all of them;
+    ``values``: those that hold a value.
     """
 
-    slots: "array[int]"
-    steps: "array[int]"
-    run_lengths: "array[int]"
+    devices: Narrow
+    rows: Narrow
+    slots: Narrow
+    steps: Narrow
+    run_lengths: Narrow
     run_qualities: bytes
     kinds: bytes
     firsts: dict[int, bytes]
     rests: dict[int, bytes]
+    raws: list[int | bytes]
+    context: "array[int]"
     first_ms: int
     last_ms: int
+    cells: int
     values: int
 
 
@@ -97,11 +116,24 @@ class Series(NamedTuple):
     rests: dict[int, bytes]
 
 
-Block = tuple[Plan, Sequence[ScanLike], ScanLike | None]
-"""Plan of the device, its scans in slot order (at least one), and an earlier scan to continue from."""
-
 Shape = tuple[int, Plan, int, int, ScanLike | None]
 """Device index, its plan, number of rows, first slot from `base_slot`, and the earlier scan to go on from."""
+
+
+def narrow(values: Sequence[int]) -> Narrow:
+    """Integers as a typed array: unsigned unless one is negative; raises OverflowError beyond 64 bits."""
+    try:
+        return 64, bytes(list(values))
+    except ValueError:
+        low, high = min(values), max(values)
+    fits = [(tag, code) for end, tag, code in (SIGNED if low < 0 else UNSIGNED) if -end <= low and high < end]
+    if not fits:
+        raise OverflowError("an integer of more than 64 bits")
+    tag, typecode = fits[0]
+    elements = array(typecode, values)
+    if sys.byteorder == "big":
+        elements.byteswap()
+    return tag, elements.tobytes()
 
 
 def base_slot(plan: Plan, first_ms: int) -> int:

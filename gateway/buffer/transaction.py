@@ -1,11 +1,10 @@
 """One commit: records into the tail or a batch, events into a batch, receipts into the state. All or nothing."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from firmware_interfaces.quality import BAD
 from gateway.buffer import retention, tail
 from gateway.buffer.backlog import weight
 from gateway.buffer.ledger import Acknowledgement, Book, Delivered, Filling, Ledger
@@ -13,7 +12,7 @@ from gateway.buffer.schema import CODES, ISSUER, KEY, STREAMS, on, page_limit
 from gateway.buffer.tail import Group
 from gateway.model import ClockClaim, Event, Head, Layout, Miss, Scan, Stream
 from gateway.seal.batch import EVENT_TYPE, NO_PREVIOUS, REGISTRATION_TYPE, SCAN_TYPE, seal_batch
-from gateway.seal.columns import encode_events, encode_scans, encode_tail, layout_cbor
+from gateway.seal.columns import encode_events, encode_summed, encode_tail, layout_cbor
 from gateway.site import BufferSpec
 
 MAX_VALUES: Final = 20_000
@@ -93,10 +92,9 @@ class Transaction:
 
     def seal_scans(self, layout: Layout, records: list[Scan | Miss], clock: ClockClaim) -> None:
         """Seal records of one layout and one boot as a batch."""
-        payload = encode_scans(layout, records)
-        about = span(layout, records)
-        self._seal("scan", payload, SCAN_TYPE, clock, about)
-        self.tally.values += about[2]
+        payload, about = encode_summed(layout, records)
+        self._seal("scan", payload, SCAN_TYPE, clock, (about.first_ms, about.last_ms, about.values))
+        self.tally.values += about.values
 
     def add_events(self, events: list[Event]) -> None:
         """Seal events, and those of forced deletions so far, as one batch. To be called last."""
@@ -189,19 +187,3 @@ def split(records: list[Scan | Miss]) -> Iterator[list[Scan | Miss]]:
             part, values = [], 0
     if part:
         yield part
-
-
-_BAD: Final = bytes(range(BAD, 256))
-
-
-def span(layout: Layout, records: Sequence[Scan | Miss]) -> tuple[int, int, int]:
-    """First and last boot time (ms) that records speak of, and how many values they hold."""
-    scans = [record for record in records if isinstance(record, Scan)]
-    times = [scan.at_ms for scan in scans]
-    for record in records:
-        if isinstance(record, Miss):
-            device = layout.devices[record.device]
-            due = record.slot * device.period_ms + device.phase_ms
-            times += (due, due + (record.count - 1) * device.period_ms)
-    values = len(b"".join([scan.quality for scan in scans]).translate(None, _BAD))
-    return min(times), max(times), values

@@ -20,6 +20,7 @@ from gateway.seal.cose import (
     ISS,
     KID,
     KID_BYTES,
+    MAX_MESSAGE,
     SUB,
     MessageSigner,
     Parsed,
@@ -62,8 +63,8 @@ class OpenBatch:
     clock: ClockClaim
     other: Head | None
     content_type: str
-    payload: bytes
     kid: bytes
+    payload: bytes
     leaf: bytes
     parsed: Parsed
 
@@ -124,8 +125,12 @@ def seal_batch(
         claims[IAT] = clock.utc_ms // 1000
     chain = [seq, prev, clock.boot, clock.boot_ms, _write_time(clock), int(clock.state), other and list(other)]
     header = {CONTENT_TYPE: content_type, KID: signer.public.kid, CWT_CLAIMS: claims, CHAIN: chain}
+    # By the rules of `open_batch`, but before the signature: nothing is signed that would not be accepted.
+    _read_header(header)
     body = sign1(signer, header, payload)
-    return Batch(stream, seq, open_batch(body).leaf, body)
+    if len(body) > MAX_MESSAGE:
+        raise SealError("too-large", f"{len(body)} bytes, at most {MAX_MESSAGE} are read")
+    return Batch(stream, seq, leaf_hash(body), body)
 
 
 def open_batch(body: bytes) -> OpenBatch:
@@ -134,11 +139,28 @@ def open_batch(body: bytes) -> OpenBatch:
     Raises `SealError`: those of `parse1`, and ``bad-header`` for what a batch must have and has not.
     """
     parsed = parse1(body)
-    header = parsed.protected
     if parsed.unprotected:
         raise SealError("bad-header", "the unprotected header is not empty")
     if parsed.payload is None:
         raise SealError("not-cose", "the payload is detached")
+    return OpenBatch(*_read_header(parsed.protected), parsed.payload, leaf_hash(body), parsed)
+
+
+class _Header(NamedTuple):
+    """What the protected header says, checked."""
+
+    iss: str
+    sub: str
+    stream: Stream
+    seq: int
+    prev: bytes
+    clock: ClockClaim
+    other: Head | None
+    content_type: str
+    kid: bytes
+
+
+def _read_header(header: Mapping[Any, Any]) -> _Header:
     kid = header.get(KID)
     if not isinstance(kid, bytes) or len(kid) != KID_BYTES:
         raise SealError("bad-header", f"key identifier is not {KID_BYTES} bytes")
@@ -151,10 +173,7 @@ def open_batch(body: bytes) -> OpenBatch:
     expected = None if clock.utc_ms is None else clock.utc_ms // 1000
     if claims.get(IAT) != expected or isinstance(claims.get(IAT), float | bool):
         raise SealError("bad-header", "time of issue is not that of the clock")
-    content_type = _content_type(header, stream, seq)
-    return OpenBatch(
-        iss, sub, stream, seq, prev, clock, other, content_type, parsed.payload, kid, leaf_hash(body), parsed
-    )
+    return _Header(iss, sub, stream, seq, prev, clock, other, _content_type(header, stream, seq), kid)
 
 
 def subject(iss: str, stream: Stream) -> str:

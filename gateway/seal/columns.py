@@ -6,7 +6,6 @@ twin in Python: the same bytes).
 
 import zlib
 from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -34,6 +33,7 @@ __all__ = [
     "decode_tail",
     "encode_events",
     "encode_scans",
+    "encode_summed",
     "encode_tail",
     "layout_cbor",
     "layout_from_cbor",
@@ -55,7 +55,6 @@ _TAIL_EFFORT = Effort(1, 12, 6, zlib.Z_RLE)
 _RECORD, _PAYLOAD, _TAIL = "bad-record", "bad-payload", "bad-tail"
 _core: ModuleType = compiled("_columns") or twin
 _place = attrgetter("device", "slot")
-_slot = attrgetter("slot")
 
 Record = Scan | Miss
 
@@ -67,7 +66,13 @@ def encode_scans(layout: Layout, records: Iterable[Record]) -> bytes:
     decimals; all else is kept to the bit. Raises `SealError` ``bad-record`` for records that contradict the
     layout, themselves or each other (a slot is accounted for once), ``too-large``, ``bad-layout``.
     """
-    return deflate(_parts(_encode(layout, records, None)), _BATCH_EFFORT)
+    return encode_summed(layout, records)[0]
+
+
+def encode_summed(layout: Layout, records: Iterable[Record]) -> tuple[bytes, ScanSummary]:
+    """What `encode_scans` gives, and what `peek_scans` would say of it."""
+    body, summary = _encode(layout, records, None)
+    return deflate(_parts(body), _BATCH_EFFORT), summary
 
 
 def decode_scans(layout: Layout, payload: bytes) -> list[Record]:
@@ -89,7 +94,8 @@ def encode_tail(layout: Layout, records: Iterable[Record], previous: Mapping[int
     ``previous`` holds an earlier scan of any devices, from which their values go on; `decode_tail` needs the
     same ones and notices when it gets others. Errors as for `encode_scans`.
     """
-    return deflate(_parts(_encode(layout, records, previous or {})), _TAIL_EFFORT)
+    body, _ = _encode(layout, records, previous or {})
+    return deflate(_parts(body), _TAIL_EFFORT)
 
 
 def decode_tail(layout: Layout, data: bytes, previous: Mapping[int, Scan] | None = None) -> list[Record]:
@@ -129,79 +135,77 @@ class _Same:
         return id(self.layout)
 
 
+class _Prepared(NamedTuple):
+    """A layout made ready: its name, its devices, and their plans for the core."""
+
+    name: bytes
+    devices: tuple[_Device, ...]
+    plans: tuple[Any, ...]
+
+
 @lru_cache(maxsize=64)
-def _prepared(same: _Same, core: ModuleType) -> tuple[bytes, tuple[_Device, ...]]:
-    """Name of the layout, and its devices made ready for the core."""
+def _prepared(same: _Same, core: ModuleType) -> _Prepared:
     check_layout(same.layout)
     devices = []
     for device in same.layout.devices:
         scales = array("d", [0 if column.decimals is None else 10**column.decimals for column in device.columns])
         plan = core.Plan(scales, device.period_ms, device.phase_ms)
         devices.append(_Device(plan, device.period_ms, device.phase_ms, len(scales)))
-    return layout_id(same.layout), tuple(devices)
+    return _Prepared(layout_id(same.layout), tuple(devices), tuple(device.plan for device in devices))
 
 
-def _encode(layout: Layout, records: Iterable[Record], previous: Mapping[int, Scan] | None) -> dict[int, object]:
-    """The map of a payload, or, with ``previous``, of a tail."""
-    name, devices = _prepared(_Same(layout), _core)
-    scans: defaultdict[int, list[Scan]] = defaultdict(list)
+def _encode(
+    layout: Layout, records: Iterable[Record], previous: Mapping[int, Scan] | None
+) -> tuple[dict[int, object], ScanSummary]:
+    """The map of a payload, or, with ``previous``, of a tail; and its summary."""
+    name, devices, plans = _prepared(_Same(layout), _core)
+    everything = list(records)
+    scans = [record for record in everything if isinstance(record, Scan)]
     misses: list[Miss] = []
-    for record in records:
-        if isinstance(record, Scan):
-            scans[record.device].append(record)
-        else:
-            misses.append(record)
-    indices = sorted(scans)
-    groups = [scans[index] for index in indices]
-    for group in groups:
-        if len(group) > 1:
-            group.sort(key=_slot)
-    if misses:
-        misses = _merged(misses)
+    if len(scans) != len(everything):
+        misses = _merged([record for record in everything if not isinstance(record, Scan)])
         touched = {miss.device for miss in misses}
         _check_misses(misses, devices, _RECORD)
-        _check_apart([*misses, *(scan for index in touched & scans.keys() for scan in scans[index])], _RECORD)
-    _check_sizes(indices, [len(group) for group in groups], misses, devices, _RECORD)
-    earlier = [None] * len(indices) if previous is None else [previous.get(index) for index in indices]
-    plans = [devices[index].plan for index in indices]
+        _check_apart([*misses, *(scan for scan in scans if scan.device in touched)], _RECORD)
+    _check_rows(len(scans), len(misses), _RECORD)
     begins = [devices[miss.device].due(miss.slot) for miss in misses]
     ends = [devices[miss.device].due(miss.slot + miss.count - 1) for miss in misses]
     try:
-        packed = _core.pack(list(zip(plans, groups, earlier, strict=True)), min(begins, default=LIMIT))
+        packed: Packed = _core.pack(plans, scans, previous or {}, min(begins, default=LIMIT))
     except (ValueError, OverflowError) as error:
         raise SealError(_RECORD, str(error)) from error
-    body: dict[int, object] = {} if previous is None else {Key.CONTEXT: _context(earlier)}
+    _check_cells(packed.cells)
+    last_ms, missed = max([packed.last_ms, *ends]), sum(miss.count for miss in misses)
+    body: dict[int, object] = {} if previous is None else {Key.CONTEXT: zlib.crc32(packed.context)}
     body |= {
         Key.LAYOUT: name,
         Key.FIRST_MS: packed.first_ms,
-        Key.LAST_MS: max([packed.last_ms, *ends]),
-        Key.ROWS: sum(map(len, groups)),
+        Key.LAST_MS: last_ms,
+        Key.ROWS: len(scans),
         Key.VALUES: packed.values,
-        Key.MISSED: sum(miss.count for miss in misses),
+        Key.MISSED: missed,
     }
-    if indices:
-        _put_scans(body, packed, indices, groups)
+    if scans:
+        _put_scans(body, packed)
     if misses:
         _put_misses(body, misses, [devices[miss.device].base(packed.first_ms) for miss in misses])
-    return body
+    return body, ScanSummary(name, packed.first_ms, last_ms, packed.values, len(scans), missed)
 
 
-def _put_scans(body: dict[int, object], packed: Packed, indices: list[int], groups: list[list[Scan]]) -> None:
-    body[Key.DEVICES] = typed([index - before - 1 for before, index in pairwise([-1, *indices])])
-    body[Key.BLOCK_ROWS] = typed([len(group) for group in groups])
-    body[Key.SLOTS] = typed(packed.slots)
-    if packed.steps:
-        body[Key.STEPS] = typed(packed.steps)
-    if packed.run_lengths:
-        body[Key.RUN_LENGTHS] = typed(packed.run_lengths)
+def _put_scans(body: dict[int, object], packed: Packed) -> None:
+    body[Key.DEVICES] = CBORTag(*packed.devices)
+    body[Key.BLOCK_ROWS] = CBORTag(*packed.rows)
+    body[Key.SLOTS] = CBORTag(*packed.slots)
+    if packed.steps[1]:
+        body[Key.STEPS] = CBORTag(*packed.steps)
+    if packed.run_qualities:
+        body[Key.RUN_LENGTHS] = CBORTag(*packed.run_lengths)
         body[Key.RUN_QUALITIES] = packed.run_qualities
     body[Key.KINDS] = packed.kinds
     body[Key.FIRSTS] = [CBORTag(TAGS[code], data) for code, data in packed.firsts.items()]
     body[Key.RESTS] = [CBORTag(TAGS[code], data) for code, data in packed.rests.items()]
-    rows = [scan for group in groups for scan in group]
-    raws = [item for row, scan in enumerate(rows) if scan.raw is not None for item in (row, scan.raw)]
-    if raws:
-        body[Key.RAWS] = raws
+    if packed.raws:
+        body[Key.RAWS] = packed.raws
 
 
 def _put_misses(body: dict[int, object], misses: list[Miss], bases: list[int]) -> None:
@@ -235,7 +239,7 @@ def _weight(streams: Any) -> int:
 
 def _decode(layout: Layout, body: Body, previous: Mapping[int, Scan] | None) -> list[Record]:
     """The records of a payload, or, with ``previous``, of a tail."""
-    name, devices = _prepared(_Same(layout), _core)
+    name, devices, _ = _prepared(_Same(layout), _core)
     summary = body.summary()
     if summary.layout_id != name:
         raise SealError("wrong-layout", f"made by layout {summary.layout_id.hex()}, not {name.hex()}")
@@ -274,7 +278,11 @@ def _read_scans(
     for skip in skips:
         index += skip + 1
         indices.append(index)
-    cells = _check_sizes(indices, rows, misses, devices, body.kind)
+    if index >= len(devices):
+        raise body.error(f"device {index} is not in the layout")
+    _check_rows(sum(rows), len(misses), body.kind)
+    cells = sum(count * devices[index].columns for index, count in zip(indices, rows, strict=True))
+    _check_cells(cells)
     earlier = [None] * len(indices) if previous is None else [previous.get(index) for index in indices]
     if previous is not None and body.number(Key.CONTEXT) != _context(earlier):
         raise body.error("goes on from other scans than those given")
@@ -358,15 +366,13 @@ def _check_apart(records: Iterable[Record], kind: str) -> None:
             raise SealError(kind, f"device {later.device}: slot {later.slot} is accounted for twice")
 
 
-def _check_sizes(
-    indices: list[int], rows: list[int], misses: list[Miss], devices: Sequence[_Device], kind: str
-) -> int:
-    """How many cells the blocks have; refuses unknown devices and more than a payload may hold."""
-    if not indices and not misses:
+def _check_rows(scans: int, misses: int, kind: str) -> None:
+    if not scans and not misses:
         raise SealError(kind, "there is no record")
-    if indices and not 0 <= indices[0] <= indices[-1] < len(devices):
-        raise SealError(kind, f"device {indices[0] if indices[0] < 0 else indices[-1]} is not in the layout")
-    cells = sum(count * devices[index].columns for index, count in zip(indices, rows, strict=True))
-    if sum(rows) > MAX_ROWS or len(misses) > MAX_ROWS or cells > MAX_CELLS:
-        raise SealError("too-large", f"{sum(rows)} scans, {len(misses)} runs of misses, {cells} values")
-    return cells
+    if scans > MAX_ROWS or misses > MAX_ROWS:
+        raise SealError("too-large", f"{scans} scans, {misses} runs of misses")
+
+
+def _check_cells(cells: int) -> None:
+    if cells > MAX_CELLS:
+        raise SealError("too-large", f"{cells} values")

@@ -8,6 +8,7 @@ from datetime import date, time
 from typing import Any, NamedTuple
 
 from cbor2 import CBORTag
+from gateway_core.series import SIGNED, UNSIGNED, narrow
 
 from gateway.errors import SealError
 from gateway.seal import cbor
@@ -21,10 +22,7 @@ MAX_INFLATED = 64 * 2**20
 MAX_ITEMS = 2**18
 """CBOR items in a payload: a few bytes must not become a list of millions."""
 
-_TYPED = ((64, "B"), (69, "H"), (70, "I"), (71, "Q"), (72, "b"), (77, "h"), (78, "i"), (79, "q"))
-_UNSIGNED = ((2**8, 64, "B"), (2**16, 69, "H"), (2**32, 70, "I"), (2**64, 71, "Q"))
-_SIGNED = ((2**7, 72, "b"), (2**15, 77, "h"), (2**31, 78, "i"), (2**63, 79, "q"))
-_TYPECODES = dict(_TYPED)
+_TYPECODES = {tag: typecode for _, tag, typecode in UNSIGNED + SIGNED}
 
 
 class Effort(NamedTuple):
@@ -38,16 +36,7 @@ class Effort(NamedTuple):
 
 def typed(values: Sequence[int]) -> CBORTag:
     """Integers as the narrowest typed array of RFC 8746, little-endian; signed where one is negative."""
-    try:
-        return CBORTag(64, bytes(list(values)))
-    except ValueError:
-        low, high = min(values), max(values)
-    widths = _SIGNED if low < 0 else _UNSIGNED
-    tag, typecode = next((tag, typecode) for end, tag, typecode in widths if -end <= low and high < end)
-    elements = array(typecode, values)
-    if sys.byteorder == "big":
-        elements.byteswap()
-    return CBORTag(tag, elements.tobytes())
+    return CBORTag(*narrow(values))
 
 
 def untyped(item: object, kind: str) -> "array[int]":
