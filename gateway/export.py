@@ -265,9 +265,9 @@ def _senml(file: IO[str], readings: Iterable[Reading], site: Site) -> None:
 SCHEMA = """
 CREATE TABLE reading (time_utc TEXT, error_ms INTEGER, device TEXT NOT NULL, channel TEXT NOT NULL,
     role TEXT NOT NULL, value REAL, unit TEXT, severity TEXT NOT NULL, reason TEXT NOT NULL,
-    slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
+    slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER);
 CREATE TABLE missed (time_utc TEXT, device TEXT NOT NULL, slots INTEGER NOT NULL, reason TEXT NOT NULL,
-    slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
+    slot INTEGER NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL, batch INTEGER);
 CREATE TABLE event (time_utc TEXT, kind TEXT NOT NULL, data TEXT NOT NULL, boot TEXT NOT NULL,
     boot_ms INTEGER NOT NULL, batch INTEGER NOT NULL);
 CREATE TABLE device (id TEXT NOT NULL, bus TEXT, model TEXT, model_sha256 TEXT, period_ms INTEGER,

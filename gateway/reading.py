@@ -17,6 +17,7 @@ from gateway.site import BusSpec
 
 __all__ = ["read_once"]
 
+FRAMES_SHOWN = 20
 FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
@@ -65,8 +66,10 @@ async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -
             for register in registers:
                 print(f"{name:12} {register.key:20} {await _register(device, register, timeout_s)}")
     finally:
-        frames = link.frames
-        for frame in frames[-20:]:
+        frames = list(link.frames)
+        if len(frames) > FRAMES_SHOWN:
+            print(f"({len(frames) - FRAMES_SHOWN} earlier frames are not shown)")
+        for frame in frames[-FRAMES_SHOWN:]:
             print(f"{'sent' if frame.sent else 'received':12} {frame.data.hex(' ')}")
         link.close()
     for read, block in zip(answer.reads, answer.blocks, strict=True):
@@ -86,9 +89,12 @@ async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -
 
 async def _register(device: ModbusDevice, register: Channel, timeout_s: float) -> object:
     try:
-        return await device.registers(register, timeout_s)
+        value = await device.registers(register, timeout_s)
     except BusError as error:
         return f"({error})"
+    if register.expect is not None and not register.meets(register.expect, value):
+        return f"{value}: NOT what the model needs, {register.expect}"
+    return value
 
 
 def _words(function: int, block: bytes) -> str:

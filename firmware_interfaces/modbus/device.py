@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     """What one poll brought: a double and a `Quality` byte per channel, and the blocks as they came.
 
     ``blocks`` has one entry per read, None where that read failed; ``slowest_s`` is the longest that one of the
-    requests took.
+    requests took; ``silent`` tells that the device stopped answering before the end.
     """
 
     values: "array[float]"
@@ -33,6 +33,7 @@ class Answer(NamedTuple):
     reads: tuple[Read, ...]
     blocks: "list[bytes | None]"
     slowest_s: float
+    silent: bool = False
 
 
 class Ask(NamedTuple):
@@ -104,7 +105,7 @@ class ModbusDevice:
         first = self.reads[0]
         with suppress(DeviceRefused):
             await self._request(_ask(Read(first.function, first.address, 1)), timeout_s)
-        await self.link.settle()
+        await self.link.settle(timeout_s)
 
     async def _request(self, ask: Ask, timeout_s: float) -> bytes:
         try:
@@ -122,7 +123,7 @@ class ModbusDevice:
         """
         blocks: list[bytes | None] = []
         qualities: list[int] = []
-        slowest = 0.0
+        slowest, silent = 0.0, False
         clock = self.link.time
         for ask in self._asks:
             if self._refused and ask.read in self._refused:
@@ -141,13 +142,14 @@ class ModbusDevice:
             except BusError as error:
                 if not any(block is not None for block in blocks):
                     raise
+                silent = True
                 missing = len(self._asks) - len(blocks)
                 blocks += [None] * missing
                 qualities += [error.quality] * missing
                 break
             slowest = max(slowest, clock() - started)
         values, quality = self._decoder.decode(blocks, qualities)
-        return Answer(values, quality, self.reads, blocks, slowest)
+        return Answer(values, quality, self.reads, blocks, slowest, silent)
 
     async def _after_refusal(self, read: Read, timeout_s: float) -> Answer:
         """Split the rejected block, or give up its only channel, and poll again."""

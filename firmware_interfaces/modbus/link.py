@@ -122,8 +122,8 @@ class Link(asyncio.Protocol):
         """Loop time from which ``unit`` may be asked again without risk of taking a late answer."""
         return 0.0
 
-    async def settle(self) -> None:
-        """After a time-out and an answer: make sure that answers are in step with requests again.
+    async def settle(self, seconds: float) -> None:
+        """After a time-out and an answer: listen for ``seconds``, to make sure that answers are in step again.
 
         Nothing to do where answers carry the number of their request.
         """

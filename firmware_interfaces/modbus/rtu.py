@@ -10,7 +10,7 @@ from typing import Any
 from pymodbus.framer import FramerRTU
 from pymodbus.transport.serialtransport import create_serial_connection
 
-from firmware_interfaces.errors import BadFrame
+from firmware_interfaces.errors import BadFrame, NoAnswer
 from firmware_interfaces.modbus.link import Link
 
 __all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
@@ -25,34 +25,41 @@ EXCEPTION_RTU = 5
 class RtuLink(Link):
     """RTU frames: no transaction number, so a late answer can only be told by unit, function and length.
 
-    A unit that timed out is not asked again before its answer can no longer come (`ready_at`), and what still
-    arrives meanwhile is thrown away: the other units of the line go on being polled.
+    A unit that timed out is not asked again, by whomever, before its answer can no longer come (`ready_at`: twice
+    ``limit_s`` after the request, however short the time-out was), and what still arrives meanwhile is thrown
+    away: the other units of the line go on being polled.
     """
 
-    def __init__(self, **timing: Any) -> None:
+    def __init__(self, *, limit_s: float = 1.0, **timing: Any) -> None:
         super().__init__(**timing)
+        self.limit_s = limit_s
         self._late: dict[int, tuple[float, float]] = {}
         self._surplus_before = 0
 
     def ready_at(self, unit: int) -> float:
-        """Twice the time limit after the request that timed out; at once when the late answer was seen."""
+        """Twice the site's limit after the request that timed out; at once when the late answer was seen."""
         late = self._late.get(unit)
         return late[1] if late else 0.0
 
-    async def settle(self) -> None:
-        """Listen for `SETTLE_S`: a device that had hung answers everything at once when it wakes, and the first of
-        those answers was not the last. Raises `BadFrame` when something came.
+    async def settle(self, seconds: float) -> None:
+        """Listen for ``seconds``, at least `SETTLE_S`. Raises `BadFrame` when something came.
+
+        A device that had hung answers everything at once when it wakes, and the first answer was not the last.
         """
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(max(SETTLE_S, seconds))
         if self._buffer or self._surplus() != self._surplus_before:
             raise BadFrame(f"{self}: answers were out of step with requests", raw=self._buffer)
 
     async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
-        """As `Link.request`; what is still in the receive buffer from before is noise and is dropped."""
+        """As `Link.request`; what is still in the receive buffer from before is noise and is dropped.
+
+        Raises `NoAnswer` at once for a unit whose late answer may still come.
+        """
+        if self.ready_at(unit) > self.time():
+            raise NoAnswer(f"{self} unit {unit}: not asked, the answer to an earlier request may still come")
         if self._buffer:
             self.stats.stray_frames += 1
             self._buffer = b""
-        self._timeout_s = timeout_s
         self._surplus_before = self._surplus()
         answer = await super().request(unit, pdu, size, timeout_s)
         self._late.pop(unit, None)
@@ -67,7 +74,13 @@ class RtuLink(Link):
         return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
     def _timed_out(self) -> None:
-        self._late[self._unit] = self._sent_at, self._sent_at + 2 * self._timeout_s
+        self._late[self._unit] = self._sent_at, self._sent_at + 2 * self.limit_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As `Link.connection_lost`; a converter may deliver the answer to the next connection."""
+        if self._answer is not None and not self._answer.done():
+            self._timed_out()
+        super().connection_lost(exc)
 
     def _parse(self) -> None:
         while len(self._buffer) >= EXCEPTION_RTU:
@@ -76,10 +89,19 @@ class RtuLink(Link):
                 return
             frame, self._buffer = self._buffer[:length], self._buffer[length:]
             if FramerRTU.compute_CRC(frame[:-2]) != frame[-2] << 8 | frame[-1]:
-                raw, self._buffer = frame + self._buffer, b""
+                raw = frame + self._buffer
+                # Switching the line's direction often puts a byte of noise before the frame; the checksum decides.
+                self._buffer = self._from_next_start(raw)
+                if self._buffer:
+                    continue
                 self._fail(BadFrame(f"{self} unit {self._unit}: checksum is wrong", raw=raw))
                 return
             self._take(frame)
+
+    def _from_next_start(self, raw: bytes) -> bytes:
+        """What follows the noise at the start of ``raw``, where the pending answer could begin; else nothing."""
+        starts = (raw.find(bytes((self._unit, code)), 1) for code in (self._function, self._function | 0x80))
+        return raw[min((start for start in starts if start > 0), default=len(raw)) :]
 
     def _length(self) -> int:
         """Bytes of the frame at the start of the buffer, by its own function and byte count."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
+FLAPPING_S = 60.0
+"""A device that falls silent again so soon pays for it from the bus's budget, and is left alone longer."""
 BAD_FRAMES_IN_A_ROW = 3
 """Damaged answers before a device counts as silent: noise passes, a wrong baud rate does not."""
 
@@ -19,17 +21,27 @@ class ProbeBudget:
     def __init__(self, share: float = 0.04) -> None:
         self.share = share
         self._free_at = 0.0
+        self._waiting: dict[object, float] = {}
+        """When each of the silent devices was last asked: the one that has waited longest is next."""
 
-    def allows(self, now: float) -> bool:
-        """Whether a probe may be sent at ``now`` (seconds of the loop)."""
-        return now >= self._free_at
+    def enter(self, who: object, now: float) -> None:
+        """``who`` was asked at ``now`` and was silent."""
+        self._waiting[who] = now
+
+    def leave(self, who: object) -> None:
+        """``who`` answers again."""
+        self._waiting.pop(who, None)
+
+    def allows(self, who: object, now: float) -> bool:
+        """Whether ``who`` may be probed at ``now`` (seconds of the loop)."""
+        return now >= self._free_at and self._waiting.get(who, 0.0) <= min(self._waiting.values(), default=0.0)
 
     def spend(self, now: float, cost_s: float) -> None:
         """Account for a probe that ended at ``now`` and held the bus for ``cost_s``."""
         self._free_at = now + cost_s / self.share
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Breaker:
     """State of one device: closed (asked at every slot) or open (probed now and then)."""
 
@@ -39,20 +51,24 @@ class Breaker:
     _pause_s: float = FIRST_PAUSE_S
     _next_probe: float = 0.0
     _bad_frames: int = 0
+    _opened_at: float = float("-inf")
 
     def may_ask(self, now: float) -> bool:
         """Whether the device may be asked at ``now``; while open, that is a probe."""
-        return not self.open or (now >= self._next_probe and self.budget.allows(now))
+        return not self.open or (now >= self._next_probe and self.budget.allows(self, now))
 
     def silent(self, now: float, cost_s: float) -> None:
         """The device did not answer and held the bus for ``cost_s``."""
-        if self.open:
+        if self.open or now - self._opened_at < FLAPPING_S:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self.budget.spend(now, cost_s)
         else:
+            self._pause_s = FIRST_PAUSE_S
+        if not self.open:
             self.open = True
             self.opened += 1
-            self._pause_s = FIRST_PAUSE_S
+            self._opened_at = now
+        self.budget.enter(self, now)
         self._next_probe = now + self._pause_s
 
     def damaged(self, now: float, cost_s: float) -> None:
@@ -63,9 +79,10 @@ class Breaker:
 
     def answered(self) -> None:
         """The device answered, if only with an exception."""
-        self.open = False
+        if self.open:
+            self.open = False
+            self.budget.leave(self)
         self._bad_frames = 0
-        self._pause_s = FIRST_PAUSE_S
 
 
 class Patience:

@@ -17,6 +17,9 @@ from gateway.acquire.schedule import Grid
 from gateway.model import Column, DeviceLayout, Event, Miss, Quality, Scan
 from gateway.site import DeviceSpec
 
+DOUBTED = bytes((Quality.DEVICE_UNCERTAIN, *range(1, 256)))
+"""Turns good into uncertain: the device is set up otherwise than its model needs."""
+
 __all__ = ["DURATION_BUCKETS_S", "DeviceStats", "Poller", "Sink", "device_layout"]
 
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -133,6 +136,8 @@ class Poller:
         raw = None
         if quality != self._all_good and max(quality) >= BAD:
             raw = raw_blocks(answer.reads, answer.blocks)
+        if self.unexpected:
+            quality = quality.translate(DOUBTED)
         if self._calibrated:
             values, quality = self._correct(values, quality)
         return Scan(self.index, slot, at_ms, values, quality, raw)

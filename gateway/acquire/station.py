@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.limits import TimeLimits
@@ -28,11 +29,13 @@ def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = Non
 
     Links that are given the same ``limits`` share one timer.
     """
-    timing = {
+    timing: dict[str, Any] = {
         "limits": limits,
         "gap_s": (gap_ms if bus.gap_ms is None else bus.gap_ms) / 1000,
         "connect_pause_s": bus.connect_pause_ms / 1000,
     }
+    if bus.kind != "modbus-tcp":
+        timing["limit_s"] = bus.timeout_s
     if bus.kind == "modbus-rtu":
         line = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits}
         return open_link(bus.kind, device=bus.device, **line, **timing)
@@ -80,8 +83,8 @@ class Acquire:
         finally:
             self.ended_ms = self._now_ms()
             for worker in self.workers:
-                worker.link.close()
                 worker.account(self.ended_ms)
+                worker.link.close()
 
     async def _supervise(self, worker: BusWorker) -> None:
         """A worker that dies of a defect is recorded and started again; the other buses do not notice."""

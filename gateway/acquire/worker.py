@@ -74,7 +74,7 @@ class BusWorker:
         record holds for a device in this boot: the slots since then were missed because the gateway was down.
         """
         for poller in self.pollers:
-            slot = poller.grid.slot_at(now)
+            slot = max(0, poller.grid.slot_at(now))
             newest = resume.get(poller.spec.id)
             if newest is None:
                 poller.next_slot = slot
@@ -99,10 +99,8 @@ class BusWorker:
                 continue
             try:
                 await self._serve(poller, now, loop)
-            except Exception:
-                if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
-                    self._missed(poller, 1, Quality.GATEWAY_FAULT)
-                raise
+            except Exception as error:  # noqa: BLE001 - a device's border: its defect is recorded, the bus goes on
+                self._defect(poller, error, loop.time())
             finally:
                 heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
 
@@ -113,6 +111,17 @@ class BusWorker:
             if owed > 0:
                 cause = self._cause(poller)
                 self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
+
+    def _defect(self, poller: Poller, error: Exception, now: float) -> None:
+        """Something of ours broke over one device: it is left alone for a while, its neighbours are not."""
+        if not poller.breaker.open:
+            log.error("%s: a defect prevented the reading", poller.spec.id, exc_info=error)
+            data = {"device": poller.spec.id, "why": repr(error)}
+            self._sink.event(Event("device.fault", self._now_ms(), data))
+        poller.breaker.silent(now, 0.0)
+        poller.stats.last_fault = repr(error)
+        if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
+            self._missed(poller, 1, Quality.GATEWAY_FAULT)
 
     # waiting and connecting
 
@@ -213,7 +222,11 @@ class BusWorker:
             if breaker.open:
                 log.info("%s: answers again", poller.spec.id)
                 poller.introduced = False
-            breaker.answered()
+                poller.device.forget_refusals()
+            if answer.silent:
+                breaker.silent(loop.time(), loop.time() - started)
+            else:
+                breaker.answered()
             poller.patience.heard(answer.slowest_s)
             scan = poller.scan(slot, self._now_ms(), answer)
             poller.stats.answered(loop.time() - started, scan.at_ms)

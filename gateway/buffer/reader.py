@@ -20,7 +20,7 @@ from gateway.seal.tree import leaf_hash
 
 AT_ONCE: Final = 4 << 20
 """Bytes of bodies that one answer of `Reader.batches` holds at most, but for its first batch."""
-LOOK_BACK: Final = 64
+LOOK_BACK: Final = 512
 """Batches that are read to find the newest slot of every device."""
 
 _BATCHES: Final = (
@@ -206,8 +206,12 @@ def newest_issuer(connection: sqlite3.Connection, stream: Stream) -> str | None:
         return None
 
 
-def newest_slots(connection: sqlite3.Connection, wanted: set[str]) -> dict[str, tuple[bytes, int]]:
-    """Boot id and newest recorded slot of devices, from the newest `LOOK_BACK` scan batches."""
+def newest_slots(connection: sqlite3.Connection, layout_now: Layout) -> dict[str, tuple[bytes, int]]:
+    """Boot id and newest recorded slot of devices, from the newest `LOOK_BACK` scan batches.
+
+    Slots of another period or phase are numbers of another grid, and say nothing about this one.
+    """
+    wanted = {device.id: (device.period_ms, device.phase_ms) for device in layout_now.devices}
     known = layouts(connection)
     found: dict[str, tuple[bytes, int]] = {}
     rows = connection.execute(
@@ -215,7 +219,7 @@ def newest_slots(connection: sqlite3.Connection, wanted: set[str]) -> dict[str, 
         (LOOK_BACK,),
     )
     for leaf, body in rows:
-        if wanted <= found.keys():
+        if wanted.keys() <= found.keys():
             break
         if not isinstance(body, bytes) or leaf_hash(body) != leaf:
             continue
@@ -231,7 +235,9 @@ def newest_slots(connection: sqlite3.Connection, wanted: set[str]) -> dict[str, 
             last[record.device] = max(end, last.get(record.device, -1))
         for device, slot in last.items():
             assert layout is not None
-            found.setdefault(layout.devices[device].id, (batch.clock.boot, slot))
+            its = layout.devices[device]
+            if wanted.get(its.id) == (its.period_ms, its.phase_ms):
+                found.setdefault(its.id, (batch.clock.boot, slot))
     return found
 
 

@@ -155,8 +155,7 @@ class Writer:
         with _faults():
             retention.shrink(connection, schema.page_limit(self.book.spec.max_bytes))
             if not self._slots_read:
-                wanted = {device.id for device in self.book.layout.devices}
-                self.last_slots = newest_slots(connection, wanted)
+                self.last_slots = newest_slots(connection, self.book.layout)
                 self._slots_read = True
 
     def _go_on_from(self, known: Ledger) -> None:

@@ -68,6 +68,27 @@ class TestBreaker:
             now += period
         assert spent <= 0.05 * now + max(costs)
 
+    def test_dead_units_take_turns(self) -> None:
+        """Whoever comes first in the queue must not get every probe."""
+        budget = ProbeBudget()
+        breakers = [Breaker(budget) for _ in range(5)]
+        probes = [0] * 5
+        for breaker in breakers:
+            breaker.silent(0.0, 0.18)
+        for now in range(1, 3600):
+            for index, breaker in enumerate(breakers):
+                if breaker.may_ask(float(now)):
+                    probes[index] += 1
+                    breaker.silent(float(now), 0.18)
+        assert min(probes) > 0.8 * max(probes), probes
+
+    def test_a_flapping_unit_pays_from_the_budget(self) -> None:
+        breaker = Breaker(ProbeBudget())
+        breaker.silent(0.0, 1.0)
+        breaker.answered()
+        breaker.silent(2.0, 1.0)
+        assert not breaker.may_ask(10.0)
+
     def test_a_dead_unit_is_probed_for_ever(self) -> None:
         breaker = Breaker(ProbeBudget())
         now, probes = 0.0, 0

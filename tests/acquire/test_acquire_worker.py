@@ -177,7 +177,7 @@ async def test_a_defect_in_one_worker_is_recorded_and_survived(
         await memory.until(lambda: len(memory.scans(0)) >= 1)
         healthy = station.pollers[0].scan
         monkeypatch.setattr(station.pollers[0], "scan", lambda *_: 1 / 0)
-        await memory.until(lambda: any(event.kind == "bus.fault" for event in memory.events))
+        await memory.until(lambda: any(event.kind == "device.fault" for event in memory.events))
         monkeypatch.setattr(station.pollers[0], "scan", healthy)
         before = len(memory.scans(0))
         await memory.until(lambda: len(memory.scans(0)) > before)

@@ -40,10 +40,11 @@ def command(*words: str | Path, limit_s: float = 50.0) -> subprocess.CompletedPr
 
 
 class Unit:
-    """A Modbus TCP unit that answers every read with zeros, on loopback."""
+    """A Modbus TCP unit on loopback that holds the same word in every register."""
 
-    def __init__(self) -> None:
+    def __init__(self, word: int = 0) -> None:
         self.port = 0
+        self._word = word.to_bytes(2, "big")
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -62,7 +63,7 @@ class Unit:
         try:
             while True:
                 request = await reader.readexactly(12)
-                body = bytes((request[6], request[7], 2 * request[11])) + bytes(2 * request[11])
+                body = bytes((request[6], request[7], 2 * request[11])) + self._word * request[11]
                 writer.write(request[:4] + len(body).to_bytes(2, "big") + body)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()

@@ -1,7 +1,9 @@
 """The commands, as an engineer types them."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from app_tools import ROOT, command
+from app_tools import ROOT, Unit, command
+
+from firmware_interfaces.modbus.model import list_models
 
 SITE = """\
 [gateway]
@@ -64,10 +68,15 @@ class TestCheck:
         (tmp_path / "site.toml").write_text(text)
         done = command("check", tmp_path / "site.toml")
         assert done.returncode == 1
-        for words in ("port", "danfoss-ekc202d", "unit", "period_s", "bus"):
-            assert words in done.stderr, words
-        assert done.stderr.count("line ") >= 5
-        assert done.stderr.strip().endswith("problems")
+        *lines, last = done.stderr.splitlines()
+        for line in lines:
+            assert re.fullmatch(rf"{tmp_path}/site\.toml: line \d+: [^;]+; .+", line), "place, mistake and remedy"
+        places = {line.split(": ")[2] for line in lines}
+        assert {"bus[1].port", "device[1].bus", "device[1].model", "device[1].unit"} <= places
+        assert "danfoss-ekc202d" in done.stderr, "the nearest model is offered"
+        assert "period_s" in done.stderr, "the nearest key is offered"
+        assert last == f"{len(lines)} problems"
+        assert done.stdout == ""
 
     def test_the_sample_passes_its_own_check(self, tmp_path: Path) -> None:
         (tmp_path / "site.toml").write_text(command("check", "--sample").stdout)
@@ -84,7 +93,8 @@ class TestModels:
     def test_all_models_pass_their_own_tests(self) -> None:
         done = command("models")
         assert done.returncode == 0
-        assert len(done.stdout.splitlines()) >= 15
+        assert [line.split()[0] for line in done.stdout.splitlines()] == list_models()
+        assert "FAIL" not in done.stdout
 
     def test_a_model_that_fails_its_own_test(self, tmp_path: Path) -> None:
         source = (ROOT / "firmware_interfaces/modbus/models/xy-md02.toml").read_text(encoding="utf-8")
@@ -100,14 +110,34 @@ class TestRead:
     def test_registers_beside_values_over_tcp(self, plant: Plant) -> None:
         done = command("read", "--tcp", f"127.0.0.1:{plant.port}", "--unit", "1", "--model", "danfoss-ekc202d")
         assert done.returncode == 0, done.stderr
-        assert "2531..2531" in done.stdout
-        assert "degC" in done.stdout
+        raw = re.search(r"^holding register +2531\.\.2531: (-?\d+)$", done.stdout, re.MULTILINE)
+        air = re.search(r"^air +(-?\d+\.\d) degC +good$", done.stdout, re.MULTILINE)
+        assert raw is not None
+        assert air is not None
+        assert int(raw[1]) / 10 == float(air[1])
+        assert re.search(r"^received +00 ", done.stdout, re.MULTILINE), "the frames as they came"
 
     def test_a_serial_line_with_the_model_s_own_settings(self, plant: Plant) -> None:
         done = command("read", "--serial", plant.line, "--unit", "1", "--model", "xy-md02")
         assert done.returncode == 0, done.stderr
-        assert "%RH" in done.stdout
+        raw = re.search(r"^input register +1\.\.2: (\d+) (\d+)$", done.stdout, re.MULTILINE)
+        shown = re.findall(r"^(?:temperature|humidity) +(\d+\.\d) (?:degC|%RH) +good$", done.stdout, re.MULTILINE)
+        assert raw is not None
+        assert [int(word) / 10 for word in raw.groups()] == [float(value) for value in shown]
         assert "correction" in done.stdout
+
+    async def test_a_device_that_is_set_up_otherwise_than_its_model_needs(self) -> None:
+        async with Unit(1) as unit:
+            words = ("read", "--tcp", f"127.0.0.1:{unit.port}", "--model", "danfoss-ekc202d")
+            done = await asyncio.to_thread(command, *words)
+        assert re.search(r"fahrenheit +1.0: NOT what the model needs, 0", done.stdout), "it shows Fahrenheit"
+        assert re.search(r"^\(\d+ earlier frames are not shown\)$", done.stdout, re.MULTILINE)
+
+    def test_a_channel_without_a_value_is_no_number_and_status_1(self, plant: Plant) -> None:
+        """The third probe of the freezer's controller is not fitted."""
+        done = command("read", "--tcp", f"127.0.0.1:{plant.port}", "--unit", "3", "--model", "eliwell-idplus")
+        assert done.returncode == 1
+        assert re.search(r"^pb3 +no value degC +device reports a sensor fault$", done.stdout, re.MULTILINE)
 
     @pytest.mark.parametrize(
         ("words", "complaint"),
@@ -116,14 +146,25 @@ class TestRead:
             (("--tcp", "127.0.0.1:x", "--model", "xy-md02"), "HOST:PORT"),
             (("--serial", "/dev/nowhere", "--model", "xy-md02"), "/dev/nowhere"),
             (("--tcp", "127.0.0.1", "--model", "xymd02"), "xy-md02"),
+            (("--tcp", "127.0.0.1:70000", "--model", "xy-md02"), "HOST:PORT"),
+            (("--tcp", "::1", "--model", "xy-md02"), "HOST:PORT"),
+            (("--tcp", "[::1]:1", "--model", "xy-md02"), "::1"),
             (("--tcp", "127.0.0.1", "--model", "xy-md02", "--unit", "300"), "1 to 247"),
+            (("--serial", "/dev/null", "--model", "xy-md02", "--unit", "255"), "1 to 247"),
+            (("--tcp", "127.0.0.1:1", "--model", "xy-md02", "--unit", "255"), "127.0.0.1:1"),
+            (("--serial", "/dev/null", "--model", "xy-md02"), "/dev/null"),
+            (("--tcp", "127.0.0.1", "--model", "xy-md02", "--timeout", "0"), "length of time"),
+            (("--tcp", "127.0.0.1", "--model", "xy-md02", "--timeout", "soon"), "seconds"),
+            (("--tcp", "127.0.0.1"), "--model"),
+            (("--model", "xy-md02"), "--tcp"),
         ],
     )
     def test_what_is_wrong_is_said_in_one_line(self, words: tuple[str, ...], complaint: str) -> None:
         done = command("read", *words)
         assert done.returncode == 2
-        assert complaint in done.stderr
+        assert complaint in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
+        assert done.stdout == ""
 
     def test_a_unit_that_is_not_there(self, plant: Plant) -> None:
         done = command("read", "--serial", plant.line, "--unit", "99", "--model", "xy-md02", "--timeout", "0.3")
@@ -196,6 +237,26 @@ class TestRun:
         done = command("run", tmp_path / "site.toml")
         assert done.returncode == 2
         assert "gateway.member" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("export", "{site}", "--format", "csv"), "has not run with this site file yet"),
+        (("keys", "{folder}/nowhere.toml"), "No such file"),
+        (("verify", "--key", "{site}", "{folder}"), "site.toml: no public key in PEM form"),
+        (("run", "{folder}"), "Is a directory"),
+        (("demo", "--port", "70000", "--dir", "{folder}"), "ports are 0 to 65535"),
+        (("demo", "--seconds", "-1", "--dir", "{folder}"), "length of time"),
+        (("sing",), "invalid choice"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, words: tuple[str, ...], complaint: str) -> None:
+    (tmp_path / "site.toml").write_text(SITE.format(port=1))
+    done = command(*(word.format(site=tmp_path / "site.toml", folder=tmp_path) for word in words))
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_version_and_help() -> None:

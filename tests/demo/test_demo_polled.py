@@ -1,5 +1,6 @@
 """The gateway's own drivers read the simulated plant, and see each fault for what it is."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -102,6 +103,8 @@ async def test_faults_of_the_line_have_their_names(wired: Wired, bus: str, unit:
     fault.mute = True
     with pytest.raises(NoAnswer):
         await wired.device(bus, unit).poll(0.1)
+    link = wired.links[bus]
+    await asyncio.sleep(max(0.0, link.ready_at(unit) - link.time()))
     fault.mute, fault.exception = False, 6
     answer = await wired.device(bus, unit).poll(TIMEOUT_S)
     assert set(answer.quality) == {Quality.DEVICE_EXCEPTION}
@@ -110,7 +113,8 @@ async def test_faults_of_the_line_have_their_names(wired: Wired, bus: str, unit:
     with pytest.raises((NotConnected, NoAnswer)):
         await wired.device(bus, unit).poll(0.1)
     await port.open()
-    await wired.links[bus].open(1.0)
+    await link.open(1.0)
+    await asyncio.sleep(max(0.0, link.ready_at(unit) - link.time()))
     await wired.read(bus, unit)
 
 

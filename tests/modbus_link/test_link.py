@@ -37,7 +37,7 @@ async def tcp(peer: Any) -> Any:
 
 @pytest.fixture
 async def line(peer: Any) -> Any:
-    link = RtuOverTcpLink("127.0.0.1", peer.port)
+    link = RtuOverTcpLink("127.0.0.1", peer.port, limit_s=SHORT)
     await link.open(LIMIT)
     yield link
     link.close()
@@ -213,10 +213,17 @@ class TestRtu:
         device = ModbusDevice(line, 1, load_model("danfoss-ekc202d"), ("air", "s3"))
         with pytest.raises(NoAnswer):
             await device.poll(SHORT)
+        with pytest.raises(NoAnswer, match="may still come"):
+            await device.probe(SHORT)
+        await asyncio.sleep(line.ready_at(1) - line.time())
         late, timely = rtu(1, b"\x03\x02\x00\x11"), rtu(1, b"\x03\x02\x00\x22")
         peer.script = lambda request: late + timely
         with pytest.raises(BadFrame, match="out of step"):
-            await device.probe(LIMIT)
+            await device.probe(SHORT)
         peer.script = lambda request: timely
-        await device.probe(LIMIT)
+        await device.probe(SHORT)
         assert set((await device.poll(LIMIT)).blocks) == {b"\x00\x22"}
+
+    async def test_a_byte_of_noise_before_the_frame_does_no_harm(self, line: RtuOverTcpLink, peer: Any) -> None:
+        peer.script = lambda request: b"\x00" + rtu(1, b"\x03\x02\x00\x11")
+        assert await line.read(1, 3, 0, 1, LIMIT) == b"\x00\x11"

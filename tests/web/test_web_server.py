@@ -25,27 +25,27 @@ def assert_guarded(answer: httpx.Response) -> None:
     assert "server" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "code"),
-    [
-        ("GET", "/", 200),
-        ("HEAD", "/", 200),
-        ("GET", "/api/status", 200),
-        ("GET", "/metrics", 200),
-        ("GET", "/static/page.css", 200),
-        ("GET", "/static/nothing.css", 404),
-        ("GET", "/static/%2e%2e/pages.py", 404),
-        ("GET", "/nowhere", 404),
-        ("POST", "/", 405),
-        ("DELETE", "/api/status", 405),
-    ],
-)
-async def test_every_answer_carries_the_security_headers(method: str, path: str, code: int) -> None:
+REQUESTS = [
+    ("GET", "/", 200),
+    ("HEAD", "/", 200),
+    ("GET", "/api/status", 200),
+    ("GET", "/metrics", 200),
+    ("GET", "/static/page.css", 200),
+    ("GET", "/static/nothing.css", 404),
+    ("GET", "/static/%2e%2e/pages.py", 404),
+    ("GET", "/nowhere", 404),
+    ("POST", "/", 405),
+    ("DELETE", "/api/status", 405),
+]
+
+
+async def test_every_answer_carries_the_security_headers() -> None:
     async with serving(pages_of()) as (client, _):
-        answer = await client.request(method, path)
-    assert answer.status_code == code
-    assert_guarded(answer)
-    assert "from gateway" not in answer.text
+        for method, path, code in REQUESTS:
+            answer = await client.request(method, path)
+            assert answer.status_code == code, (method, path)
+            assert_guarded(answer)
+            assert "from gateway" not in answer.text
 
 
 async def test_a_stream_carries_them_too() -> None:
@@ -85,14 +85,13 @@ HOSTS = [
 ]
 
 
-@pytest.mark.parametrize(("host", "code"), HOSTS)
-async def test_it_answers_to_addresses_and_its_own_names_alone(host: str, code: int) -> None:
+async def test_it_answers_to_addresses_and_its_own_names_alone() -> None:
     async with serving(pages_of()) as (client, _):
-        answer = await client.get("/api/status", headers={"host": host})
-    assert answer.status_code == code
-    assert_guarded(answer)
-    if code == 400:
-        assert "use its IP address" in answer.text
+        for host, code in HOSTS:
+            answer = await client.get("/api/status", headers={"host": host})
+            assert answer.status_code == code, host
+            assert_guarded(answer)
+            assert ("use its IP address" in answer.text) == (code == 400)
 
 
 async def raw(port: int, request: bytes) -> bytes:
