@@ -174,8 +174,9 @@ class TestRead:
 
 class TestRun:
     @staticmethod
-    def start(folder: Path, port: int) -> "subprocess.Popen[str]":
-        (folder / "site.toml").write_text(SITE.format(port=port))
+    def start(folder: Path, port: int, period: str = "0.5") -> "subprocess.Popen[str]":
+        text = SITE.format(port=port).replace("period_s = 0.5", f"period_s = {period}")
+        (folder / "site.toml").write_text(text)
         words = [sys.executable, "-m", "gateway.cli", "run", str(folder / "site.toml")]
         return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
@@ -222,6 +223,26 @@ class TestRun:
         for slot, count in slots:
             assert slot == expected, "every slot stands in the record exactly once, over the kill"
             expected += count
+
+    def test_a_changed_period_begins_a_grid_of_its_own(self, plant: Plant, tmp_path: Path) -> None:
+        for period, scans in (("0.5", 3), ("0.2", 8)):
+            daemon = self.start(tmp_path, plant.port, period)
+            self.until_stored(tmp_path, scans)
+            daemon.send_signal(signal.SIGTERM)
+            _, log = daemon.communicate(timeout=10)
+            assert daemon.returncode == 0, log
+        assert sum(int(str(r["slots"])) for r in self.rows(tmp_path) if not r["channel"]) < 20, "none are invented"
+        command("export", tmp_path / "site.toml", "--format", "batches", "--out", tmp_path / "e")
+        done = command("verify", tmp_path / "e")
+        assert done.returncode == 0, done.stdout
+
+    def test_the_sqlite_export_takes_what_is_not_in_a_batch_yet(self, plant: Plant, tmp_path: Path) -> None:
+        daemon = self.start(tmp_path, plant.port)
+        self.until_stored(tmp_path, 2)
+        done = command("export", tmp_path / "site.toml", "--format", "sqlite", "--out", tmp_path / "out.db")
+        assert done.returncode == 0, done.stderr
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=10)
 
     def test_a_second_daemon_on_the_same_data_is_refused(self, plant: Plant, tmp_path: Path) -> None:
         daemon = self.start(tmp_path, plant.port)
