@@ -58,14 +58,17 @@ class Archive:
     """Boot id to (UTC minus boot time, largest error), both in milliseconds."""
 
     def add_events(self, bodies: Iterable[bytes]) -> Iterator[StoredEvent]:
-        """Yield the events of event batches, taking note of layouts and clock corrections."""
+        """Yield the events of event batches, once all layouts and clock corrections in them are known."""
+        found: list[tuple[OpenBatch, Event]] = []
         for body in bodies:
             batch = open_batch(body)
             if batch.content_type != EVENT_TYPE:
                 continue
             for event in decode_events(batch.payload):
                 self._note(event)
-                yield StoredEvent(self._time(batch.clock, event.at_ms)[0], batch.clock.boot, event, batch.seq)
+                found.append((batch, event))
+        for batch, event in found:
+            yield StoredEvent(self._time(batch.clock, event.at_ms)[0], batch.clock.boot, event, batch.seq)
 
     def _note(self, event: Event) -> None:
         data = event.data

@@ -65,7 +65,7 @@ class BusWorker:
         self._queue: list[tuple[int, int, Poller]] = []
         self._retry_s = FIRST_RETRY_S
         self._next_connect = 0.0
-        self._was_connected: bool | None = None
+        self._down = False
         self._probes = 0
         link.on_late = self._late_answer
 
@@ -148,7 +148,7 @@ class BusWorker:
             log.info("%s: identity registers could not be read: %s", poller.spec.id, error)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._was_connected:
+        if self.stats.connected:
             self._lost(self.stats.last_fault or "connection lost")
         now = loop.time()
         if now < self._next_connect:
@@ -156,32 +156,36 @@ class BusWorker:
         try:
             await self.link.open(CONNECT_LIMIT_S)
         except NotConnected as error:
-            if self._was_connected is not False:
-                self._lost(str(error))
             self.stats.last_fault = str(error)
-            longest = SERIAL_RETRY_S if self.link.kind == "rtu" else LONGEST_RETRY_S
-            self._next_connect = loop.time() + self._retry_s
-            self._retry_s = min(2 * self._retry_s, longest)
-            return
-        self._retry_s = FIRST_RETRY_S
-        self._next_connect = loop.time() + FIRST_RETRY_S
-        self.stats.connected = True
-        self.stats.connects += 1
-        if self._was_connected is False:
-            log.info("bus %s: connected again", self.stats.id)
-            self._sink.event(Event("bus.back", self._now_ms(), {"bus": self.stats.id}))
-        self._was_connected = True
-        for poller in self.pollers:
-            poller.device.forget_refusals()
-            poller.introduced = False
+            self._lost(str(error))
+        else:
+            self.stats.connected = True
+            self.stats.connects += 1
+            for poller in self.pollers:
+                poller.device.forget_refusals()
+                poller.introduced = False
+        # An endpoint that accepts and hangs up is not there: only an answer makes the pauses short again.
+        self._next_connect = loop.time() + self._retry_s
+        longest = SERIAL_RETRY_S if self.link.kind == "rtu" else LONGEST_RETRY_S
+        self._retry_s = min(2 * self._retry_s, longest)
 
     def _lost(self, why: str) -> None:
-        self._was_connected = False
         self.stats.connected = False
+        if self._down:
+            return
+        self._down = True
         self.stats.lost += 1
         self.stats.last_fault = why
         log.warning("bus %s: %s; the gateway keeps trying", self.stats.id, why)
         self._sink.event(Event("bus.lost", self._now_ms(), {"bus": self.stats.id, "why": why}))
+
+    def _proven(self) -> None:
+        """A device of the bus has answered."""
+        self._retry_s = FIRST_RETRY_S
+        if self._down:
+            self._down = False
+            log.info("bus %s: back", self.stats.id)
+            self._sink.event(Event("bus.back", self._now_ms(), {"bus": self.stats.id}))
 
     # one slot
 
@@ -219,6 +223,7 @@ class BusWorker:
             self.stats.last_fault = str(error)
             self._failed(poller, error)
         else:
+            self._proven()
             if breaker.open:
                 log.info("%s: answers again", poller.spec.id)
                 poller.introduced = False
