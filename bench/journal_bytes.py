@@ -91,12 +91,11 @@ async def measure(folder: Path, seconds: float) -> dict[str, float]:
     )
     task = asyncio.create_task(journal.run())
     await poll(journal, 3)
-    loop = asyncio.get_running_loop()
-    cpu = await loop.run_in_executor(journal._write_thread, time.thread_time)
+    cpu = await journal._write_thread.run(time.thread_time)
     before, stats = written(), journal.stats
     values = await poll(journal, seconds)
     after, end = written(), journal.stats
-    cpu = await loop.run_in_executor(journal._write_thread, time.thread_time) - cpu
+    cpu = await journal._write_thread.run(time.thread_time) - cpu
     await journal.close()
     await task
     commits = end.commits - stats.commits

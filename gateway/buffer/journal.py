@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -14,6 +13,7 @@ from gateway.buffer.messages import Done, Oldest, Request
 from gateway.buffer.reader import Finding, Reader
 from gateway.buffer.schema import STREAMS
 from gateway.buffer.stats import JournalStats, backlog
+from gateway.buffer.worker import Worker
 from gateway.buffer.writer import Writer
 from gateway.errors import SealError, StorageError
 from gateway.model import ClockClaim, Event, Head, Layout, Miss, Scan, StoredBatch, Stream
@@ -48,9 +48,9 @@ class Journal:
         self._clock = clock
         self._writer = Writer(path, book)
         self._reader = Reader(path)
-        self._write_thread = ThreadPoolExecutor(1, "journal-write")
-        self._read_thread = ThreadPoolExecutor(1, "journal-read")
         self._loop = asyncio.get_running_loop()
+        self._write_thread = Worker("journal-write", self._loop)
+        self._read_thread = Worker("journal-read", self._loop)
         self._backlog = Backlog(memory)
         self._in_flight = 0
         self._events: list[Event] = []
@@ -94,7 +94,7 @@ class Journal:
         try:
             await journal._start()
         except (StorageError, SealError):
-            await journal._loop.run_in_executor(journal._write_thread, journal._writer.close)
+            await journal._write_thread.run(journal._writer.close)
             journal._shut()
             raise
         return journal
@@ -161,8 +161,8 @@ class Journal:
         left = self._backlog.values
         if left or self._events:
             log.error("%d values and %d events could not be stored before the end", left, len(self._events))
-        await self._loop.run_in_executor(self._read_thread, self._reader.close)
-        await self._loop.run_in_executor(self._write_thread, self._writer.close)
+        await self._read_thread.run(self._reader.close)
+        await self._write_thread.run(self._writer.close)
         self._shut()
 
     async def pending(self, stream: Stream, from_seq: int, limit: int) -> list[StoredBatch]:
@@ -244,7 +244,7 @@ class Journal:
     async def _start(self) -> None:
         clock = self._clock()
         try:
-            done = await self._loop.run_in_executor(self._write_thread, self._writer.open, clock)
+            done = await self._write_thread.run(self._writer.open, clock)
         except StoreError as fault:
             if fault.state == "locked":
                 raise
@@ -296,15 +296,15 @@ class Journal:
         """Run on the writer's thread; the reader looks at the new file if that one was replaced."""
         files = len(self._writer.aside)
         try:
-            return await self._loop.run_in_executor(self._write_thread, work, *args)
+            return await self._write_thread.run(work, *args)
         finally:
             if len(self._writer.aside) != files:
-                await self._loop.run_in_executor(self._read_thread, self._reader.close)
+                await self._read_thread.run(self._reader.close)
 
     async def _read(self, work: Callable[..., _T], *args: object) -> _T:
         files = len(self._writer.aside)
         try:
-            return await self._loop.run_in_executor(self._read_thread, work, *args)
+            return await self._read_thread.run(work, *args)
         except StoreError as fault:
             if fault.state == "corrupt":
                 async with self._committing:
@@ -396,5 +396,5 @@ class Journal:
 
     def _shut(self) -> None:
         self._cancel_timers()
-        self._write_thread.shutdown(wait=False)
-        self._read_thread.shutdown(wait=False)
+        self._write_thread.end()
+        self._read_thread.end()

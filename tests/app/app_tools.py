@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.model import Event, Quality
 from gateway.records import Archive
 from gateway.site import BufferSpec, BusSpec, DeviceSpec, Identity, PointSpec, Site
+from gateway.status import Status
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +104,20 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def scans(gateway: Gateway) -> int:
+    return gateway.acquire.pollers[0].stats.scans
+
+
+async def more_scans(gateway: Gateway, count: int) -> None:
+    goal = scans(gateway) + count
+    await until(lambda: scans(gateway) >= goal)
+
+
+def health(gateway: Gateway, name: str) -> dict[str, Any]:
+    (fact,) = (fact for fact in Status(gateway).snapshot()["health"] if fact["name"] == name)
+    return dict(fact)
 
 
 class Record(NamedTuple):

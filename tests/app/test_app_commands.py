@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -258,6 +259,24 @@ class TestRun:
         done = command("run", tmp_path / "site.toml")
         assert done.returncode == 2
         assert "gateway.member" in done.stderr
+
+
+def test_a_change_of_key_that_the_disk_refuses_changes_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(SITE.format(port=1))
+    assert command("keys", site, "rotate").returncode == 0
+    before = command("keys", site).stdout
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    words = [sys.executable, "-m", "gateway.cli", "keys", str(site), "rotate"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=small_files)
+    assert done.returncode == 2
+    assert "the key is unchanged" in done.stderr.splitlines()[-1]
+    assert command("keys", site).stdout == before
+    assert command("keys", site, "rotate").returncode == 0, "and it succeeds when the disk is well"
+    assert command("keys", site).stdout != before
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,25 @@
 """The gateway as a whole when something in it fails: polling goes on, and the failure is seen three ways."""
 
 import asyncio
-import logging
 import resource
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from app_tools import ROOT, Unit, command, record_of, running, site_of, until
+from app_tools import Unit, command, health, more_scans, record_of, running, scans, site_of, until
 
 from gateway import app
 from gateway.app import Gateway
 from gateway.clock import Clock
-from gateway.clock_sources import KernelSource, Reading
 from gateway.errors import StorageError
 from gateway.identity import open_identity
 from gateway.metrics import Exposition
-from gateway.model import ClockState, Event, Quality
-from gateway.site import ClockSpec, ClusterSpec, WebSpec
-from gateway.status import Status
+from gateway.model import Event, Quality
+from gateway.site import ClusterSpec, WebSpec
 from gateway.sync.uplink import Uplink
 from gateway.web.server import WebServer
 
@@ -38,20 +33,6 @@ def no_file_may_grow_beyond(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def scans(gateway: Gateway) -> int:
-    return gateway.acquire.pollers[0].stats.scans
-
-
-async def more_scans(gateway: Gateway, count: int) -> None:
-    goal = scans(gateway) + count
-    await until(lambda: scans(gateway) >= goal)
-
-
-def health(gateway: Gateway, name: str) -> dict[str, Any]:
-    (fact,) = (fact for fact in Status(gateway).snapshot()["health"] if fact["name"] == name)
-    return dict(fact)
 
 
 def metric(gateway: Gateway, name: str) -> float:
@@ -150,12 +131,11 @@ class TestDiskRefuses:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with Unit() as unit:
-            async with running(site_of(tmp_path, unit.port)) as gateway:
-                await more_scans(gateway, 3)
-                resource_limit = no_file_may_grow_beyond(1)
-                resource_limit.__enter__()
-                await more_scans(gateway, 3)
-            resource_limit.__exit__(None, None, None)
+            with ExitStack() as outliving_the_gateway:
+                async with running(site_of(tmp_path, unit.port)) as gateway:
+                    await more_scans(gateway, 3)
+                    outliving_the_gateway.enter_context(no_file_may_grow_beyond(1))
+                    await more_scans(gateway, 3)
         assert "could not be stored before the end" in caplog.text
 
     def test_a_place_that_cannot_be_is_said_with_its_remedy(self, tmp_path: Path) -> None:
@@ -331,80 +311,3 @@ class TestStations:
                     await task
             for left in asyncio.all_tasks() - {asyncio.current_task()}:
                 left.cancel()
-
-
-class Disciplined(KernelSource):
-    """This machine's clocks, as if a time service kept them right to a tenth of a second."""
-
-    def read(self) -> Reading:
-        return super().read()._replace(keeper="timesyncd", max_error_us=1000, distance_s=0.1)
-
-    async def measure(self) -> None:
-        return
-
-
-class TestClock:
-    async def test_a_restart_holds_over_what_the_last_run_knew(self, tmp_path: Path) -> None:
-        async with Unit() as unit:
-            site = site_of(tmp_path, unit.port)
-            async with running(site, Clock(ClockSpec(), Disciplined())) as gateway:
-                await more_scans(gateway, 2)
-                await until((tmp_path / app.CLOCK_FILE).exists)
-                known = gateway.clock.claim()
-                assert health(gateway, "Clock")["words"] == "within 0.103 s (timesyncd)"
-            assert not list(tmp_path.glob("*.draft"))
-            later = Clock(ClockSpec(), memory=app._read_memory(site))
-            async with running(site, later) as gateway:
-                await more_scans(gateway, 2)
-                claim = gateway.clock.claim()
-        assert claim.state is ClockState.HOLDOVER
-        assert known.utc_ms is not None
-        assert claim.utc_ms == pytest.approx(known.utc_at(claim.boot_ms), abs=2)
-        assert (claim.error_ms or 0) >= (known.error_ms or 0)
-        kinds = record_of(site).kinds()
-        assert {"clock.correction", "clock.trusted", "clock.holdover"} <= set(kinds)
-
-    @pytest.mark.parametrize("memory", [None, b"", b"{", b'{"boot": "00"}', bytes(range(256))])
-    async def test_without_a_sound_memory_the_clock_is_untrusted(
-        self, tmp_path: Path, memory: bytes | None
-    ) -> None:
-        site = site_of(tmp_path, 1)
-        if memory is not None:
-            (tmp_path / app.CLOCK_FILE).write_bytes(memory)
-        clock = Clock(ClockSpec(), memory=app._read_memory(site))
-        assert clock.claim().state is ClockState.UNTRUSTED
-
-    def test_a_memory_that_cannot_be_saved_is_no_reason_to_stop(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        site = site_of(tmp_path / "nowhere", 1)
-        with caplog.at_level(logging.WARNING):
-            app._save_memory(site, b"{}")
-        assert "the clock's state cannot be saved (No such file or directory)" in caplog.text
-
-    def test_the_daemon_reads_it_back(self, tmp_path: Path, unused_tcp_port: int) -> None:
-        """`aurora-gateway run` as a process: in holdover by the memory of an earlier one."""
-        clock = Clock(ClockSpec(), Disciplined())
-        clock.refresh()
-        sample = (
-            '[gateway]\nmember = "m"\nsite = "s"\nid = "g"\ndata_dir = "."\n[web]\nlisten = false\n'
-            f'[[bus]]\nid = "b"\ntype = "modbus-tcp"\nhost = "127.0.0.1"\nport = {unused_tcp_port}\n'
-            '[[device]]\nid = "a"\nbus = "b"\nmodel = "xy-md02"\nunit = 1\nperiod_s = 1\n'
-        )
-        (tmp_path / "site.toml").write_text(sample)
-        memory = clock.memory()
-        assert memory is not None
-        (tmp_path / app.CLOCK_FILE).write_bytes(memory)
-        words = [sys.executable, "-m", "gateway.cli", "run", str(tmp_path / "site.toml")]
-        with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as daemon:
-            assert daemon.stderr is not None
-            seen = [line for line in iter(daemon.stderr.readline, "") if _mentions(line, daemon)]
-        assert daemon.returncode == 0
-        assert any("wall clock is in holdover" in line for line in seen), seen
-
-
-def _mentions(line: str, daemon: "subprocess.Popen[str]") -> bool:
-    """Keep every line; end the daemon at the first that shows that it runs."""
-    if "no scan has come yet" in line:
-        daemon.terminate()
-    return True
