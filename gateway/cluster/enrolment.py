@@ -1,6 +1,6 @@
 """Enrolment: how the cluster comes to know a gateway's public key, by a small JSON file that a person carries.
 
-``aurora-gateway keys export`` prints it: member, site, gateway, public_key_pem, and thumbprint (RFC 9679, hex),
+``aurora-gateway keys SITE export`` prints it: member, site, gateway, public_key_pem, thumbprint (RFC 9679, hex),
 which the person compares with what the gateway's page shows.
 """
 

@@ -47,13 +47,15 @@ def verify_files(
 ) -> Report:
     """Verify batches (``.cose``, or many in a ``.cbor-seq``) with receipts (``.receipt``) and keys (``.pem``).
 
-    PEM files whose name begins with ``cluster`` hold keys of the cluster, the others keys of gateways; both
-    add to the keys given here. ``issuer`` is the gateway that the evidence should be from, None for any.
+    PEM files whose name begins with ``cluster`` hold keys of the cluster, the others keys of gateways. Keys that
+    are given here take their place. ``issuer`` is the gateway that the evidence should be from, None for any.
     Whoever hands over the evidence can also exchange the keys in it: to rely on a report, pass the keys.
     """
     evidence = gather(paths)
-    evidence.gateway_keys.extend(gateway_keys)
-    evidence.cluster_keys.extend(cluster_keys)
+    if gateway_keys:
+        evidence.gateway_keys[:] = gateway_keys
+    if cluster_keys:
+        evidence.cluster_keys[:] = cluster_keys
     return _Audit(evidence, issuer).run()
 
 
