@@ -8,16 +8,19 @@ the `ClockClaim` in the header of the batch that holds it.
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple
 
 from firmware_interfaces.quality import Quality
 
 __all__ = [
+    "Alarm",
+    "AlarmState",
     "Batch",
     "ClockClaim",
     "ClockState",
     "Column",
+    "Condition",
     "DeviceLayout",
     "Event",
     "Head",
@@ -27,6 +30,7 @@ __all__ = [
     "Scan",
     "StoredBatch",
     "Stream",
+    "Tier",
 ]
 
 Stream = Literal["scan", "event"]
@@ -135,6 +139,79 @@ class Event:
     kind: str
     at_ms: int
     data: dict[str, Any]
+
+
+class Tier(StrEnum):
+    """What kind of care an alarm asks for."""
+
+    CRITICAL = "critical"
+    """A critical limit: food may be unsafe. Nothing that learns and no declared state ever holds it back on a CCP."""
+    ALERT = "alert"
+    """The working limit before it: there is still time."""
+    MAINTENANCE = "maintenance"
+    """The measuring itself needs care: silent sensor, calibration due, battery, clock, disk."""
+    ADVISORY = "advisory"
+    """Something learned looks unusual. Advice only."""
+
+
+class AlarmState(StrEnum):
+    """States of an alarm, named as in ANSI/ISA-18.2."""
+
+    NORMAL = "normal"
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    RETURNED = "returned to normal, unacknowledged"
+    SHELVED = "shelved"
+    SUPPRESSED = "suppressed by design"
+    OUT_OF_SERVICE = "out of service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something is so, or is so no longer: what a judge says and an alarm is made of.
+
+    ``alarm`` is ``subject/rule`` and stays the same for ever (``cold-room-1/high-critical``); ``at_ms`` the boot
+    time at which it became so, ``since_ms`` when the excursion behind it began (before any delay). ``value`` and
+    ``limit`` are in ``unit``, None where the condition is not about a value. ``words`` says it in one English
+    sentence; ``detail`` holds only what CBOR can carry (the rule in force, with the profile and its hash).
+    """
+
+    alarm: str
+    active: bool
+    at_ms: int
+    since_ms: int
+    rule: str
+    tier: Tier
+    point: str | None = None
+    device: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    words: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """An alarm at one moment, for pages and outputs; the record has it as ``alarm.*`` events.
+
+    ``occurrence`` counts the times it was raised, from 1; ``group`` is the alarm id of the first-out that this one
+    follows from, None where it stands alone; ``person`` and ``text`` are of the newest acknowledgement or
+    corrective action; ``until_ms`` is the end of shelving or suppression (boot time).
+    """
+
+    id: str
+    occurrence: int
+    state: AlarmState
+    active: bool
+    condition: Condition
+    raised_ms: int
+    returned_ms: int | None = None
+    group: str | None = None
+    escalation: int = 0
+    person: str = ""
+    text: str = ""
+    until_ms: int | None = None
 
 
 class Head(NamedTuple):
