@@ -145,7 +145,7 @@ class Tier(StrEnum):
     """What kind of care an alarm asks for."""
 
     CRITICAL = "critical"
-    """A critical limit: food may be unsafe. Nothing that learns and no declared state ever holds it back on a CCP."""
+    """A critical limit: food may be unsafe. Nothing learned and no declared state ever holds it back on a CCP."""
     ALERT = "alert"
     """The working limit before it: there is still time."""
     MAINTENANCE = "maintenance"
