@@ -175,18 +175,35 @@ class Gateway:
         return {device: slot for device, (of_boot, slot) in self.journal.last_slots().items() if of_boot == boot}
 
     def _announce(self, resume: dict[str, int], now: int) -> None:
-        self._event(
-            Event(
-                "power_up",
-                now,
-                {
-                    "version": __version__,
-                    "boot": self.clock.boot,
-                    "resumed": bool(resume),
-                    "config": self.site.digest,
-                },
-            )
-        )
+        data: dict[str, Any] = {
+            "version": __version__,
+            "boot": self.clock.boot,
+            "resumed": bool(resume),
+            "config": self.site.digest,
+            "previous": self._previous(now),
+        }
+        self._event(Event("power_up", now, data))
+
+    def _previous(self, now: int) -> dict[str, Any] | None:
+        """How the last run ended on record, and how long ago as far as a clock can tell: both ends of the silence."""
+        previous = self.journal.previous()
+        if previous is None:
+            return None
+        was, claim = previous.clock, self.clock.claim()
+        last_utc_ms, utc_ms = was.utc_at(previous.last_ms), claim.utc_at(now)
+        down_ms = None
+        if was.boot == claim.boot:
+            down_ms = now - previous.last_ms
+        elif last_utc_ms is not None and utc_ms is not None:
+            down_ms = utc_ms - last_utc_ms
+        return {
+            "boot": was.boot,
+            "last_ms": previous.last_ms,
+            "utc_ms": last_utc_ms,
+            "error_ms": was.error_ms,
+            "orderly": previous.orderly,
+            "down_ms": down_ms,
+        }
 
     async def _after_first_scan(self, ready: Callable[[], None] | None) -> None:
         try:

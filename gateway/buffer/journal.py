@@ -10,7 +10,7 @@ from gateway.buffer.backlog import LIMIT, Backlog
 from gateway.buffer.faults import StoreError
 from gateway.buffer.ledger import NOTHING_DELIVERED, Acknowledgement, Book, Delivered
 from gateway.buffer.messages import Done, Oldest, Request
-from gateway.buffer.reader import Finding, Reader
+from gateway.buffer.reader import Finding, Previous, Reader
 from gateway.buffer.schema import STREAMS
 from gateway.buffer.stats import JournalStats, backlog
 from gateway.buffer.worker import Worker
@@ -55,6 +55,7 @@ class Journal:
         self._in_flight = 0
         self._events: list[Event] = []
         self._receipts: dict[Stream, Acknowledgement] = {}
+        self._memories: dict[str, bytes] = {}
         self._signer: Signer | None = None
         self._ticket: asyncio.Future[bool] = self._loop.create_future()
         self._wake = asyncio.Event()
@@ -122,6 +123,17 @@ class Journal:
         ticket = self._ticket
         self._wake.set()
         return await asyncio.shield(ticket)
+
+    def keep(self, name: str, body: bytes) -> None:
+        """Have a station's memory on disk with the next commit, in place of the one kept under this name.
+
+        Asked for right before `put_event`, it is in the transaction of that event. It asks for no commit itself.
+        """
+        self._memories[name] = body
+
+    def kept(self) -> Mapping[str, bytes]:
+        """What stations had kept when the journal was opened, by name; empty until it could be opened."""
+        return self._writer.memories
 
     async def rotate(self, signer: Signer, event: Event) -> bool:
         """Commit the event ``key.rotated`` under the present key, and sign everything after it with ``signer``."""
@@ -202,11 +214,22 @@ class Journal:
             self._after("receipts", ACKNOWLEDGE_S)
 
     def last_slots(self) -> Mapping[str, tuple[bytes, int]]:
-        """By device id, the boot and the newest slot on record when the journal was opened.
+        """By device id, the boot and the newest slot on record when the journal was opened, where the device's
+        grid is still the same.
 
-        What lies between that and the first slot of this run was missed because the gateway was down.
+        What lies between that and the first slot of this run was missed because the gateway was down. Records that
+        leave this out, because the journal could be opened only later, are completed when they are stored.
         """
-        return self._writer.last_slots
+        grids = {device.id: (device.period_ms, device.phase_ms) for device in self._layout.devices}
+        return {
+            device: (newest.boot, newest.slot)
+            for device, newest in self._writer.slots.items()
+            if grids.get(device) == (newest.period_ms, newest.phase_ms)
+        }
+
+    def previous(self) -> Previous | None:
+        """How the record ended when the journal was opened, None for a new one."""
+        return self._writer.previous
 
     async def check(self) -> list[Finding]:
         """Read all of the file and say what is wrong with it; takes seconds for each 100 MB."""
@@ -267,10 +290,11 @@ class Journal:
             values, records = self._backlog.values, self._backlog.take()
             events, self._events = self._events, []
             receipts, self._receipts = self._receipts, {}
+            memories, self._memories = self._memories, {}
             ticket, self._ticket = self._ticket, self._loop.create_future()
             signer = self._signer
             dropped, events_dropped = self._backlog.dropped, self._events_dropped
-            request = Request(clock, records, [*self._outage(clock), *events], receipts, close, signer)
+            request = Request(clock, records, [*self._outage(clock), *events], receipts, close, signer, memories)
             self._in_flight = values
             done: Done | None = None
             try:
@@ -285,6 +309,7 @@ class Journal:
                     self._backlog.give_back(records)
                     self._events = events + self._events
                     self._receipts = receipts | self._receipts
+                    self._memories = memories | self._memories
                 ticket.set_result(done is not None)
             if done is not None:
                 if self._signer is signer:

@@ -18,6 +18,7 @@ class Request:
     receipts: dict[Stream, Acknowledgement] = field(default_factory=dict)
     close: bool = False
     signer: Signer | None = None
+    memories: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

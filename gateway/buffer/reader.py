@@ -6,22 +6,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.buffer import schema, tail
 from gateway.buffer.faults import STORE_ERRORS, StoreError, fault_of
 from gateway.buffer.schema import CODES, KEY, STREAMS, on
+from gateway.buffer.slots import Newest, advance
 from gateway.buffer.tail import Group
 from gateway.errors import SealError, StorageError
 from gateway.model import ClockClaim, Layout, Miss, Scan, StoredBatch, Stream
-from gateway.seal.batch import open_batch
-from gateway.seal.columns import decode_scans, decode_tail, layout_from_cbor, peek_scans
+from gateway.seal.batch import EVENT_TYPE, open_batch
+from gateway.seal.columns import decode_events, decode_scans, decode_tail, layout_from_cbor, peek_scans
 from gateway.seal.tree import leaf_hash
 
 AT_ONCE: Final = 4 << 20
 """Bytes of bodies that one answer of `Reader.batches` holds at most, but for its first batch."""
 LOOK_BACK: Final = 512
-"""Batches that are read to find the newest slot of every device."""
+"""Batches that are read at most to find the newest slots where a file does not keep them."""
 
 _BATCHES: Final = (
     "SELECT seq, leaf, body, first_ms, last_ms, values_n FROM BATCH WHERE seq >= ? ORDER BY seq LIMIT ?"
@@ -44,6 +45,14 @@ class Finding:
     what: str
     stream: Stream | None = None
     seq: int | None = None
+
+
+class Previous(NamedTuple):
+    """How an earlier run ends on record: its clock, the boot time of its last record, whether it was stopped."""
+
+    clock: ClockClaim
+    last_ms: int
+    orderly: bool
 
 
 class Reader:
@@ -206,39 +215,44 @@ def newest_issuer(connection: sqlite3.Connection, stream: Stream) -> str | None:
         return None
 
 
-def newest_slots(connection: sqlite3.Connection, layout_now: Layout) -> dict[str, tuple[bytes, int]]:
-    """Boot id and newest recorded slot of devices, from the newest `LOOK_BACK` scan batches.
-
-    Slots of another period or phase are numbers of another grid, and say nothing about this one.
-    """
-    wanted = {device.id: (device.period_ms, device.phase_ms) for device in layout_now.devices}
-    known = layouts(connection)
-    found: dict[str, tuple[bytes, int]] = {}
+def slots_since(connection: sqlite3.Connection, seq: int, known: dict[str, Newest]) -> dict[str, Newest]:
+    """``known``, which holds for the batches up to ``seq``, brought up to date with the `LOOK_BACK` newest ones."""
+    found = dict(known)
+    layouts_known = layouts(connection)
     rows = connection.execute(
-        "SELECT leaf, body FROM scan_batch WHERE seq > 0 AND body IS NOT NULL ORDER BY seq DESC LIMIT ?",
-        (LOOK_BACK,),
-    )
-    for leaf, body in rows:
-        if wanted.keys() <= found.keys():
-            break
+        "SELECT leaf, body FROM scan_batch WHERE seq > ? AND body IS NOT NULL ORDER BY seq DESC LIMIT ?",
+        (max(seq, 0), LOOK_BACK),
+    ).fetchall()
+    for leaf, body in reversed(rows):
         if not isinstance(body, bytes) or leaf_hash(body) != leaf:
             continue
         try:
             batch = open_batch(body)
-            layout = known.get(peek_scans(batch.payload).layout_id)
+            layout = layouts_known.get(peek_scans(batch.payload).layout_id)
             records = [] if layout is None else decode_scans(layout, batch.payload)
         except SealError:
             continue
-        last: dict[int, int] = {}
-        for record in records:
-            end = record.slot if isinstance(record, Scan) else record.slot + record.count - 1
-            last[record.device] = max(end, last.get(record.device, -1))
-        for device, slot in last.items():
-            assert layout is not None
-            its = layout.devices[device]
-            if wanted.get(its.id) == (its.period_ms, its.phase_ms):
-                found.setdefault(its.id, (batch.clock.boot, slot))
+        if layout is not None:
+            advance(found, layout, batch.clock.boot, records)
     return found
+
+
+def newest_record(connection: sqlite3.Connection) -> Previous | None:
+    """How the record ends: the newest scan batch's last record, and whether the newest event is an orderly end."""
+    row = connection.execute(
+        "SELECT body, last_ms FROM scan_batch WHERE seq > 0 AND body IS NOT NULL ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    last = connection.execute("SELECT body FROM event_batch WHERE body IS NOT NULL ORDER BY seq DESC LIMIT 1")
+    body = last.fetchone()
+    try:
+        clock = open_batch(row[0]).clock
+        batch = None if body is None else open_batch(body[0])
+        events = decode_events(batch.payload) if batch is not None and batch.content_type == EVENT_TYPE else []
+    except SealError:
+        return None
+    return Previous(clock, row[1], orderly=bool(events) and events[-1].kind == "power_down")
 
 
 def _check_chain(connection: sqlite3.Connection, stream: Stream) -> Iterator[Finding]:

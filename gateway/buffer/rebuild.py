@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from gateway.buffer import tail
+from gateway.buffer import memory, tail
 from gateway.buffer.carve import Row
 from gateway.buffer.ledger import NOTHING_DELIVERED, Delivered, Ledger
 from gateway.buffer.schema import CODES, STREAMS, on
@@ -46,6 +46,8 @@ class _Harvest:
     heads: dict[Stream, Head] = field(default_factory=dict)
     """Newest heads that batches of the other stream speak of."""
     segments: dict[int, bytes] = field(default_factory=dict)
+    memories: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    """By name, the newest sound one: its age and bytes."""
 
 
 class Builder:
@@ -67,7 +69,8 @@ class Builder:
         """Take over every row that proves itself. ``lean``: no body of what has been delivered."""
         self.connection.execute("BEGIN IMMEDIATE")
         for count, row in enumerate(rows, 1):
-            self._batch(row, lean) or self._state(row) or self._segment(row) or self._layout(row)
+            kinds = (self._state, self._segment, self._layout, self._memory)
+            self._batch(row, lean) or any(take(row) for take in kinds)
             if count % _COMMIT == 0:
                 self.connection.execute("COMMIT")
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -84,6 +87,8 @@ class Builder:
             row = (CODES[stream], CODES[stream], *delivered, receipt)
             self.connection.execute("INSERT INTO stream_state VALUES(?, ?, ?, ?, ?)", row)
         self._layouts_from_events()
+        for name, (age, body) in self.harvest.memories.items():
+            memory.keep(self.connection, {name: body}, age)
         report: dict[str, Any] = {"rows": {}, "lost": {}, "head_lost": []}
         for stream in STREAMS:
             if self._mend_head(stream):
@@ -175,6 +180,16 @@ class Builder:
             case (None, bytes(name), bytes(body)) if row.whole:
                 return self._add_layout(name, body)
         return False
+
+    def _memory(self, row: Row) -> bool:
+        match row.values:
+            case (None, str(name), bytes(value)) if row.whole:
+                found = memory.opened(name, value)
+            case _:
+                return False
+        if found is not None and found[0] >= self.harvest.memories.get(name, (-1, b""))[0]:
+            self.harvest.memories[name] = found
+        return found is not None
 
     def _add_layout(self, name: object, body: object) -> bool:
         if not isinstance(body, bytes) or sha256(body).digest()[:8] != name:

@@ -48,6 +48,9 @@ SCRIPTS: Final = (
     """
     CREATE TABLE meta(id INTEGER PRIMARY KEY, name TEXT NOT NULL, value BLOB NOT NULL);
     """,
+    """
+    CREATE TABLE memory(id INTEGER PRIMARY KEY, name TEXT NOT NULL, value BLOB NOT NULL);
+    """,
 )
 """Version n is what the first n scripts make. A script, once released, is never edited."""
 VERSION: Final = len(SCRIPTS)

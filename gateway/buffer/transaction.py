@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.buffer import retention, tail
+from gateway.buffer import memory, retention, slots, tail
 from gateway.buffer.backlog import weight
 from gateway.buffer.ledger import Acknowledgement, Book, Delivered, Filling, Ledger
 from gateway.buffer.schema import CODES, ISSUER, KEY, STREAMS, on, page_limit
@@ -47,6 +47,7 @@ class Transaction:
         self.clock = clock
         self.tally = Tally()
         self._forced: list[retention.Stripped] = []
+        self._sealed_scans = False
 
     def register(self) -> None:
         """Write leaf 0 of each stream, the owner and the key, into a new journal."""
@@ -95,6 +96,17 @@ class Transaction:
         payload, about = encode_summed(layout, records)
         self._seal("scan", payload, SCAN_TYPE, clock, (about.first_ms, about.last_ms, about.values))
         self.tally.values += about.values
+        slots.advance(self.draft.slots, layout, clock.boot, records)
+        self._sealed_scans = True
+
+    def keep(self, memories: Mapping[str, bytes]) -> None:
+        """Keep memories, and with them how far the batches have brought each device. After scans, before events."""
+        if self._sealed_scans:
+            newest = slots.to_bytes(self.draft.slots, self.draft.next_seq("scan") - 1)
+            memories = {**memories, slots.MEMORY: newest}
+        if memories:
+            self.make_room(sum(map(len, memories.values())))
+            memory.keep(self.connection, memories, sum(self.draft.next_seq(stream) for stream in STREAMS))
 
     def add_events(self, events: list[Event]) -> None:
         """Seal events, and those of forced deletions so far, as one batch. To be called last."""

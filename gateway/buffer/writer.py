@@ -11,17 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gateway.buffer import retention, schema, tail
+from gateway.buffer import memory, retention, schema, tail
 from gateway.buffer.border import encodable, mark_recovered
 from gateway.buffer.faults import STORE_ERRORS, StoreError, fault_of
 from gateway.buffer.ledger import Book, Ledger, load
 from gateway.buffer.messages import Done, Oldest, Request
-from gateway.buffer.reader import decoded, layouts, meta, newest_issuer, newest_slots
+from gateway.buffer.reader import Previous, decoded, layouts, meta, newest_issuer, newest_record, slots_since
 from gateway.buffer.salvage import Damaged, finish, salvage
 from gateway.buffer.schema import ISSUER, KEY, SALVAGED, STREAMS, on
+from gateway.buffer.slots import MEMORY, Join, Newest, from_bytes
 from gateway.buffer.transaction import Tally, Transaction, due_ms
 from gateway.errors import SealError, StorageError
-from gateway.model import ClockClaim, Event, Miss, Scan, Stream
+from gateway.model import ClockClaim, Event, Miss, Quality, Scan, Stream
 from gateway.seal.columns import decode_events
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ SALVAGE_PAUSE_MS: Final = 60_000
 class Writer:
     """Owns the file. All methods are called by one thread; what fails raises `StorageError`, and is tried again.
 
-    ``aside`` names the files that were set aside as damaged since the start, ``last_slots`` is, by device id, the
-    boot and the newest slot on record when the journal was opened.
+    ``aside`` names the files that were set aside as damaged since the start; ``slots``, ``memories`` and
+    ``previous`` are what was on record when the journal was opened: the newest slot of each device, what stations
+    had kept, and the end of the newest batch.
     """
 
     def __init__(self, path: Path, book: Book) -> None:
@@ -42,12 +44,14 @@ class Writer:
         self.book = book
         self.ledger: Ledger | None = None
         self.aside: list[str] = []
-        self.last_slots: dict[str, tuple[bytes, int]] = {}
+        self.slots: dict[str, Newest] = {}
+        self.memories: dict[str, bytes] = {}
+        self.previous: Previous | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._tally = Tally()
         self._sizes = (0, 0)
-        self._slots_read = False
+        self._join: Join | None = None
         self._refusing = False
         self._salvage_failed_ms: int | None = None
         self._oldest: dict[Stream, Oldest | None] = {}
@@ -144,19 +148,24 @@ class Writer:
             if found not in {0, schema.VERSION}:
                 log.info("journal brought from version %d to %d", found, schema.VERSION)
             known, self.ledger = self.ledger, load(connection)
+            memories, damaged = memory.kept(connection)
         try:
             if known is not None:
                 self._go_on_from(known)
+            else:
+                with _faults():
+                    self.ledger.slots = _slots_on_record(connection, memories)
             with self._transaction(clock) as transaction:
-                self._begin(transaction, recover=known is None)
+                self._begin(transaction, recover=known is None, damaged=damaged)
         except BaseException:
             self.ledger = known
             raise
         with _faults():
             retention.shrink(connection, schema.page_limit(self.book.spec.max_bytes))
-            if not self._slots_read:
-                self.last_slots = newest_slots(connection, self.book.layout)
-                self._slots_read = True
+        if self._join is None:
+            self.slots = dict(self.ledger.slots)
+            self.memories = memories
+            self._join = Join(self.slots, self.book.layout, clock.boot, Quality.GATEWAY_DOWN)
 
     def _go_on_from(self, known: Ledger) -> None:
         """Take what memory knows of a file that was opened again: its records are not (all) in the file's tail."""
@@ -164,6 +173,7 @@ class Writer:
         if self.ledger.heads != known.heads:
             raise StoreError("corrupt", "the newest batches are not in the file")
         self.ledger.filling = known.filling
+        self.ledger.slots = known.slots
         self.ledger.unwritten()
 
     def _check_owner(self, connection: sqlite3.Connection) -> None:
@@ -177,7 +187,7 @@ class Writer:
             f"{self.path} is the journal of {owner!r}", "name another data directory for this gateway"
         )
 
-    def _begin(self, transaction: Transaction, *, recover: bool) -> None:
+    def _begin(self, transaction: Transaction, *, recover: bool, damaged: list[str]) -> None:
         """What comes before anything new: leaf 0, what the previous run left, and what happened to the file."""
         connection = transaction.connection
         transaction.make_room(0)
@@ -188,14 +198,19 @@ class Writer:
         if salvaged is not None:
             events += decode_events(salvaged)
             connection.execute("DELETE FROM meta WHERE name = ?", (SALVAGED,))
+        if damaged:
+            events.append(Event("storage.memory_lost", transaction.clock.boot_ms, {"names": damaged}))
+            connection.executemany("DELETE FROM memory WHERE name = ?", ((name,) for name in damaged))
         if recover:
             events += self._recover(transaction, salvaged=salvaged is not None)
+            self.previous = newest_record(connection)
             self._run_began = {stream: transaction.draft.next_seq(stream) for stream in STREAMS}
         # Whatever is in the tail is history by now, or will be written again from memory.
         connection.execute("DELETE FROM tail")
         layout = transaction.know_layout()
         if layout is not None:
             events.append(layout)
+        transaction.keep({})
         transaction.add_events(events)
 
     def _recover(self, transaction: Transaction, *, salvaged: bool) -> list[Event]:
@@ -223,6 +238,16 @@ class Writer:
 
     def _write(self, request: Request) -> int:
         """Write a request; returns how many records could not be taken as they were."""
+        join = self._join
+        assert join is not None
+        if not join.done:
+            request = replace(request, records=join.join(request.records, request.clock.boot))
+        unencodable = self._write_joined(request)
+        if not join.done:
+            join.joined(request.records)
+        return unencodable
+
+    def _write_joined(self, request: Request) -> int:
         try:
             self._apply(request)
         except SealError as error:
@@ -249,6 +274,7 @@ class Writer:
         with self._transaction(request.clock) as transaction:
             transaction.acknowledge(request.receipts)
             transaction.add_scans(request.records, close=request.close)
+            transaction.keep(request.memories)
             transaction.add_events(request.events)
             if request.signer is not None:
                 transaction.set_meta(KEY, request.signer.thumbprint)
@@ -338,6 +364,18 @@ def _faults() -> Iterator[None]:
         yield
     except STORE_ERRORS as error:
         raise fault_of(error) from error
+
+
+def _slots_on_record(connection: sqlite3.Connection, memories: dict[str, bytes]) -> dict[str, Newest]:
+    """The newest slot of each device in the batches: as kept, and by reading those that came after."""
+    known: dict[str, Newest] = {}
+    seq = 0
+    try:
+        if MEMORY in memories:
+            known, seq = from_bytes(memories[MEMORY])
+    except (SealError, TypeError, ValueError) as error:
+        log.warning("how far the record of the devices has come is read from the batches again (%s)", error)
+    return slots_since(connection, seq, known)
 
 
 def _size(path: Path) -> int:

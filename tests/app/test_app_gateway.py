@@ -57,6 +57,7 @@ class TestStartAndStop:
             "boot": Clock().boot,
             "resumed": False,
             "config": site.digest,
+            "previous": None,
         }
         assert record.kinds()[-1] == "power_down"
         assert record.one("power_down").data == {"orderly": True}
@@ -71,7 +72,13 @@ class TestStartAndStop:
             async with running(site) as gateway:
                 await more_scans(gateway, 3)
         record = record_of(site)
-        assert [e.data["resumed"] for e in record.events if e.kind == "power_up"] == [False, True]
+        starts = [e for e in record.events if e.kind == "power_up"]
+        assert [e.data["resumed"] for e in starts] == [False, True]
+        previous = starts[1].data["previous"]
+        assert previous["orderly"]
+        assert previous["boot"] == Clock().boot
+        assert previous["last_ms"] + previous["down_ms"] == starts[1].at_ms
+        assert 350 <= previous["down_ms"] < 10_000
         record.count("a")
         assert sum(count for _, count, quality in record.slots["a"] if quality == Quality.GATEWAY_DOWN) >= 2
 

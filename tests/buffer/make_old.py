@@ -1,7 +1,8 @@
-"""Writes data/journal-1.db: run once with the program of that version, kept to show that its files still open."""
+"""Writes data/journal-N.db: run once with the program of version N, kept to show that its files still open."""
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -35,13 +36,15 @@ async def main() -> None:
         await journal.flush()
         connection = schema.connect(bench.path, max_bytes=1 << 30)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.execute("DROP TABLE meta")
-        connection.execute("PRAGMA user_version=1")
+        version = int(sys.argv[1])
+        for later in ("meta", "memory")[version - 1 :]:
+            connection.execute(f"DROP TABLE {later}")
+        connection.execute(f"PRAGMA user_version={version}")
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
         DATA.mkdir(exist_ok=True)
-        shutil.copy(bench.path, DATA / "journal-1.db")
+        shutil.copy(bench.path, DATA / f"journal-{version}.db")
         await journal.close()
 
 

@@ -1,0 +1,102 @@
+"""How far the record of each device has come: its newest slot, with the grid that the number belongs to."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from gateway.model import DeviceLayout, Layout, Miss, Scan
+from gateway.seal import cbor
+
+MEMORY: Final = "slots"
+"""Under this name they are kept with the batches."""
+
+
+class Newest(NamedTuple):
+    """The newest slot of a device on record. It is a number of the grid of that boot, period and phase alone."""
+
+    boot: bytes
+    period_ms: int
+    phase_ms: int
+    slot: int
+
+    def of(self, device: DeviceLayout, boot: bytes) -> bool:
+        """Whether the device's present grid is the one that the slot is a number of."""
+        return (self.boot, self.period_ms, self.phase_ms) == (boot, device.period_ms, device.phase_ms)
+
+
+def end_of(record: Scan | Miss) -> int:
+    """The last slot that a record accounts for."""
+    return record.slot if isinstance(record, Scan) else record.slot + record.count - 1
+
+
+def advance(known: dict[str, Newest], layout: Layout, boot: bytes, records: Iterable[Scan | Miss]) -> None:
+    """Note the records of one boot and layout."""
+    last: dict[int, int] = {}
+    for record in records:
+        last[record.device] = max(end_of(record), last.get(record.device, -1))
+    for index, slot in last.items():
+        device = layout.devices[index]
+        before = known.get(device.id)
+        if before is None or not before.of(device, boot) or before.slot < slot:
+            known[device.id] = Newest(boot, device.period_ms, device.phase_ms, slot)
+
+
+def to_bytes(known: Mapping[str, Newest], seq: int) -> bytes:
+    """``seq`` is the newest scan batch that they include."""
+    return cbor.dumps([seq, {device: list(newest) for device, newest in known.items()}])
+
+
+def from_bytes(body: bytes) -> tuple[dict[str, Newest], int]:
+    """The inverse; raises `SealError`."""
+    seq, known = cbor.loads(body, "bad-memory")
+    return {device: Newest(*newest) for device, newest in known.items()}, seq
+
+
+class Join:
+    """Joins the first records of a run to what stands on record, device by device.
+
+    The acquire station does that itself where it knew the record at its start. A store that could be opened only
+    later has told it nothing: then slots between the two runs are missing, or one stands on record already.
+    """
+
+    def __init__(self, known: Mapping[str, Newest], layout: Layout, boot: bytes, cause: int) -> None:
+        self._cause = cause
+        self._boot = boot
+        self._open = {
+            index: newest.slot
+            for index, device in enumerate(layout.devices)
+            if (newest := known.get(device.id)) is not None and newest.of(device, boot)
+        }
+
+    @property
+    def done(self) -> bool:
+        """Every device has been joined."""
+        return not self._open
+
+    def join(self, records: list[Scan | Miss], boot: bytes) -> list[Scan | Miss]:
+        """Records with what is missing before them as a miss, and without what stands on record already."""
+        if boot != self._boot:
+            return records
+        newest = dict(self._open)
+        return [part for record in records for part in self._parts(record, newest)]
+
+    def joined(self, records: Iterable[Scan | Miss]) -> None:
+        """These records are on the disk."""
+        for record in records:
+            newest = self._open.get(record.device)
+            if newest is not None and end_of(record) > newest:
+                del self._open[record.device]
+
+    def _parts(self, record: Scan | Miss, newest: dict[int, int]) -> Iterator[Scan | Miss]:
+        last = newest.get(record.device)
+        if last is None:
+            yield record
+            return
+        if end_of(record) <= last:
+            return
+        del newest[record.device]
+        if record.slot > last + 1:
+            yield Miss(record.device, last + 1, record.slot - last - 1, self._cause)
+        if isinstance(record, Miss) and record.slot <= last:
+            yield Miss(record.device, last + 1, end_of(record) - last, record.quality, record.raw)
+        else:
+            yield record
