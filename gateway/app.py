@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 CLOCK_PERIOD_S = 5.0
 CLOCK_SAVE_S = 600.0
 """How often what a restart needs to hold over the clock is written, besides at each of its events."""
+SLEPT_MS = 500
+"""By so much boot time must have run ahead of the timers before the machine counts as having slept."""
 RESTART_S = 1.0
 LONGEST_RESTART_S = 30.0
 """A station that ends at once is started again after one second, then two, up to this, and the same reason is said
@@ -185,7 +187,7 @@ class Gateway:
         self._event(Event("power_up", now, data))
 
     def _previous(self, now: int) -> dict[str, Any] | None:
-        """How the last run ended on record, and how long ago as far as a clock can tell: both ends of the silence."""
+        """How the last run ended on record, and how long ago as far as a clock can tell: both ends of a silence."""
         previous = self.journal.previous()
         if previous is None:
             return None
@@ -281,8 +283,13 @@ class Gateway:
     async def _follow_clock(self) -> None:
         loop = asyncio.get_running_loop()
         saved = -CLOCK_SAVE_S
+        ahead_ms = self._boot_ahead_ms(loop)
         while True:
             events = await self.clock.update()
+            # Timers stand still while the machine sleeps, boot time does not.
+            ahead_ms, before_ms = self._boot_ahead_ms(loop), ahead_ms
+            if ahead_ms - before_ms > SLEPT_MS:
+                self.acquire.awake()
             for event in events:
                 self._event(event)
             self.assess.update(self.clock.claim())
@@ -290,6 +297,9 @@ class Gateway:
                 saved = loop.time()
                 await loop.run_in_executor(None, _save_memory, self.site, self.clock.memory())
             await asyncio.sleep(CLOCK_PERIOD_S)
+
+    def _boot_ahead_ms(self, loop: asyncio.AbstractEventLoop) -> float:
+        return self.clock.now_ms() - loop.time() * 1000
 
     async def _keep(self, name: str, station: Callable[[], Awaitable[None]]) -> None:
         """A station that ends of a defect is recorded and started again; the path does not notice."""

@@ -6,6 +6,7 @@ A file appears under its name only when it is complete. What a format cannot car
 import argparse
 import csv
 import json
+import math
 import re
 import sqlite3
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from gateway.buffer.reader import Reader
+from gateway.buffer.schema import STREAMS
 from gateway.errors import AuroraError
 from gateway.identity import key_directory
 from gateway.model import StoredBatch, Stream
@@ -58,16 +60,27 @@ class Window(NamedTuple):
     until_ms: int | None
     devices: frozenset[str]
 
-    def holds(self, reading: Reading) -> bool:
-        """A reading whose time is not known is in only when no time was asked for."""
-        if self.devices and reading.device not in self.devices:
-            return False
-        if self.since_ms is None and self.until_ms is None:
-            return True
-        if reading.utc_ms is None:
-            return False
-        after = self.since_ms is None or reading.utc_ms >= self.since_ms
-        return after and (self.until_ms is None or reading.utc_ms < self.until_ms)
+    def take(self, readings: Iterable[Reading]) -> Iterator[Reading]:
+        """The readings of the window. One whose time is not known is in only when no time was asked for; how many
+        are left out for that is said on standard error.
+        """
+        always = self.since_ms is None and self.until_ms is None
+        since = -math.inf if self.since_ms is None else self.since_ms
+        until = math.inf if self.until_ms is None else self.until_ms
+        unknown = 0
+        for reading in readings:
+            if self.devices and reading.device not in self.devices:
+                continue
+            if always or (reading.utc_ms is not None and since <= reading.utc_ms < until):
+                yield reading
+            elif reading.utc_ms is None:
+                unknown += 1
+        if unknown:
+            print(
+                f"{unknown} rows are left out because their time is not known (the clock was not set); "
+                "an export without --since and --until has them",
+                file=sys.stderr,
+            )
 
 
 def _instant(text: str | None) -> int | None:
@@ -98,8 +111,8 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
         if arguments.format == "batches":
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
-        events = list(archive.add_events(_bodies(journal, "event")))
-        readings = (r for r in _readings(archive, journal) if window.holds(r))
+        events = list(archive.add_events(_bodies(journal, "event", journal.heads()["event"])))
+        readings = window.take(_readings(archive, journal))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
@@ -139,24 +152,27 @@ def _draft(out: Path) -> Iterator[Path]:
 
 
 def _readings(archive: Archive, journal: Reader) -> Iterator[Reading]:
-    """What is sealed, and then what waits for its batch."""
-    yield from archive.readings(_bodies(journal, "scan"))
-    for clock, layout, records in journal.tail():
+    """What is sealed, and then what waits for its batch, while a daemon may go on sealing."""
+    upto = journal.heads()["scan"]
+    yield from archive.readings(_bodies(journal, "scan", upto))
+    sealed, waiting = journal.rest(upto + 1)
+    yield from archive.readings(batch.body for batch in sealed if batch.body is not None)
+    for clock, layout, records in waiting:
         yield from archive.rows(clock, layout, records, None)
 
 
-def _stored(journal: Reader, stream: Stream) -> Iterator[StoredBatch]:
-    """All batches of a stream in order."""
+def _stored(journal: Reader, stream: Stream, upto: int) -> Iterator[StoredBatch]:
+    """The batches of a stream in order, up to a sequence."""
     first = 0
-    while batches := journal.batches(stream, first, AT_ONCE):
+    while batches := journal.batches(stream, first, min(AT_ONCE, upto + 1 - first)):
         yield from batches
         first = batches[-1].seq + 1
 
 
-def _bodies(journal: Reader, stream: Stream) -> Iterator[bytes]:
-    """Bodies of a stream in order; those that retention has taken are counted on standard error."""
+def _bodies(journal: Reader, stream: Stream, upto: int) -> Iterator[bytes]:
+    """Bodies of a stream in order, up to a sequence; those that retention has taken are counted and said."""
     gone = 0
-    for batch in _stored(journal, stream):
+    for batch in _stored(journal, stream, upto):
         if batch.body is None:
             gone += 1
         else:
@@ -353,12 +369,13 @@ def _batches(site: Site, journal: Reader, out: Path) -> int:
     """The evidence itself: batches, newest receipts and public keys, ready for `aurora-gateway verify`."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        streams: tuple[Stream, ...] = ("event", "scan")
-        for stream in streams:
-            for batch in _stored(journal, stream):
+        # In this order a running daemon adds nothing that what is written here would speak of and not hold.
+        states = {stream: journal.state(stream) for stream in STREAMS}
+        for stream, upto in journal.heads().items():
+            for batch in _stored(journal, stream, upto):
                 if batch.body is not None:
                     (out / f"{stream}-{batch.seq:08}.cose").write_bytes(batch.body)
-            state = journal.state(stream)
+            state = states[stream]
             if state is not None and state.receipt is not None:
                 (out / f"{stream}.receipt").write_bytes(state.receipt)
         (out / "gateway.pem").write_bytes(load_or_create(key_directory(site)).public.pem())

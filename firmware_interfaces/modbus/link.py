@@ -7,6 +7,7 @@ that let a request time out on RTU is left alone until its late answer can no lo
 """
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Literal, NamedTuple, cast
 from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer, NotConnected
 from firmware_interfaces.modbus.limits import TimeLimits
 
-__all__ = ["RING", "Frame", "Link", "LinkStats", "data_size", "read_request"]
+__all__ = ["RING", "Connection", "Frame", "Link", "LinkStats", "connect_tcp", "data_size", "read_request"]
 
 RING = 64
 """Frames kept for the field engineer."""
+UNANSWERED_MS = 10_000
+"""A TCP peer that acknowledges nothing for so long is gone, even if nobody said so (a switch lost its power)."""
 
 
 class Frame(NamedTuple):
@@ -55,7 +58,35 @@ def data_size(function: int, count: int) -> int:
     return (count + 7) // 8 if function in {1, 2} else 2 * count
 
 
-class Link(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """One connection of a link. The end of one that was given up comes late, and must not touch its successor."""
+
+    def __init__(self, link: "Link") -> None:
+        self._link = link
+        # Bound here, so that an answer takes no extra step.
+        setattr(self, "data_received", link.data_received)  # noqa: B010
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The link has this connection now."""
+        self._link.connected_by(self, cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The link has it no longer, unless it has another one already."""
+        if self._link.connection is self:
+            self._link.disconnected(exc)
+
+
+async def connect_tcp(link: "Link", loop: asyncio.AbstractEventLoop, host: str, port: int) -> None:
+    """Connect a link over TCP, such that a peer that vanished without a word is noticed in about ten seconds."""
+    transport, _ = await loop.create_connection(lambda: Connection(link), host, port)
+    line: socket.socket = transport.get_extra_info("socket")
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 2)):
+        line.setsockopt(socket.IPPROTO_TCP, option, seconds)
+
+
+class Link:
     """What the three kinds of connection share: one pending request, a time limit, a ring of frames.
 
     `request` raises `NotConnected`, `NoAnswer`, `BadFrame` or `DeviceRefused`; it never returns data that was
@@ -76,6 +107,8 @@ class Link(asyncio.Protocol):
         self.on_late: Callable[[int, float], None] | None = None
         """Called with unit and seconds since its request when an answer comes after the time limit."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.connection: Connection | None = None
+        """The connection in use."""
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[bytes] | None = None
         self._quiet_from = 0.0
@@ -112,7 +145,7 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Drop the connection; a pending request fails with `NotConnected`."""
-        transport, self._transport = self._transport, None
+        transport, self._transport, self.connection = self._transport, None, None
         if transport is not None:
             transport.close()
         self._fail(NotConnected(f"{self}: connection closed"))
@@ -186,13 +219,13 @@ class Link(asyncio.Protocol):
 
     # events of the transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connected_by(self, connection: Connection, transport: asyncio.Transport) -> None:
         """Take the transport."""
-        self._transport = cast(asyncio.Transport, transport)
+        self.connection, self._transport = connection, transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def disconnected(self, exc: Exception | None) -> None:
         """Fail the pending request; the worker connects again."""
-        self._transport = None
+        self.connection = self._transport = None
         self._buffer = b""
         self._fail(NotConnected(f"{self}: connection lost ({exc or 'closed by the other side'})"))
 

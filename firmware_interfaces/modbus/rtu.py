@@ -11,7 +11,7 @@ from pymodbus.framer import FramerRTU
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from firmware_interfaces.errors import BadFrame, NoAnswer
-from firmware_interfaces.modbus.link import Link
+from firmware_interfaces.modbus.link import Connection, Link, connect_tcp
 
 __all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
 
@@ -76,11 +76,11 @@ class RtuLink(Link):
     def _timed_out(self) -> None:
         self._late[self._unit] = self._sent_at, self._sent_at + 2 * self.limit_s
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """As `Link.connection_lost`; a converter may deliver the answer to the next connection."""
+    def disconnected(self, exc: Exception | None) -> None:
+        """As `Link.disconnected`; a converter may deliver the answer to the next connection."""
         if self._answer is not None and not self._answer.done():
             self._timed_out()
-        super().connection_lost(exc)
+        super().disconnected(exc)
 
     def _parse(self) -> None:
         while len(self._buffer) >= EXCEPTION_RTU:
@@ -139,7 +139,7 @@ class RtuOverTcpLink(RtuLink):
         return f"Modbus RTU over TCP {self.host}:{self.port}"
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        await loop.create_connection(lambda: self, self.host, self.port)
+        await connect_tcp(self, loop, self.host, self.port)
 
 
 class SerialLink(RtuLink):
@@ -164,7 +164,7 @@ class SerialLink(RtuLink):
         with contextlib.ExitStack() as undo:
             transport, _ = await create_serial_connection(
                 loop,
-                lambda: self,
+                lambda: Connection(self),
                 self.device,
                 baudrate=self.baud,
                 bytesize=8,
@@ -176,8 +176,8 @@ class SerialLink(RtuLink):
             await made
             undo.pop_all()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connected_by(self, connection: Connection, transport: asyncio.Transport) -> None:
         """Take the transport; the port is ready."""
-        super().connection_made(transport)
+        super().connected_by(connection, transport)
         if not self._made.done():
             self._made.set_result(None)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from firmware_interfaces.errors import BadFrame
-from firmware_interfaces.modbus.link import RING, Link
+from firmware_interfaces.modbus.link import RING, Link, connect_tcp
 
 __all__ = ["TcpLink"]
 
@@ -31,7 +31,7 @@ class TcpLink(Link):
         return f"Modbus TCP {self.host}:{self.port}"
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        await loop.create_connection(lambda: self, self.host, self.port)
+        await connect_tcp(self, loop, self.host, self.port)
 
     def _frame(self, unit: int, pdu: bytes) -> bytes:
         self._transaction = self._transaction % 0xFFFF + 1

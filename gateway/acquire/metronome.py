@@ -25,7 +25,12 @@ class Metronome:
             others.append(waiter)
         await waiter
 
+    def ring_all(self) -> None:
+        """Wake everybody now. The machine slept: timers stood still, and boot time went on."""
+        for due_ms in list(self._waiting):
+            self._ring(due_ms)
+
     def _ring(self, due_ms: int) -> None:
-        for waiter in self._waiting.pop(due_ms):
+        for waiter in self._waiting.pop(due_ms, ()):
             if not waiter.done():
                 waiter.set_result(None)

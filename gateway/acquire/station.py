@@ -55,6 +55,7 @@ class Acquire:
         self._now_ms = now_ms
         pollers: dict[int, Poller] = {}
         limits, metronome = TimeLimits(), Metronome()
+        self._metronome = metronome
         for bus in site.buses:
             mine = [(i, spec) for i, spec in enumerate(site.devices) if spec.bus == bus.id]
             if not mine:
@@ -85,6 +86,10 @@ class Acquire:
             for worker in self.workers:
                 worker.account(self.ended_ms)
                 worker.link.close()
+
+    def awake(self) -> None:
+        """The machine has slept; what became due meanwhile is looked at now."""
+        self._metronome.ring_all()
 
     async def _supervise(self, worker: BusWorker) -> None:
         """A worker that dies of a defect is recorded and started again; the other buses do not notice."""

@@ -84,12 +84,12 @@ class Reader:
                 on(stream, _BATCHES),
                 (from_seq, limit),
             )
-            for seq, leaf, body, first, last, values in rows:
-                sound = body if isinstance(body, bytes) and leaf_hash(body) == leaf else None
-                size += len(sound or b"")
+            for row in rows:
+                batch = _stored(stream, row)
+                size += len(batch.body or b"")
                 if found and size > AT_ONCE:
                     break
-                found.append(StoredBatch(stream, seq, leaf, sound, first, last, values))
+                found.append(batch)
         return found
 
     def leaves(self, stream: Stream, from_seq: int, to_seq: int) -> list[bytes]:
@@ -124,19 +124,38 @@ class Reader:
 
     def tail(self) -> list[tuple[ClockClaim, Layout, list[Scan | Miss]]]:
         """The readable commit groups that are not yet in a batch, in order."""
+        return self.rest(None)[1]
+
+    def rest(
+        self, from_seq: int | None
+    ) -> tuple[list[StoredBatch], list[tuple[ClockClaim, Layout, list[Scan | Miss]]]]:
+        """The end of the scan stream as it was at one instant: batches from a sequence on (None: no batch), and the
+        readable commit groups that are not yet in a batch.
+        """
         with self._query() as connection:
             connection.execute("BEGIN")
             try:
                 known = layouts(connection)
                 newest = connection.execute("SELECT coalesce(max(seq), -1) FROM scan_batch").fetchone()[0]
                 groups = tail.read(connection, newest + 1)
+                first = newest + 1 if from_seq is None else from_seq
+                rows = connection.execute(on("scan", _BATCHES), (first, max(0, newest + 1 - first))).fetchall()
             finally:
                 connection.execute("COMMIT")
-        return [
+        return [_stored("scan", row) for row in rows], [
             (group.clock, known[group.layout], records)
             for group, records in decoded(groups, known)
             if records is not None
         ]
+
+    def heads(self) -> dict[Stream, int]:
+        """The newest sequence of each stream (-1: none) at one instant: no batch up to them speaks of a later one."""
+        with self._query() as connection:
+            row = connection.execute(
+                "SELECT (SELECT coalesce(max(seq), -1) FROM scan_batch), "
+                "(SELECT coalesce(max(seq), -1) FROM event_batch)"
+            ).fetchone()
+        return dict(zip(STREAMS, row, strict=True))
 
     def key_in_force(self) -> bytes | None:
         """Thumbprint of the key that signs the next batch, None in a new journal."""
@@ -169,6 +188,12 @@ class Reader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _stored(stream: Stream, row: Any) -> StoredBatch:
+    seq, leaf, body, *about = row
+    sound = body if isinstance(body, bytes) and leaf_hash(body) == leaf else None
+    return StoredBatch(stream, seq, leaf, sound, *about)
 
 
 def meta(connection: sqlite3.Connection, name: str) -> bytes | None:

@@ -193,3 +193,17 @@ async def test_an_endpoint_that_accepts_and_hangs_up_is_told_once(memory: Any) -
         await memory.until(lambda: station.workers[0].stats.connects >= 3)
     server.close()
     assert [event.kind for event in memory.events] == ["bus.lost"]
+
+
+async def test_after_the_machine_slept_what_is_due_is_polled_at_once(plant: Any, memory: Any) -> None:
+    """While it sleeps boot time goes on and timers do not."""
+    slept_ms = 0
+    async with acquiring(
+        memory, site(plant.port, period_ms=3_600_000), now=lambda: boot_ms() + slept_ms
+    ) as station:
+        await memory.until(lambda: len(memory.scans(0)) == 1)
+        slept_ms = 2 * 3_600_000
+        station.awake()
+        await memory.until(lambda: len(memory.scans(0)) == 2)
+    first, second = memory.scans(0)
+    assert second.slot == first.slot + 2

@@ -3,10 +3,11 @@
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from app_tools import ROOT, Unit, health, more_scans, record_of, running, site_of, until
+from app_tools import ROOT, Unit, health, more_scans, record_of, running, scans, site_of, until
 
 from gateway import app
 from gateway.clock import Clock
@@ -23,6 +24,24 @@ class Disciplined(KernelSource):
 
     async def measure(self) -> None:
         return
+
+
+class TestSleep:
+    async def test_a_machine_that_slept_looks_at_once_at_what_is_due(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, "CLOCK_PERIOD_S", 0.05)
+        async with Unit() as unit:
+            site = site_of(tmp_path, unit.port)
+            hourly = replace(site, devices=(replace(site.devices[0], period_ms=3_600_000),))
+            clock = Clock(ClockSpec())
+            async with running(hourly, clock) as gateway:
+                await more_scans(gateway, 1)
+                awake = clock.now_ms
+                slept_ms = 3_600_000
+                gateway.acquire.workers[0]._now_ms = lambda: awake() + slept_ms
+                monkeypatch.setattr(clock, "now_ms", lambda: awake() + slept_ms)
+                await until(lambda: scans(gateway) == 2)
 
 
 class TestClock:

@@ -250,6 +250,26 @@ async def test_pending_gives_batches_in_order_and_leaves_their_hashes(bench):
             await journal.leaves("scan", 5, 22)
 
 
+async def test_batches_and_tail_read_beside_a_writer_hold_every_record_once(bench):
+    async with bench.journal() as journal:
+        reader = bench.reader()
+        journal.put(scan(0, 1000))
+        await journal.flush(seal=True)
+        heads = reader.heads()
+        assert heads == {"scan": 1, "event": journal.head("event").seq}
+        first = reader.batches("scan", 1, heads["scan"])
+        # What a daemon does while somebody exports: seal, and begin the next batch.
+        journal.put(scan(0, 1001))
+        await journal.flush(seal=True)
+        journal.put(scan(0, 1002))
+        await journal.flush()
+        sealed, waiting = reader.rest(heads["scan"] + 1)
+        assert [batch.seq for batch in first + sealed] == [1, 2]
+        assert slots_of([record for _, _, records in waiting for record in records]) == [(0, 1002)]
+        assert reader.rest(None)[0] == []
+        reader.close()
+
+
 async def test_changed_is_set_when_a_batch_was_committed_and_not_by_the_tail(bench, put_second):
     async with bench.journal() as journal:
         journal.changed.clear()

@@ -1,6 +1,7 @@
 """An answer is taken only when it is the answer to exactly this request."""
 
 import asyncio
+import socket
 import struct
 from typing import Any
 
@@ -41,6 +42,34 @@ async def line(peer: Any) -> Any:
     await link.open(LIMIT)
     yield link
     link.close()
+
+
+@pytest.mark.parametrize("kind", [TcpLink, lambda *place: RtuOverTcpLink(*place, limit_s=SHORT)])
+class TestConnection:
+    async def test_the_late_end_of_a_connection_that_was_given_up_leaves_its_successor_alone(
+        self, peer: Any, kind: Any
+    ) -> None:
+        link = kind("127.0.0.1", peer.port)
+        await link.open(LIMIT)
+        old = link.connection
+        await link.open(LIMIT)
+        asking = asyncio.create_task(link.read(1, 3, 0, 1, 0.2))
+        await asyncio.sleep(0)
+        old.connection_lost(None)
+        assert link.connected
+        with pytest.raises(NoAnswer):
+            await asking
+        link.close()
+
+    async def test_a_peer_that_vanishes_without_a_word_is_given_up_in_seconds(self, peer: Any, kind: Any) -> None:
+        """What the kernel is told to do; only a cut cable could show it at work."""
+        link = kind("127.0.0.1", peer.port)
+        await link.open(LIMIT)
+        line = link._transport.get_extra_info("socket")
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+        link.close()
 
 
 class TestTcp:
