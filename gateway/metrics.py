@@ -48,6 +48,9 @@ TABLE: dict[str, Row] = {
     "aurora_poll_lateness_seconds": Row("summary", "How long after its slot a poll began.", ("device",)),
     "aurora_device_breaker_open": Row("gauge", "1 while a device is only probed now and then.", ("device",)),
     "aurora_device_breaker_opened_total": Row("counter", "Times that a device stopped answering.", ("device",)),
+    "aurora_device_defects_total": Row(
+        "counter", "Polls that a defect of the gateway prevented; the log has the trace.", ("device",)
+    ),
     "aurora_bus_up": Row("gauge", "1 while a bus is connected.", ("bus",)),
     "aurora_bus_connects_total": Row("counter", "Connections made to a bus.", ("bus",)),
     "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
@@ -59,6 +62,13 @@ TABLE: dict[str, Row] = {
         "counter", "Values in sealed batches since the start of the process."
     ),
     "aurora_journal_failed_commits_total": Row("counter", "Commits that the store refused; they are tried again."),
+    "aurora_journal_failed_seals_total": Row(
+        "counter", "Commits among them that failed because a batch could not be encoded or signed."
+    ),
+    "aurora_journal_set_aside_total": Row("counter", "Damaged files that were set aside and salvaged."),
+    "aurora_journal_stripped_batches_total": Row(
+        "counter", "Delivered batches whose body was deleted, by reason.", ("reason",)
+    ),
     "aurora_journal_commit_duration_seconds": Row("summary", "Commits, fsync included."),
     "aurora_journal_pending_values": Row("gauge", "Values in memory, not yet on disk."),
     "aurora_journal_dropped_values_total": Row(
@@ -162,6 +172,7 @@ class Exposition(Collector):
             yield "aurora_gap_open", (device,), assess.gaps[poller.index].open_since is not None
             yield "aurora_device_breaker_open", (device,), poller.breaker.open
             yield "aurora_device_breaker_opened_total", (device,), poller.breaker.opened
+            yield "aurora_device_defects_total", (device,), stats.defects
 
     def _buses(self) -> Iterator[tuple[str, Labels, float]]:
         for worker in self._gateway.acquire.workers:
@@ -180,6 +191,10 @@ class Exposition(Collector):
         yield "aurora_journal_bytes", (), stats.file_bytes + stats.wal_bytes
         yield "aurora_journal_sealed_values_total", (), stats.values_sealed
         yield "aurora_journal_failed_commits_total", (), stats.failed_commits
+        yield "aurora_journal_failed_seals_total", (), stats.failed_seals
+        yield "aurora_journal_set_aside_total", (), len(stats.set_aside)
+        for reason, count in sorted(stats.stripped.items()):
+            yield "aurora_journal_stripped_batches_total", (reason,), count
         yield "aurora_journal_pending_values", (), stats.pending_values
         for reason, count in sorted(stats.dropped.items()):
             if reason == EVENTS_DROPPED:

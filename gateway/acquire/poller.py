@@ -54,6 +54,8 @@ class DeviceStats:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS_S) + 1))
     last_answer_ms: int | None = None
     last_fault: str = ""
+    defects: int = 0
+    """Times that a defect of the gateway, not of the device, prevented the reading."""
 
     def begun(self, late_s: float) -> None:
         """A poll begins ``late_s`` after its slot was due."""

@@ -119,6 +119,7 @@ class BusWorker:
             data = {"device": poller.spec.id, "why": repr(error)}
             self._sink.event(Event("device.fault", self._now_ms(), data))
         poller.breaker.silent(now, 0.0)
+        poller.stats.defects += 1
         poller.stats.last_fault = repr(error)
         if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
             self._missed(poller, 1, Quality.GATEWAY_FAULT)

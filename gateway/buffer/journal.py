@@ -370,6 +370,7 @@ class Journal:
     def _failed(self, error: StorageError | SealError, clock: ClockClaim) -> None:
         stats = self._stats
         stats.failed_commits += 1
+        stats.failed_seals += isinstance(error, SealError)
         stats.state = error.state if isinstance(error, StoreError) else "failing"
         stats.fault = str(error)
         if self._since is None:

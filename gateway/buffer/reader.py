@@ -149,7 +149,7 @@ class Reader:
         ]
 
     def heads(self) -> dict[Stream, int]:
-        """The newest sequence of each stream (-1: none) at one instant: no batch up to them speaks of a later one."""
+        """The newest sequence of each stream (-1: none), at one instant: none of them speaks of a later one."""
         with self._query() as connection:
             row = connection.execute(
                 "SELECT (SELECT coalesce(max(seq), -1) FROM scan_batch), "

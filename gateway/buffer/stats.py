@@ -18,6 +18,8 @@ class JournalStats:
     """What the store said when it last failed, empty while it works."""
     commits: int = 0
     failed_commits: int = 0
+    failed_seals: int = 0
+    """Commits that failed because a batch could not be encoded or signed."""
     commit_seconds: float = 0.0
     """Sum over all commits, sealing and fsync included."""
     last_commit_seconds: float = 0.0
