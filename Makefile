@@ -20,7 +20,7 @@ system:
 $(STAMP): setup.py pyproject.toml $(wildcard ext/gateway_core/*.pyx ext/gateway_core/*.pxi)
 	@test -x $(PY) || scripts/make-venv $(VENV)
 	@echo '== installing Python packages and compiling the core'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@$(PY) setup.py --quiet build_ext --inplace
 	@touch $(STAMP)
 

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from setuptools import Extension, find_packages, setup
+from setuptools import Extension, find_namespace_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
@@ -59,14 +59,17 @@ def extensions():
 setup(
     version=VERSION.group(1) if VERSION else "0",
     packages=[
-        *find_packages(include=["gateway", "gateway.*", "firmware_interfaces", "firmware_interfaces.*"]),
+        # Namespaces, because folders that hold only data are packages to setuptools, too.
+        *find_namespace_packages(
+            include=["gateway", "gateway.*", "firmware_interfaces", "firmware_interfaces.*"],
+            exclude=["*.__pycache__", "*.__pycache__.*"],
+        ),
         "gateway_plugins",
         "gateway_core",
     ],
     package_dir={"gateway_plugins": "plugins", "gateway_core": "ext/gateway_core"},
     package_data={
-        "firmware_interfaces": ["modbus/models/*.toml"],
-        "gateway": ["py.typed", "config/*.toml", "web/templates/*.html", "web/static/*"],
+        "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "py.typed"],
         "gateway_core": ["py.typed", "*.pyi"],
     },
     ext_modules=extensions(),

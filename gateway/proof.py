@@ -78,5 +78,11 @@ def _print_words(report: Report, *, trusted: bool) -> None:
             "the record is whole"
             + ("" if trusted else " (by the keys that lie with it; name trusted ones with --key)")
         )
+        for stream in report.streams:
+            if stream.covered is None or stream.covered < stream.last:
+                print(
+                    f"nothing vouches that {stream.stream} batch {stream.last} is the last: the cluster's newest "
+                    + ("receipt is not here" if stream.covered is None else f"receipt ends with {stream.covered}")
+                )
     else:
         print("the record is NOT whole")

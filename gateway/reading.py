@@ -17,7 +17,6 @@ from gateway.site import BusSpec
 
 __all__ = ["read_once"]
 
-FRAMES_SHOWN = 20
 FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
@@ -66,10 +65,7 @@ async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -
             for register in registers:
                 print(f"{name:12} {register.key:20} {await _register(device, register, timeout_s)}")
     finally:
-        frames = list(link.frames)
-        if len(frames) > FRAMES_SHOWN:
-            print(f"({len(frames) - FRAMES_SHOWN} earlier frames are not shown)")
-        for frame in frames[-FRAMES_SHOWN:]:
+        for frame in link.frames:
             print(f"{'sent' if frame.sent else 'received':12} {frame.data.hex(' ')}")
         link.close()
     for read, block in zip(answer.reads, answer.blocks, strict=True):

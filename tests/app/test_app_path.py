@@ -42,6 +42,15 @@ class TestVerify:
         assert "the record is whole" in done.stdout
         assert "receipted up to" in done.stdout
 
+    def test_without_receipts_it_says_that_nothing_vouches_for_the_end(self, copy: Path) -> None:
+        for receipt in copy.glob("*.receipt"):
+            receipt.unlink()
+        newest = max(copy.glob("scan-*.cose"))
+        last = int(newest.stem.removeprefix("scan-"))
+        done = command("verify", copy)
+        assert done.returncode == 0, done.stdout
+        assert f"nothing vouches that scan batch {last} is the last" in done.stdout
+
     @pytest.fixture
     def copy(self, evidence: Path, tmp_path: Path) -> Path:
         return Path(shutil.copytree(evidence, tmp_path / "copy"))
