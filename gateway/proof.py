@@ -66,7 +66,7 @@ def _print_words(report: Report, *, trusted: bool) -> None:
         print(finding)
     for stream in report.streams:
         covered = "no receipt" if stream.covered is None else f"receipted up to {stream.covered}"
-        what = "values" if stream.stream == "scan" else "events"
+        what = "values" if stream.stream.endswith(":scan") else "events"
         print(
             f"{stream.iss} {stream.stream}: batches {stream.first} to {stream.last}, {stream.count} with a good "
             f"signature, {stream.values} {what}, {covered}"
@@ -80,9 +80,11 @@ def _print_words(report: Report, *, trusted: bool) -> None:
         )
         for stream in report.streams:
             if stream.covered is None or stream.covered < stream.last:
+                name = stream.stream.rsplit(":", 1)[-1]
+                receipt = "is not here" if stream.covered is None else f"ends with {stream.covered}"
                 print(
-                    f"nothing vouches that {stream.stream} batch {stream.last} is the last: the cluster's newest "
-                    + ("receipt is not here" if stream.covered is None else f"receipt ends with {stream.covered}")
+                    f"nothing vouches that {name} batch {stream.last} is the last: "
+                    f"the cluster's newest receipt {receipt}"
                 )
     else:
         print("the record is NOT whole")

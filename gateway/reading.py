@@ -17,6 +17,8 @@ from gateway.site import BusSpec
 
 __all__ = ["read_once"]
 
+FRAMES_KEPT = 4096
+"""More than one poll of any model takes, with identity and correction registers."""
 FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
@@ -56,7 +58,7 @@ def read_once(arguments: argparse.Namespace) -> int:
 
 
 async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -> int:
-    link = make_link(bus, model.link.min_gap_ms)
+    link = make_link(bus, model.link.min_gap_ms, frames_kept=FRAMES_KEPT)
     device = ModbusDevice(link, unit, model)
     try:
         await link.open(timeout_s + 2)

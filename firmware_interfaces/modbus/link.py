@@ -96,12 +96,17 @@ class Link:
     kind: Literal["tcp", "rtu", "rtu-over-tcp"]
 
     def __init__(
-        self, *, gap_s: float = 0.0, connect_pause_s: float = 0.0, limits: TimeLimits | None = None
+        self,
+        *,
+        gap_s: float = 0.0,
+        connect_pause_s: float = 0.0,
+        limits: TimeLimits | None = None,
+        frames_kept: int = RING,
     ) -> None:
         self.deadline = 0.0
         self._limits = limits or TimeLimits()
         self.stats = LinkStats()
-        self._frames: deque[tuple[float, bool, bytes]] = deque(maxlen=RING)
+        self._frames: deque[tuple[float, bool, bytes]] = deque(maxlen=frames_kept)
         self.gap_s = gap_s
         self.connect_pause_s = connect_pause_s
         self.on_late: Callable[[int, float], None] | None = None

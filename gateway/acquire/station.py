@@ -7,7 +7,7 @@ from typing import Any
 
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.limits import TimeLimits
-from firmware_interfaces.modbus.link import Link
+from firmware_interfaces.modbus.link import RING, Link
 from firmware_interfaces.modbus.links import open_link
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.acquire.breaker import ProbeBudget
@@ -24,13 +24,14 @@ log = logging.getLogger(__name__)
 RESTART_S = 1.0
 
 
-def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = None) -> Link:
+def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = None, frames_kept: int = RING) -> Link:
     """The link of a bus, not yet connected; ``gap_ms`` is the rest its devices need between requests.
 
     Links that are given the same ``limits`` share one timer.
     """
     timing: dict[str, Any] = {
         "limits": limits,
+        "frames_kept": frames_kept,
         "gap_s": (gap_ms if bus.gap_ms is None else bus.gap_ms) / 1000,
         "connect_pause_s": bus.connect_pause_ms / 1000,
     }

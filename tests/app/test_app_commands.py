@@ -132,7 +132,11 @@ class TestRead:
             words = ("read", "--tcp", f"127.0.0.1:{unit.port}", "--model", "danfoss-ekc202d")
             done = await asyncio.to_thread(command, *words)
         assert re.search(r"fahrenheit +1.0: NOT what the model needs, 0", done.stdout), "it shows Fahrenheit"
-        assert re.search(r"^\(\d+ earlier frames are not shown\)$", done.stdout, re.MULTILINE)
+        sent = re.findall(r"^sent +([0-9a-f ]+)$", done.stdout, re.MULTILINE)
+        assert [int(frame[:5].replace(" ", ""), 16) for frame in sent] == list(range(1, len(sent) + 1)), (
+            "no frame is left out"
+        )
+        assert len(sent) > 15, "this model is read one register at a time"
 
     def test_a_channel_without_a_value_is_no_number_and_status_1(self, plant: Plant) -> None:
         """The third probe of the freezer's controller is not fitted."""
