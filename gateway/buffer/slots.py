@@ -1,5 +1,6 @@
 """How far the record of each device has come: its newest slot, with the grid that the number belongs to."""
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -40,15 +41,32 @@ def advance(known: dict[str, Newest], layout: Layout, boot: bytes, records: Iter
             known[device.id] = Newest(boot, device.period_ms, device.phase_ms, slot)
 
 
-def to_bytes(known: Mapping[str, Newest], seq: int) -> bytes:
-    """``seq`` is the newest scan batch that they include."""
-    return cbor.dumps([seq, {device: list(newest) for device, newest in known.items()}])
+def to_bytes(known: Mapping[str, Newest], boot: bytes, seq: int) -> bytes:
+    """Those of one boot, because the slots of an earlier one are of no more use; in few bytes, for they are written
+    with every batch. ``seq`` is the newest scan batch that they include.
+    """
+    grids: dict[tuple[int, int], tuple[list[str], list[int]]] = {}
+    for device, newest in known.items():
+        if newest.boot == boot:
+            ids, slots = grids.setdefault((newest.period_ms, newest.phase_ms), ([], []))
+            ids.append(device)
+            slots.append(newest.slot)
+    rows = [[*grid, ids, slots] for grid, (ids, slots) in grids.items()]
+    return zlib.compress(cbor.dumps([seq, boot, rows]), 1)
 
 
 def from_bytes(body: bytes) -> tuple[dict[str, Newest], int]:
-    """The inverse; raises `SealError`."""
-    seq, known = cbor.loads(body, "bad-memory")
-    return {device: Newest(*newest) for device, newest in known.items()}, seq
+    """The inverse; raises `SealError`, ValueError or TypeError for anything else."""
+    try:
+        seq, boot, rows = cbor.loads(zlib.decompress(body), "bad-memory")
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    known = {
+        device: Newest(boot, period_ms, phase_ms, slot)
+        for period_ms, phase_ms, ids, slots in rows
+        for device, slot in zip(ids, slots, strict=True)
+    }
+    return known, seq
 
 
 class Join:

@@ -102,7 +102,7 @@ class Transaction:
     def keep(self, memories: Mapping[str, bytes]) -> None:
         """Keep memories, and with them how far the batches have brought each device. After scans, before events."""
         if self._sealed_scans:
-            newest = slots.to_bytes(self.draft.slots, self.draft.next_seq("scan") - 1)
+            newest = slots.to_bytes(self.draft.slots, self.clock.boot, self.draft.next_seq("scan") - 1)
             memories = {**memories, slots.MEMORY: newest}
         if memories:
             self.make_room(sum(map(len, memories.values())))

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
+import pytest
 from buffer_bench import make_layout, scan, slots_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from test_buffer_outage import no_file_may_grow_beyond
 
 from gateway.buffer import memory, reader
 from gateway.buffer.slots import Join, Newest, end_of, from_bytes, to_bytes
+from gateway.errors import SealError
 from gateway.model import Event, Miss, Quality, Scan
 
 
@@ -190,9 +192,24 @@ def test_after_the_join_each_device_goes_on_exactly_where_its_record_ended(recor
 
 @given(
     st.dictionaries(
-        st.text(max_size=10), st.tuples(st.binary(min_size=16, max_size=16), *[st.integers(0, 2**40)] * 3)
+        st.text(max_size=10),
+        st.tuples(
+            st.sampled_from([b"a" * 16, b"b" * 16]), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2**40)
+        ),
     )
 )
-def test_newest_slots_come_back_as_they_were_kept(known):
+def test_newest_slots_of_a_boot_come_back_as_they_were_kept(known):
     kept = {device: Newest(*newest) for device, newest in known.items()}
-    assert from_bytes(to_bytes(kept, 7)) == (kept, 7)
+    mine = {device: newest for device, newest in kept.items() if newest.boot == b"a" * 16}
+    assert from_bytes(to_bytes(kept, b"a" * 16, 7)) == (mine, 7)
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_refused_as_newest_slots(body):
+    with pytest.raises((SealError, ValueError, TypeError)):
+        from_bytes(body)
+
+
+def test_the_newest_slots_of_fifty_devices_take_less_than_a_page():
+    kept = {f"device-{n}": Newest(bytes(range(16)), 1000, 0, 1_795_360_000 + n % 3) for n in range(50)}
+    assert len(to_bytes(kept, bytes(range(16)), 123_456)) < 400
