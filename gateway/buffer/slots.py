@@ -30,12 +30,9 @@ def end_of(record: Scan | Miss) -> int:
 
 
 def advance(known: dict[str, Newest], layout: Layout, boot: bytes, records: Iterable[Scan | Miss]) -> None:
-    """Note the records of one boot and layout."""
-    last: dict[int, int] = {}
-    for record in records:
-        last[record.device] = max(end_of(record), last.get(record.device, -1))
-    for index, slot in last.items():
-        device = layout.devices[index]
+    """Note the records of one boot and layout, those of each device in order."""
+    for index, record in {record.device: record for record in records}.items():
+        device, slot = layout.devices[index], end_of(record)
         before = known.get(device.id)
         if before is None or not before.of(device, boot) or before.slot < slot:
             known[device.id] = Newest(boot, device.period_ms, device.phase_ms, slot)
