@@ -1,20 +1,22 @@
 """The kinds of link by the names that a site file uses."""
 
-from collections.abc import Callable
 from typing import Any
 
 from firmware_interfaces.modbus.link import Link
-from firmware_interfaces.modbus.rtu import RtuOverTcpLink, SerialLink
-from firmware_interfaces.modbus.tcp import TcpLink
 
 __all__ = ["open_link"]
 
 
 def open_link(kind: str, **settings: Any) -> Link:
-    """A link of the kind that a site file names (``modbus-tcp``, ``modbus-rtu``, ``modbus-rtu-over-tcp``)."""
-    makers: dict[str, Callable[..., Link]] = {
-        "modbus-tcp": TcpLink,
-        "modbus-rtu": SerialLink,
-        "modbus-rtu-over-tcp": RtuOverTcpLink,
-    }
-    return makers[kind](**settings)
+    """A link of the kind that a site file names (``modbus-tcp``, ``modbus-rtu``, ``modbus-rtu-over-tcp``).
+
+    Each is imported on need: a gateway without a serial line does not carry the serial library (2 MB).
+    """
+    if kind == "modbus-tcp":
+        from firmware_interfaces.modbus.tcp import TcpLink
+
+        return TcpLink(**settings)
+    from firmware_interfaces.modbus.rtu import RtuOverTcpLink, SerialLink
+
+    kinds: dict[str, type[Link]] = {"modbus-rtu": SerialLink, "modbus-rtu-over-tcp": RtuOverTcpLink}
+    return kinds[kind](**settings)
