@@ -26,6 +26,9 @@ CODES: Final[dict[Stream, int]] = {"scan": 0, "event": 1}
 """How a stream is written in a row. A row of a batch names its stream so that it can be recognised without
 its table (see `carve`)."""
 
+CACHE_KIB: Final = 512
+"""Pages that a connection keeps in memory; what is read again soon is little, and the kernel caches the file anyway."""
+
 KEY: Final = "key"
 ISSUER: Final = "iss"
 SALVAGED: Final = "salvaged"
@@ -80,6 +83,7 @@ def connect(path: Path, *, max_bytes: int) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete=OFF")  # Debian's default is on: it writes freed pages once more
         connection.execute("PRAGMA foreign_keys=OFF")
         connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         wal = wal_bytes(max_bytes)
         connection.execute(f"PRAGMA wal_autocheckpoint={wal // (PAGE_SIZE + 24)}")
         connection.execute(f"PRAGMA journal_size_limit={wal}")
@@ -95,6 +99,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     return connection
 
 
