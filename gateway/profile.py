@@ -98,7 +98,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """A stretch of the week, local time: ``days`` (0 is Monday) from minute to minute, past midnight if end <= start."""
+    """A stretch of the week, local: ``days`` (0 is Monday) from minute to minute, past midnight if end <= start."""
 
     days: frozenset[int]
     start_min: int

@@ -40,6 +40,8 @@ class Draft(NamedTuple):
     base: str | None
     settings: Mapping[str, Any]
     entries: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    dropped: frozenset[str] = frozenset()
+    """Names of rules that a layer switched off: a state may still name them."""
 
 
 EMPTY = Draft("", None, {}, {group: {} for group in GROUPS})
@@ -89,16 +91,17 @@ def derive(base: Draft, name: str, table: ProfileTable | None, layer: Layer) -> 
     settings = {**base.settings, **{key: given[key] for key in SETTINGS if key in given}}
     if "sources" in given and base.settings:
         settings["sources"] = [*given["sources"], *base.settings.get("sources", ())]
-    entries = {}
+    entries, dropped = {}, set(base.dropped)
     for group in GROUPS:
         merged = dict(base.entries[group])
         for key, entry in layer.entries.get(group, {}).items():
             if entry is None:
                 merged.pop(key, None)
+                dropped.add(key)
             else:
                 merged[key] = {**merged.get(key, {}), **entry}
         entries[group] = merged
-    return Draft(name, base.id or None, settings, entries)
+    return Draft(name, base.id or None, settings, entries, frozenset(dropped))
 
 
 def finish(draft: Draft, at: Key, report: Report) -> Profile | None:
@@ -239,7 +242,7 @@ def _states(draft: Draft, at: Key, report: Report) -> dict[str, Allowance]:
 
 def _state_rules(profile: Profile, draft: Draft, at: Key, report: Report) -> None:
     """A state may name rules that a derivation switched off, but none that no profile knows."""
-    known = set(profile.rules) | set(LIMITS)
+    known = set(profile.rules) | set(LIMITS) | draft.dropped
     for kind in profile.states:
         for rule in draft.entries["states"][kind]["rules"]:
             if rule not in known:
