@@ -19,8 +19,10 @@ SITE = site_of(
     HEAD
     + device_text("a")
     + device_text("b", unit=2)
-    + point_text("ccp", device="a", critical=True, more='profile = "chilled-meat"\n')
-    + point_text("room", device="b", more='profile = "chilled-meat"\n')
+    + '[[profile]]\nid = "both"\nbase = "chilled-meat"\n[profile.states.defrost]\n'
+    + 'rules = ["high-alert", "high-critical"]\n\n'
+    + point_text("ccp", device="a", critical=True, more='profile = "both"\n')
+    + point_text("room", device="b", more='profile = "both"\n')
 )
 LAYOUT = layout_of(SITE)
 BOOT = b"boot-id-boot-id."
@@ -87,8 +89,7 @@ class AlarmMachine(RuleBasedStateMachine):
         )
 
     def suppressed(self, alarm: str) -> bool:
-        point, _, name = alarm.partition("/")
-        return point in self.defrost and name == "high-alert"
+        return alarm.partition("/")[0] in self.defrost and not self.models[alarm].sacred
 
     def state(self, alarm: str) -> AlarmState:
         return self.models[alarm].state(self.suppressed(alarm))
@@ -285,11 +286,11 @@ TestAlarmMachine = AlarmMachine.TestCase
 TestAlarmMachine.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_long_walks_in_which_everything_happens_often(seed: int) -> None:
-    """Hypothesis shrinks what fails, but spends most of its steps on few rules; this does not shrink, but goes far."""
+    """Hypothesis shrinks what fails, but spends its steps on few rules; this does not shrink, but goes far."""
     random = Random(seed)
-    for _ in range(40):
+    for _ in range(30):
         machine = AlarmMachine()
         machine.begin()
         for _ in range(60):
