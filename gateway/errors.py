@@ -43,6 +43,15 @@ class StorageError(AuroraError):
         super().__init__(f"{what}; {remedy}" if remedy else what)
 
 
+class OperatorError(AuroraError):
+    """What a person asked for cannot be done; ``remedy`` says what can."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
 class SealError(AuroraError):
     """A batch, receipt or key is not what it should be; ``kind`` is a short stable name of the fault."""
 

@@ -6,6 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from gateway.profile import Hours, Profile
+
 BusKind = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp"]
 
 
@@ -74,13 +76,40 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointSpec:
-    """A place that matters for food safety, fed by one channel of one device."""
+    """A place that matters for food safety, fed by one channel of one device.
+
+    ``profile`` holds the rules in force (None: recorded, not judged), ``group`` names what several points depend on
+    (a compressor, a room): deviations of one group are one alarm group. Limits of the alert tier are judged within
+    ``alert_hours`` (empty: always), and on a simulated product of ``product_tau_s`` where that is given.
+    """
 
     id: str
     name: str
     device: str
     channel: str
     critical: bool = False
+    profile: Profile | None = None
+    group: str = ""
+    alert_hours: tuple[Hours, ...] = ()
+    product_tau_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmSpec:
+    """How alarms are handled, in seconds. ``time_zone`` is an IANA name: hours and calendar days are local.
+
+    ``escalate_s`` has the time by tier after which an alarm that nobody acknowledged escalates (absent: never);
+    ``silence_s`` is how long a device may be silent before that is an alarm, ``group_s`` how long after a first-out
+    an alarm of the same cause is taken to follow from it, ``longest_shelving_s`` the most that shelving may last.
+    """
+
+    time_zone: str = "UTC"
+    escalate_s: Mapping[str, float] = field(
+        default_factory=lambda: {"critical": 900.0, "alert": 3600.0, "maintenance": 86400.0}
+    )
+    silence_s: float = 300.0
+    group_s: float = 3600.0
+    longest_shelving_s: float = 8 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +179,7 @@ class Site:
     buffer: BufferSpec = BufferSpec()
     clock: ClockSpec = ClockSpec()
     web: WebSpec | None = WebSpec()
+    alarms: AlarmSpec = field(default_factory=AlarmSpec)
     source: str = ""
     """Path of the file."""
     digest: str = ""

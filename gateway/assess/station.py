@@ -1,14 +1,31 @@
-"""The assess station: every scan passes here before it is stored. Values never change."""
+"""The assess station: every scan passes here, is stored, and is judged. Values never change."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from gateway.assess.alarms import AlarmEngine
+from gateway.assess.border import Border, JudgeFactory, Standing
 from gateway.assess.gaps import GapTracker
+from gateway.assess.judge import Finding
+from gateway.assess.limits import LimitJudge
 from gateway.assess.quality import Care, ScanQuality
-from gateway.model import ClockClaim, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
+from gateway.errors import StorageError
+from gateway.model import Alarm, ClockClaim, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.site import Site
 
-__all__ = ["Assess"]
+__all__ = ["JUDGES", "Assess"]
+
+JUDGES: tuple[tuple[str, JudgeFactory], ...] = (("limits", LimitJudge),)
+"""The judges by name, in the order in which they see each record: limits first."""
+
+ENGINE = "alarms"
+"""Under this name the memory of the alarm engine is kept."""
+
+MEMORY_MS = 60_000
+"""Memories are given out when an event came with them, and else no more often than this: cards wear."""
+
+log = logging.getLogger(__name__)
 
 
 def _cares(site: Site, device: DeviceLayout) -> list[Care]:
@@ -23,7 +40,11 @@ def _cares(site: Site, device: DeviceLayout) -> list[Care]:
 
 
 class Assess:
-    """Judges scans and follows gaps. ``store`` takes the judged record, ``event`` what is worth an event."""
+    """Judges scans, follows gaps, keeps the alarms. ``store`` takes the judged record, ``event`` events.
+
+    ``memories`` is what `memories` gave an earlier process, by name; where the journal opens later than this is
+    made, `recall` takes it instead, before the first scan. ``judges`` are made by their factories.
+    """
 
     def __init__(
         self,
@@ -32,30 +53,69 @@ class Assess:
         store: Callable[[Scan | Miss], None],
         event: Callable[[Event], None],
         now_ms: Callable[[], int],
+        *,
+        memories: Mapping[str, bytes] | None = None,
+        judges: Sequence[tuple[str, JudgeFactory]] = JUDGES,
     ) -> None:
         self.gaps = tuple(GapTracker(device.id, device.period_ms) for device in layout.devices)
         self.values: tuple[dict[int, int], ...] = tuple({} for _ in layout.devices)
         """Values judged since the start by quality, per device."""
-        self._judges = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
+        self.borders = tuple(Border(name, factory, site, layout) for name, factory in judges)
+        self.engine_failures = 0
+        self._qualities = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
+        self._site, self._layout = site, layout
         self._store = store
         self._event = event
         self._now_ms = now_ms
+        self._urgent = False
+        self._memories_ms: int | None = None
+        self._given: dict[str, bytes] = {}
+        self.recall(memories or {})
+
+    def recall(self, memories: Mapping[str, bytes]) -> None:
+        """Begin with what an earlier process kept. To be called before the first scan."""
+        self._given = dict(memories)
+        now_ms = self._now_ms()
+        try:
+            self.engine = AlarmEngine(self._site, self._layout, memories.get(ENGINE))
+        except StorageError as error:
+            log.error("%s", error)
+            self.engine = AlarmEngine(self._site, self._layout)
+            words = f"alarms begin anew: {error.what}"
+            self._event(Event("judge.memory-lost", now_ms, {"judge": ENGINE, "error": error.what, "words": words}))
+        for border in self.borders:
+            try:
+                self._tell(border.start(memories.get(border.name), now_ms))
+            except Exception as error:  # noqa: BLE001 - the border of a judge
+                self._failed(border, error)
 
     def update(self, claim: ClockClaim) -> None:
         """Take note of the date and of the clock's state; called every few seconds."""
         today = None if claim.utc_ms is None else datetime.fromtimestamp(claim.utc_ms / 1000, UTC).date()
-        for judge in self._judges:
-            judge.update(today, claim.state)
+        for quality in self._qualities:
+            quality.update(today, claim.state)
+
+    # records
 
     def scan(self, scan: Scan) -> None:
         """An answered poll; one without a single value continues a gap."""
-        scan = self._judges[scan.device].apply(scan)
+        scan = self._qualities[scan.device].apply(scan)
         self._store(scan)
         best = self._count(scan)
         gap = self.gaps[scan.device]
         event = gap.missed(scan.slot, 1, best, scan.at_ms) if best >= Quality.TIMEOUT else gap.answered(scan.at_ms)
         if event is not None:
             self._event(event)
+        for border in self.borders:
+            if (judge := border.judge) is None:
+                continue
+            try:
+                findings = judge.scan(scan)
+            except Exception as error:  # noqa: BLE001 - the border of a judge
+                self._failed(border, error)
+                continue
+            if findings:
+                self._take(border, findings)
 
     def _count(self, scan: Scan) -> int:
         """Tally the qualities of a scan; returns the best of them."""
@@ -71,10 +131,167 @@ class Assess:
     def miss(self, miss: Miss) -> None:
         """Slots without an answer."""
         self._store(miss)
-        opened = self.gaps[miss.device].missed(miss.slot, miss.count, miss.quality, self._now_ms())
+        now_ms = self._now_ms()
+        opened = self.gaps[miss.device].missed(miss.slot, miss.count, miss.quality, now_ms)
         if opened is not None:
             self._event(opened)
+        for border in self.borders:
+            if (judge := border.judge) is None:
+                continue
+            try:
+                findings = judge.miss(miss, now_ms)
+            except Exception as error:  # noqa: BLE001 - the border of a judge
+                self._failed(border, error)
+                continue
+            if findings:
+                self._take(border, findings)
 
     def event(self, event: Event) -> None:
         """Events of acquire pass through."""
         self._event(event)
+
+    def tick(self, claim: ClockClaim) -> None:
+        """About once a second: what follows from time passing."""
+        try:
+            self._tell(self.engine.tick(claim))
+        except Exception as error:  # noqa: BLE001 - the border of the engine
+            self._engine_failed(error)
+        now_ms = claim.boot_ms
+        for border in self.borders:
+            try:
+                if border.judge is None:
+                    if now_ms < border.retry_ms:
+                        continue
+                    self._tell(border.restart(now_ms))
+                judge = border.judge
+                assert judge is not None
+                findings: Sequence[Finding] = judge.tick(claim)
+                if border.fresh and isinstance(judge, Standing):
+                    self.engine.register(judge.catalogue(), border.name)
+                    self._take(border, findings)
+                    findings = judge.reconcile(self.engine.standing(border.name))
+                border.fresh = False
+                if (sound := border.sound(now_ms)) is not None:
+                    findings = [*findings, sound]
+            except Exception as error:  # noqa: BLE001 - the border of a judge
+                self._failed(border, error)
+                continue
+            if findings:
+                self._take(border, findings)
+
+    def _take(self, border: Border, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            if isinstance(finding, Event):
+                self._tell((finding,))
+                continue
+            try:
+                self._tell(self.engine.feed(finding, border.name))
+            except Exception as error:  # noqa: BLE001 - the border of the engine
+                self._engine_failed(error)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._urgent = True
+            self._event(event)
+
+    def _failed(self, border: Border, error: Exception) -> None:
+        self._take(border, border.failed(error, self._now_ms()))
+
+    def _engine_failed(self, error: Exception) -> None:
+        """The engine is made anew from what it kept last; the judges say again what stands."""
+        self.engine_failures += 1
+        now_ms = self._now_ms()
+        log.error("the alarm engine stopped: %r", error, exc_info=error)
+        why = f"{type(error).__name__}: {error}"[:500]
+        words = f"the alarm engine stopped of a defect ({why}) and was started again"
+        data = {"judge": ENGINE, "error": why, "count": self.engine_failures, "words": words}
+        self._event(Event("judge.failed", now_ms, data))
+        try:
+            self.engine = AlarmEngine(self._site, self._layout, self._given.get(ENGINE))
+        except Exception:  # noqa: BLE001 - what it kept may be what it fails of
+            self.engine = AlarmEngine(self._site, self._layout)
+        for border in self.borders:
+            border.fresh = True
+
+    # memory
+
+    def memories(self, *, final: bool = False) -> dict[str, bytes]:
+        """What has changed of what a restart needs, by name, for the transaction that holds the newest events.
+
+        Empty most of the time: memories come with events, and else once a minute while something is under way.
+        ``final``: the gateway stops, so everything that differs is given.
+        """
+        now_ms = self._now_ms()
+        due = self._memories_ms is None or now_ms - self._memories_ms >= MEMORY_MS
+        if not (final or due or self._urgent):
+            return {}
+        self._urgent = False
+        if due:
+            self.engine.refresh()
+            self._memories_ms = now_ms
+        found: dict[str, bytes | None] = {}
+        try:
+            found[ENGINE] = self.engine.memory()
+        except Exception as error:  # noqa: BLE001 - the border of the engine
+            self._engine_failed(error)
+        for border in self.borders:
+            if border.judge is None:
+                continue
+            try:
+                found[border.name] = border.kept = border.judge.memory()
+            except Exception as error:  # noqa: BLE001 - the border of a judge
+                self._failed(border, error)
+        changed = {name: data for name, data in found.items() if data is not None and data != self._given.get(name)}
+        self._given |= changed
+        return changed
+
+    def stopping(self) -> None:
+        """The gateway ends on purpose: no loss of power. Take `memories` (final) after it."""
+        for border in self.borders:
+            if isinstance(border.judge, Standing):
+                border.judge.stopping()
+
+    # people
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """Every alarm that is not normal, newest first."""
+        return self.engine.alarms
+
+    def acknowledge(self, alarm: str, person: str, text: str = "", *, group: bool = False) -> Alarm:
+        """See `AlarmEngine.acknowledge`; this and what follows raise `OperatorError` for what cannot be done."""
+        self._tell(self.engine.acknowledge(alarm, person, text, self._now_ms(), group=group))
+        return self.engine.alarm(alarm)
+
+    def confirm(self, alarm: str, person: str, text: str) -> Alarm:
+        """Record a corrective action."""
+        self._tell(self.engine.confirm(alarm, person, text, self._now_ms()))
+        return self.engine.alarm(alarm)
+
+    def shelve(self, alarm: str, person: str, text: str, for_s: float) -> Alarm:
+        """Hide an alarm for ``for_s`` seconds, with a reason."""
+        self._tell(self.engine.shelve(alarm, person, text, for_s, self._now_ms()))
+        return self.engine.alarm(alarm)
+
+    def unshelve(self, alarm: str, person: str, text: str = "") -> Alarm:
+        """End shelving."""
+        self._tell(self.engine.unshelve(alarm, person, text, self._now_ms()))
+        return self.engine.alarm(alarm)
+
+    def out_of_service(self, alarm: str, person: str, text: str, for_s: float | None = None) -> Alarm:
+        """Take an alarm out of service."""
+        self._tell(self.engine.out_of_service(alarm, person, text, self._now_ms(), for_s))
+        return self.engine.alarm(alarm)
+
+    def in_service(self, alarm: str, person: str, text: str = "") -> Alarm:
+        """Put an alarm back in service."""
+        self._tell(self.engine.in_service(alarm, person, text, self._now_ms()))
+        return self.engine.alarm(alarm)
+
+    def declare_state(self, point: str, kind: str, person: str, text: str, for_s: float) -> None:
+        """Declare a state of a point for ``for_s`` seconds."""
+        self._tell(self.engine.declare(point, kind, person, text, for_s=for_s, at_ms=self._now_ms()))
+
+    def end_state(self, point: str, kind: str, person: str, text: str = "") -> None:
+        """End a declared state."""
+        self._tell(self.engine.end_state(point, kind, person, text, self._now_ms()))

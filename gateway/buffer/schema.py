@@ -27,7 +27,7 @@ CODES: Final[dict[Stream, int]] = {"scan": 0, "event": 1}
 its table (see `carve`)."""
 
 CACHE_KIB: Final = 512
-"""Pages that a connection keeps in memory; what is read again soon is little, and the kernel caches the file anyway."""
+"""Pages that a connection keeps in memory; what is read again soon is little, and the kernel caches, too."""
 
 KEY: Final = "key"
 ISSUER: Final = "iss"

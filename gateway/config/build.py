@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
+from gateway.config.food import AlarmsTable
+from gateway.config.judging import alarm_spec
 from gateway.config.models import ModelBook
 from gateway.config.relations import period_ms
 from gateway.config.shape import (
@@ -194,6 +196,8 @@ def build_site(
     tables: Tables,
     buses: Sequence[BusSpec],
     devices: Sequence[tuple[Entry[DeviceTable], DeviceSpec]],
+    points: Sequence[PointSpec],
+    *,
     base: Path,
     source: str,
 ) -> Site:
@@ -206,17 +210,14 @@ def build_site(
     assert buffer is not None
     assert clock is not None
     assert web is not None
-    points = [entry.table for entry in tables.points if entry.table is not None]
+    alarms = tables.one("alarms", AlarmsTable)
+    assert alarms is not None
     return Site(
         identity=Identity(member=gateway.member, site=gateway.site, gateway=gateway.id),
         data_dir=_whole(base, gateway.data_dir),
         buses=tuple(buses),
         devices=tuple(device for _, device in devices),
-        points=tuple(
-            PointSpec(id=p.id, name=p.name, device=device, channel=channel, critical=p.critical)
-            for p in points
-            for device, _, channel in (p.channel.partition("."),)
-        ),
+        points=tuple(points),
         cluster=_cluster(tables.one("cluster", ClusterTable), base),
         buffer=BufferSpec(
             loss_window_ms=round(buffer.loss_window_s * 1000),
@@ -228,6 +229,7 @@ def build_site(
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
         web=WebSpec(host=web.listen.host, port=web.listen.port) if web.listen else None,
+        alarms=alarm_spec(alarms),
         source=source,
     )
 

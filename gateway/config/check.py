@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.build import build_buses, build_devices, build_site, check_files, check_load
+from gateway.config.judging import build_points
 from gateway.config.locate import locate
 from gateway.config.models import ModelBook
 from gateway.config.relations import check_relations
@@ -80,9 +81,10 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     check_relations(tables, models, report)
     buses = build_buses(tables, models, report)
     devices = build_devices(tables, models)
+    points = build_points(tables, models, report)
     check_load(tables, buses, devices, models, report)
     check_files(tables, base, report)
-    return None if report.fatal else build_site(tables, buses, devices, base, source)
+    return None if report.fatal else build_site(tables, buses, devices, points, base=base, source=source)
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")

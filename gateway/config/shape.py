@@ -27,12 +27,17 @@ __all__ = [
     "ClockTable",
     "ClusterTable",
     "DeviceTable",
+    "Duration",
     "GatewayTable",
+    "Identifier",
     "PointTable",
     "RtuBus",
     "RtuOverTcpBus",
+    "Table",
     "TcpBus",
+    "Text",
     "WebTable",
+    "said",
 ]
 
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
@@ -57,6 +62,28 @@ def _said(parse: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def said(wrong: Wrong) -> PydanticCustomError:
+    """What a parser says, as pydantic passes it on."""
+    return PydanticCustomError("said", "{what}", {"what": wrong.what, "remedy": wrong.remedy})
+
+
+def _duration(value: Any) -> Any:
+    """Seconds of a duration with its unit; a bare number could mean minutes to its writer."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise said(Wrong(f"{value!r} has no unit", f'write the unit: "{value:g}s", "{value:g}min"'))
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration_s(value)
+    except Wrong as wrong:
+        raise said(wrong) from wrong
+
+
+def _product(value: Any) -> Any:
+    """``simulate``: true, false, or a time constant with its unit."""
+    return value if isinstance(value, bool) else _duration(value)
+
+
 def _switched_off(value: Any) -> Any:
     """TOML has no null: false is how a file says that there is no page."""
     return None if value is False else value
@@ -68,6 +95,8 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0.1, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Baud = Annotated[int, Field(ge=300, le=1_000_000)]
+Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=366 * 86400)]
+"""Seconds, written with their unit."""
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -201,3 +230,10 @@ class PointTable(Table):
     name: Text = Field(examples=["Cold room 1"])
     channel: Text = Field(examples=["cold-room-1.temperature"])
     critical: bool = Field(False, examples=[True])
+    profile: Text | None = Field(None, examples=["chilled-meat"])
+    limits: dict[str, Any] = Field(default_factory=dict, examples=[{}])
+    stale: Duration | None = Field(None, examples=["30min"])
+    group: Identifier | None = Field(None, examples=["compressor-1"])
+    alert_hours: list[Text] | None = Field(None, min_length=1, max_length=20, examples=[["mon-fri 06:00-18:00"]])
+    simulate: Annotated[bool | float, BeforeValidator(_product)] = Field(False, examples=["60min"])
+    reason: Text | None = Field(None, examples=["label allows 8 C; HACCP plan, section 3"])

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.config.food import AlarmsTable, Layer, ProfileTable, read_layer
 from gateway.config.locate import Key
 from gateway.config.shape import (
     BUSES,
@@ -28,13 +29,14 @@ __all__ = ["AnyBus", "Entry", "Tables", "read_tables"]
 AnyBus = TcpBus | RtuBus | RtuOverTcpBus
 T = TypeVar("T", bound=BaseModel)
 
-LISTS = ("bus", "device", "point")
+LISTS = ("bus", "device", "point", "profile")
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,
     "cluster": ClusterTable,
     "buffer": BufferTable,
     "clock": ClockTable,
     "web": WebTable,
+    "alarms": AlarmsTable,
 }
 
 
@@ -61,6 +63,9 @@ class Tables:
     devices: list[Entry[DeviceTable]] = field(default_factory=list)
     points: list[Entry[PointTable]] = field(default_factory=list)
     calibrations: dict[Key, CalibrationTable] = field(default_factory=dict)
+    profiles: list[Entry[ProfileTable]] = field(default_factory=list)
+    layers: dict[Key, Layer] = field(default_factory=dict)
+    """Rules of profiles and points, by the place of their table."""
 
     def one(self, name: str, shape: type[T]) -> T | None:
         """The table of that name, None where it has mistakes or is absent without a default."""
@@ -86,6 +91,11 @@ def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
     tables.buses = _entries(document, "bus", report, _read_bus)
     tables.devices = _entries(document, "device", report, _reader(DeviceTable, "[[device]]"))
     tables.points = _entries(document, "point", report, _reader(PointTable, "[[point]]"))
+    tables.profiles = _entries(document, "profile", report, _reader(ProfileTable, "[[profile]]"))
+    for profile in tables.profiles:
+        tables.layers[profile.at] = read_layer(profile.raw, profile.at, report)
+    for point in tables.points:
+        tables.layers[point.at] = read_layer(point.raw, point.at, report, ("limits",))
     for entry in tables.devices:
         _read_calibrations(entry, tables.calibrations, report)
     for name in ("bus", "device"):

@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 BOTTOM = {"firmware_interfaces", "gateway_core"}
-NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"}
+NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"} | {
+    "gateway.profile"
+}
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
 STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "sync", "web")

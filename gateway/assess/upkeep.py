@@ -1,0 +1,207 @@
+"""Care of the measuring itself: devices that fall silent, calibrations that run out, batteries, lost power."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from gateway.assess.bootline import Move
+from gateway.assess.sentences import duration, quantity
+from gateway.model import Column, Condition, DeviceLayout, Quality, Tier
+
+__all__ = ["BATTERY_LOW", "CalibrationWatch", "DeviceWatch", "battery_profiled", "power_loss"]
+
+SILENT_PERIODS = 3
+"""A device is not silent before so many periods, however short the silence that is allowed."""
+BATTERY_LOW = 20.0
+BATTERY_BACK = 25.0
+"""Percent of charge below which a battery is low, and at which it is good again."""
+STEPS = (("calibration-due-90d", 30, 90), ("calibration-due-30d", 0, 30))
+"""Rules before the last day of a certificate: active while above the one and up to the other days are left."""
+
+
+class DeviceWatch:
+    """Whether a device answers. ``critical``: it feeds a critical point."""
+
+    __slots__ = (
+        "answered_ms",
+        "battery_low",
+        "bus",
+        "cause",
+        "critical",
+        "id",
+        "index",
+        "lost_since_ms",
+        "silence_ms",
+    )
+
+    def __init__(self, device: DeviceLayout, silence_s: float, *, critical: bool, battery: int | None) -> None:
+        self.id = device.id
+        self.bus = device.bus
+        self.critical = critical
+        self.silence_ms = max(round(silence_s * 1000), SILENT_PERIODS * device.period_ms)
+        self.answered_ms: int | None = None
+        self.lost_since_ms: int | None = None
+        self.cause = int(Quality.NOT_STARTED)
+        self.index = battery
+        """Column of its battery in percent, None where it has none or a point watches it."""
+        self.battery_low: int | None = None
+
+    def answered(self, at_ms: int) -> Condition | None:
+        """At least one value came; the condition that this ends."""
+        self.answered_ms = at_ms
+        if self.lost_since_ms is None:
+            return None
+        condition = self.loss(at_ms, active=False)
+        self.lost_since_ms = None
+        return condition
+
+    def tick(self, now_ms: int, begun_ms: int) -> Condition | None:
+        """The condition that silence begins; before ``begun_ms`` nobody asked."""
+        answered_ms = begun_ms if self.answered_ms is None or self.answered_ms < begun_ms else self.answered_ms
+        if self.lost_since_ms is not None or now_ms - answered_ms <= self.silence_ms:
+            return None
+        self.lost_since_ms = answered_ms
+        return self.loss(now_ms, active=True)
+
+    def loss(self, at_ms: int, *, active: bool) -> Condition:
+        """Silence of the device, begun or ended."""
+        since = self.lost_since_ms if self.lost_since_ms is not None else at_ms
+        lasted = duration(at_ms - since)
+        why = Quality(self.cause).words if self.cause >= Quality.TIMEOUT else "no answer"
+        words = (
+            f"{self.id} has not answered for {lasted} ({why})" if active else f"{self.id} answers after {lasted}"
+        )
+        return Condition(
+            alarm=f"{self.id}/communication-loss",
+            active=active,
+            at_ms=at_ms,
+            since_ms=since,
+            rule="communication-loss",
+            tier=Tier.ALERT if self.critical else Tier.MAINTENANCE,
+            device=self.id,
+            words=words,
+            detail={"bus": self.bus, "silence_s": self.silence_ms / 1000, "cause": self.cause},
+        )
+
+    def battery(self, value: float, column: Column, at_ms: int) -> Condition | None:
+        """A battery that is low, or good again."""
+        if self.battery_low is None and value < BATTERY_LOW:
+            self.battery_low = at_ms
+        elif self.battery_low is None or value < BATTERY_BACK:
+            return None
+        else:
+            condition = self.low_battery(value, column, at_ms, active=False)
+            self.battery_low = None
+            return condition
+        return self.low_battery(value, column, at_ms, active=True)
+
+    def low_battery(self, value: float | None, column: Column, at_ms: int, *, active: bool) -> Condition:
+        """The condition of a battery."""
+        now = "" if value is None else f" at {quantity(value, column.unit)}"
+        return Condition(
+            alarm=f"{self.id}.{column.channel}/battery-low",
+            active=active,
+            at_ms=at_ms,
+            since_ms=self.battery_low if self.battery_low is not None else at_ms,
+            rule="battery-low",
+            tier=Tier.MAINTENANCE,
+            device=self.id,
+            value=value,
+            limit=BATTERY_LOW,
+            unit=column.unit,
+            words=f"battery of {self.id} is {'low' if active else 'good again'}{now}",
+            detail={"hysteresis": BATTERY_BACK - BATTERY_LOW},
+        )
+
+    def move(self, moved: Move) -> None:
+        """Move all times: see `RuleState.move`."""
+        self.answered_ms, self.lost_since_ms = moved(self.answered_ms), moved(self.lost_since_ms)
+        self.battery_low = moved(self.battery_low)
+
+    def save(self) -> list[Any]:
+        """Plain data for a restart."""
+        return [self.answered_ms, self.lost_since_ms, self.battery_low]
+
+    def load(self, saved: list[Any]) -> None:
+        """Take back what `save` gave."""
+        self.answered_ms, self.lost_since_ms, self.battery_low = (
+            None if one is None else int(one) for one in saved
+        )
+
+
+def battery_profiled(device: DeviceLayout, watched: Iterable[str]) -> int | None:
+    """Column of a battery in percent that no point watches; a voltage alone does not say when it is low."""
+    taken = set(watched)
+    for index, column in enumerate(device.columns):
+        name = column.channel
+        if column.role == "value" and column.unit == "%" and "battery" in name and name not in taken:
+            return index
+    return None
+
+
+class CalibrationWatch:
+    """The certificate of one channel: due in 90 and in 30 days, on its last day, and after it."""
+
+    __slots__ = ("certificate", "channel", "critical", "device", "stage", "valid_until")
+
+    RULES = ("calibration-due-90d", "calibration-due-30d", "calibration-due", "calibration-expired")
+
+    def __init__(self, device: str, channel: str, calibration: Mapping[str, Any], *, critical: bool) -> None:
+        self.device = device
+        self.channel = channel
+        self.critical = critical
+        self.certificate = str(calibration.get("certificate", ""))
+        self.valid_until = date.fromisoformat(str(calibration["valid_until"]))
+        self.stage: str | None = None
+
+    def day(self, today: date, now_ms: int) -> list[Condition]:
+        """What a new date brings."""
+        left = (self.valid_until - today).days
+        stage = next((rule for rule, above, upto in STEPS if above < left <= upto), None)
+        if left <= 0:
+            stage = "calibration-due" if left == 0 else "calibration-expired"
+        if stage == self.stage:
+            return []
+        found = []
+        if self.stage is not None:
+            found.append(self.condition(self.stage, left, now_ms, active=False))
+        self.stage = stage
+        if stage is not None:
+            found.append(self.condition(stage, left, now_ms, active=True))
+        return found
+
+    def condition(self, rule: str, left: int, now_ms: int, *, active: bool) -> Condition:
+        """One of the four, begun or ended."""
+        what = f"calibration of {self.device}.{self.channel} (certificate {self.certificate})"
+        if left < 0:
+            words = f"{what} ran out on {self.valid_until}"
+        elif left == 0:
+            words = f"{what} runs out today"
+        else:
+            words = f"{what} runs out on {self.valid_until}, in {left} days"
+        return Condition(
+            alarm=f"{self.device}.{self.channel}/{rule}",
+            active=active,
+            at_ms=now_ms,
+            since_ms=now_ms,
+            rule=rule,
+            tier=Tier.ALERT if rule == "calibration-expired" and self.critical else Tier.MAINTENANCE,
+            device=self.device,
+            words=words,
+            detail={"certificate": self.certificate, "valid_until": str(self.valid_until), "days_left": left},
+        )
+
+
+def power_loss(at_ms: int, since_ms: int, off_ms: int | None, *, active: bool) -> Condition:
+    """The machine went down without being told to: the cold may have been without power as well."""
+    lasted = "for an unknown time" if off_ms is None else f"for {duration(off_ms)}"
+    return Condition(
+        alarm="gateway/power-loss",
+        active=active,
+        at_ms=at_ms,
+        since_ms=since_ms,
+        rule="power-loss",
+        tier=Tier.ALERT,
+        words=f"the gateway was without power or reset {lasted}; nothing was watched meanwhile",
+        detail={"off_ms": off_ms},
+    )
