@@ -34,6 +34,7 @@ CLOCK_SAVE_S = 600.0
 """How often what a restart needs to hold over the clock is written, besides at each of its events."""
 SLEPT_MS = 500
 """By so much boot time must have run ahead of the timers before the machine counts as having slept."""
+TICK_S = 1.0
 RESTART_S = 1.0
 LONGEST_RESTART_S = 30.0
 """A station that ends at once is started again after one second, then two, up to this, and the same reason is said
@@ -113,6 +114,8 @@ class Gateway:
             registration=identity.registration,
         )
         resume = self._resume()
+        self.assess.recall(self.journal.kept())
+        self.assess.tick(self.clock.claim())
         tasks = [
             asyncio.create_task(self.journal.run(), name="journal"),
             asyncio.create_task(self._record_events(), name="events"),
@@ -123,6 +126,7 @@ class Gateway:
         self._announce(resume, started_ms)
         acquiring = asyncio.create_task(self.acquire.run(resume, started_ms), name="acquire")
         later = [
+            asyncio.create_task(self._keep("assess", self._tick), name="assess"),
             asyncio.create_task(self._keep("clock", self._follow_clock), name="clock"),
             asyncio.create_task(self._after_first_scan(ready), name="late start"),
         ]
@@ -138,18 +142,23 @@ class Gateway:
     async def _stop(
         self, acquiring: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", later: "list[asyncio.Task[Any]]"
     ) -> None:
-        """Polling ends first, then everything is sealed, then the uplink may deliver a little longer."""
+        """Polling ends first, then judging (the first of ``later``), then everything is sealed, then the uplink may
+        deliver a little longer.
+        """
         await _cancel(acquiring)
+        await _cancel(later[0])
+        self.assess.stopping()
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         try:
             async with asyncio.timeout(SETTLE_S):
                 await self._events.join()
         except TimeoutError:
             log.error("the journal does not take the last events")
+        self._remember(final=True)
         await self.journal.flush(seal=True)
         if self.uplink is not None and self.uplink.stats.connected:
             await self._deliver_rest()
-        for task in (*later, *tasks):
+        for task in (*later[1:], *tasks):
             await _cancel(task)
         await self.journal.close()
 
@@ -269,16 +278,31 @@ class Gateway:
                 lost, self._overflow = self._overflow, 0
                 log.warning("events are stored again; %d were lost", lost)
                 self._event(Event("events.lost", self.clock.now_ms(), {"count": lost}))
-            results = await asyncio.gather(
-                *(self.journal.put_event(event) for event in batch), return_exceptions=True
-            )
-            for event, result in zip(batch, results, strict=True):
-                if isinstance(result, AuroraError):
+            # Without a pause up to the wait: the memories hold exactly what these events have told.
+            self._remember()
+            ticket: asyncio.Future[bool] | None = None
+            for event in batch:
+                try:
+                    ticket = self.journal.offer(event)
+                except AuroraError as error:
                     self.counters.events_dropped += 1
-                    log.error("event %s was not stored: %s", event.kind, result)
-                elif isinstance(result, BaseException):
-                    raise result
+                    log.error("event %s was not stored: %s", event.kind, error)
+            if ticket is not None:
+                await asyncio.shield(ticket)
+            for _ in batch:
                 self._events.task_done()
+
+    def _remember(self, *, final: bool = False) -> None:
+        """Hand what the judges need after a restart to the next commit."""
+        for name, body in self.assess.memories(final=final).items():
+            self.journal.keep(name, body)
+
+    async def _tick(self) -> None:
+        """What follows from time passing: delays, escalations, silence, the end of shelving."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.assess.tick(self.clock.claim())
+            self._remember()
 
     async def _follow_clock(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ long enough to matter, and once more when it is back, with the causes counted.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.model import Event, Quality
 
@@ -23,6 +24,8 @@ class _Run:
     count: int = 0
     opened: bool = False
     causes: dict[int, int] = field(default_factory=dict)
+    boot: str = ""
+    """Boot id (hexadecimal) where the gap began in an earlier boot: ``first`` is a slot of that one."""
 
 
 class GapTracker:
@@ -45,6 +48,19 @@ class GapTracker:
         if not self._run.opened:
             return None
         return Quality(max(self._run.causes, key=lambda cause: self._run.causes[cause]))
+
+    def save(self, boot: str) -> list[Any] | None:
+        """The open gap for a restart, None when there is none; ``boot`` is the present one."""
+        run = self._run
+        return [run.boot or boot, run.first, run.count, sorted(run.causes.items())] if run.opened else None
+
+    def load(self, saved: list[Any], boot: str) -> None:
+        """Go on with a gap that an earlier process had opened; raises ValueError or TypeError for anything else."""
+        of_boot, first, count, causes = saved
+        counted = {int(Quality(cause)): int(times) for cause, times in causes}
+        if not counted:
+            raise ValueError("a gap without a cause")
+        self._run = _Run(int(first), int(count), True, counted, "" if of_boot == boot else str(of_boot))
 
     def missed(self, slot: int, count: int, cause: int, at_ms: int) -> Event | None:
         """``count`` slots from ``slot`` on brought no value; returns the event when that opens a gap."""
@@ -72,8 +88,7 @@ class GapTracker:
         if not run.opened:
             return None
         causes = {str(cause): count for cause, count in sorted(run.causes.items())}
-        return Event(
-            "gap.closed",
-            at_ms,
-            {"device": self._device, "slot": run.first, "count": run.count, "causes": causes},
-        )
+        data = {"device": self._device, "slot": run.first, "count": run.count, "causes": causes}
+        if run.boot:
+            data["boot"] = bytes.fromhex(run.boot)
+        return Event("gap.closed", at_ms, data)

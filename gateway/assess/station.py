@@ -9,6 +9,7 @@ from gateway.assess.border import Border, JudgeFactory, Standing
 from gateway.assess.gaps import GapTracker
 from gateway.assess.judge import Finding
 from gateway.assess.limits import LimitJudge
+from gateway.assess.memory import pack, unpack
 from gateway.assess.quality import Care, ScanQuality
 from gateway.errors import StorageError
 from gateway.model import Alarm, ClockClaim, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
@@ -21,6 +22,10 @@ JUDGES: tuple[tuple[str, JudgeFactory], ...] = (("limits", LimitJudge),)
 
 ENGINE = "alarms"
 """Under this name the memory of the alarm engine is kept."""
+
+GAPS = "gaps"
+"""Under this name the open gaps are kept."""
+GAPS_VERSION = 1
 
 MEMORY_MS = 60_000
 """Memories are given out when an event came with them, and else no more often than this: cards wear."""
@@ -67,6 +72,7 @@ class Assess:
         self._store = store
         self._event = event
         self._now_ms = now_ms
+        self._boot = ""
         self._urgent = False
         self._memories_ms: int | None = None
         self._given: dict[str, bytes] = {}
@@ -83,14 +89,34 @@ class Assess:
             self.engine = AlarmEngine(self._site, self._layout)
             words = f"alarms begin anew: {error.what}"
             self._event(Event("judge.memory-lost", now_ms, {"judge": ENGINE, "error": error.what, "words": words}))
+        if (gaps := memories.get(GAPS)) is not None:
+            self._recall_gaps(gaps, now_ms)
         for border in self.borders:
             try:
                 self._tell(border.start(memories.get(border.name), now_ms))
             except Exception as error:  # noqa: BLE001 - the border of a judge
                 self._failed(border, error)
 
+    def _recall_gaps(self, memory: bytes, now_ms: int) -> None:
+        """Gaps that were open go on, so that each is closed with its whole length."""
+        try:
+            saved = unpack(GAPS, GAPS_VERSION, memory)
+            for gap, device in zip(self.gaps, self._layout.devices, strict=True):
+                if device.id in saved:
+                    gap.load(saved[device.id], self._boot)
+        except (StorageError, ValueError, TypeError) as error:
+            log.error("open gaps are not known any more: %s", error)
+            words = f"open gaps are not known any more: {error}"
+            self._event(Event("judge.memory-lost", now_ms, {"judge": GAPS, "error": str(error), "words": words}))
+
+    def _saved_gaps(self) -> bytes:
+        gaps = zip(self._layout.devices, self.gaps, strict=True)
+        saved = {device.id: kept for device, gap in gaps if (kept := gap.save(self._boot)) is not None}
+        return pack(GAPS, GAPS_VERSION, saved)
+
     def update(self, claim: ClockClaim) -> None:
-        """Take note of the date and of the clock's state; called every few seconds."""
+        """Take note of the date and of the clock's state; called every few seconds, and first before `recall`."""
+        self._boot = claim.boot.hex()
         today = None if claim.utc_ms is None else datetime.fromtimestamp(claim.utc_ms / 1000, UTC).date()
         for quality in self._qualities:
             quality.update(today, claim.state)
@@ -105,7 +131,7 @@ class Assess:
         gap = self.gaps[scan.device]
         event = gap.missed(scan.slot, 1, best, scan.at_ms) if best >= Quality.TIMEOUT else gap.answered(scan.at_ms)
         if event is not None:
-            self._event(event)
+            self._tell((event,))
         for border in self.borders:
             if (judge := border.judge) is None:
                 continue
@@ -134,7 +160,7 @@ class Assess:
         now_ms = self._now_ms()
         opened = self.gaps[miss.device].missed(miss.slot, miss.count, miss.quality, now_ms)
         if opened is not None:
-            self._event(opened)
+            self._tell((opened,))
         for border in self.borders:
             if (judge := border.judge) is None:
                 continue
@@ -229,7 +255,7 @@ class Assess:
         if due:
             self.engine.refresh()
             self._memories_ms = now_ms
-        found: dict[str, bytes | None] = {}
+        found: dict[str, bytes | None] = {GAPS: self._saved_gaps()}
         try:
             found[ENGINE] = self.engine.memory()
         except Exception as error:  # noqa: BLE001 - the border of the engine

@@ -113,6 +113,12 @@ class Journal:
         `EVENT_LIMIT` others) and is committed when the store is back. Raises `SealError` for an event that cannot
         be encoded, `StorageError` when the journal is closed.
         """
+        return await asyncio.shield(self.offer(event))
+
+    def offer(self, event: Event) -> "asyncio.Future[bool]":
+        """As `put_event`, but the event is taken before this returns: what is kept or offered without waiting in
+        between stands in one transaction. The future is shared; shield it.
+        """
         encode_events([event])
         if self._closed:
             raise StorageError("the journal is closed")
@@ -120,14 +126,13 @@ class Journal:
             del self._events[0]
             self._events_dropped += 1
         self._events.append(event)
-        ticket = self._ticket
         self._wake.set()
-        return await asyncio.shield(ticket)
+        return self._ticket
 
     def keep(self, name: str, body: bytes) -> None:
         """Have a station's memory on disk with the next commit, in place of the one kept under this name.
 
-        Asked for right before `put_event`, it is in the transaction of that event. It asks for no commit itself.
+        Asked for together with `offer`, it is in the transaction of that event. It asks for no commit itself.
         """
         self._memories[name] = body
 

@@ -23,6 +23,8 @@ AT_ONCE: Final = 4 << 20
 """Bytes of bodies that one answer of `Reader.batches` holds at most, but for its first batch."""
 LOOK_BACK: Final = 512
 """Batches that are read at most to find the newest slots where a file does not keep them."""
+LAST_WORDS: Final = 8
+"""Event batches in which the end of a run is looked for: little is recorded after it."""
 
 _BATCHES: Final = (
     "SELECT seq, leaf, body, first_ms, last_ms, values_n FROM BATCH WHERE seq >= ? ORDER BY seq LIMIT ?"
@@ -269,15 +271,28 @@ def newest_record(connection: sqlite3.Connection) -> Previous | None:
     ).fetchone()
     if row is None:
         return None
-    last = connection.execute("SELECT body FROM event_batch WHERE body IS NOT NULL ORDER BY seq DESC LIMIT 1")
-    body = last.fetchone()
     try:
         clock = open_batch(row[0]).clock
-        batch = None if body is None else open_batch(body[0])
-        events = decode_events(batch.payload) if batch is not None and batch.content_type == EVENT_TYPE else []
     except SealError:
         return None
-    return Previous(clock, row[1], orderly=bool(events) and events[-1].kind == "power_down")
+    return Previous(clock, row[1], orderly=_ended_in_order(connection))
+
+
+def _ended_in_order(connection: sqlite3.Connection) -> bool:
+    """Whether the newest start or end among the last event batches is an end."""
+    rows = connection.execute(
+        "SELECT body FROM event_batch WHERE seq > 0 AND body IS NOT NULL ORDER BY seq DESC LIMIT ?", (LAST_WORDS,)
+    )
+    for (body,) in rows:
+        try:
+            batch = open_batch(body)
+            events = decode_events(batch.payload) if batch.content_type == EVENT_TYPE else []
+        except SealError:
+            continue
+        for event in reversed(events):
+            if event.kind in {"power_up", "power_down"}:
+                return event.kind == "power_down"
+    return False
 
 
 def _check_chain(connection: sqlite3.Connection, stream: Stream) -> Iterator[Finding]:

@@ -82,6 +82,25 @@ class TestStartAndStop:
         record.count("a")
         assert sum(count for _, count, quality in record.slots["a"] if quality == Quality.GATEWAY_DOWN) >= 2
 
+    async def test_a_gap_goes_on_over_a_restart_and_is_closed_with_its_whole_length(self, tmp_path: Path) -> None:
+        async with Unit() as unit:
+            site = site_of(tmp_path, unit.port)
+            async with running(site) as gateway:
+                await more_scans(gateway, 3)
+        async with running(site) as gateway:
+            await until(lambda: gateway.assess.gaps[0].open_since is not None)
+            began = gateway.assess.gaps[0].open_since
+        await asyncio.sleep(0.35)
+        unit.port = site.buses[0].port
+        async with unit, running(site) as gateway:
+            await more_scans(gateway, 1)
+        record = record_of(site)
+        gap = record.one("gap.closed").data
+        assert record.one("gap.opened").data["slot"] == gap["slot"] == began
+        slots = {first: count for first, count, quality in record.slots["a"] if quality.bad and first >= began}
+        assert gap["count"] == sum(slots.values())
+        assert str(int(Quality.GATEWAY_DOWN)) in gap["causes"]
+
     async def test_a_gateway_without_one_answer_starts_page_and_stops_all_the_same(
         self, tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:

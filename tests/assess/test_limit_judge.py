@@ -587,6 +587,7 @@ def test_a_memory_that_is_damaged_is_said_and_left() -> None:
     room.restart()
     assert [event.data["judge"] for event in room.events if event.kind == "judge.memory-lost"] == [
         "alarms",
+        "gaps",
         "limits",
     ]
     room.run(6.0)
