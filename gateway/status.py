@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.buffer.stats import JournalStats
-from gateway.model import ClockState, Column, Quality, Scan, Stream
+from gateway.model import AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 
 if TYPE_CHECKING:
     from gateway.acquire.poller import Poller
@@ -58,6 +58,7 @@ class Status:
                 "keeper": gateway.clock.keeper,
             },
             "health": list(self._health(journal)),
+            "alarms": list(self._alarms(claim.boot_ms)),
             "points": list(self._points(devices)),
             "devices": devices,
             "totals": self.totals(),
@@ -141,6 +142,34 @@ class Status:
                 }
             )
         yield from sorted(points, key=lambda point: (order[point["severity"]], not point["critical"]))
+
+    def _alarms(self, now_ms: int) -> Iterator[dict[str, Any]]:
+        """Alarms that are not normal, what asks for a person first: unacknowledged before others, graver first."""
+        names = {point.id: point.name for point in self._gateway.site.points}
+        order = {tier: position for position, tier in enumerate(Tier)}
+        waiting = {AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED}
+        for alarm in sorted(
+            self._gateway.assess.alarms,
+            key=lambda alarm: (alarm.state not in waiting, order[alarm.condition.tier], -alarm.raised_ms),
+        ):
+            condition = alarm.condition
+            yield {
+                "id": alarm.id,
+                "place": names.get(condition.point or "", condition.device or "Gateway"),
+                "tier": condition.tier.value,
+                "state": alarm.state.value,
+                "active": alarm.active,
+                "waits": alarm.state in waiting,
+                "words": condition.words,
+                "group": alarm.group,
+                "occurrence": alarm.occurrence,
+                "escalation": alarm.escalation,
+                "person": alarm.person,
+                "text": alarm.text,
+                "since_s": (now_ms - condition.since_ms) / 1000,
+                "raised_s": (now_ms - alarm.raised_ms) / 1000,
+                "until_s": None if alarm.until_ms is None else (alarm.until_ms - now_ms) / 1000,
+            }
 
     # the gateway itself
 

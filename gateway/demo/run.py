@@ -23,7 +23,7 @@ from gateway.config import load_site
 from gateway.demo.account import Account, account
 from gateway.demo.pki import Authority, Certificate
 from gateway.demo.processes import Child, free_ports, until_listening
-from gateway.demo.site import IDENTITY, site_text
+from gateway.demo.site import IDENTITY, SPEED, site_text
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.seal.cose import PublicKey
@@ -33,7 +33,7 @@ __all__ = ["run_demo"]
 
 MARK = ".aurora-demo"
 RECEIVER = "aurora-receiver"
-SPEED = 20
+
 SKIP_S = 600
 SHOW_S = 2.0
 FAULTS = ((14, "mute rtu 3 for 12"), (34, "break rtu 4 2 for 6"), (42, "disconnect tcp for 4"))

@@ -7,8 +7,10 @@ from pathlib import Path
 from gateway.demo.pki import Certificate
 from gateway.site import Identity
 
-__all__ = ["IDENTITY", "site_text"]
+__all__ = ["IDENTITY", "SPEED", "site_text"]
 
+SPEED = 20.0
+"""Simulated seconds a second."""
 IDENTITY = Identity(member="demo-dairy", site="plant-1", gateway="gw-0001")
 
 SITE = """\
@@ -71,26 +73,42 @@ points = [[20.1, 20.0], [72.2, 72.0], [90.4, 90.1]]
 """
 
 POINTS = """\
+# The plant's time runs {speed:g} times as fast as ours, so the profile's delays are shortened as much.
+[[profile]]
+id = "demo-dairy"
+base = "pasteurised-dairy"
+title = "Chilled dairy, delays shortened for the demonstration"
+reason = "simulated plant"
+
+[profile.limits]
+high-critical = {{ limit = 6.0, delay = "{critical}s" }}
+high-alert = {{ limit = 5.0, delay = "{alert}s" }}
+deficit = {{ limit = 0.0, delay = "{alert}s" }}
+
 [[point]]
 id = "cold-room-1"
 name = "Cold room 1"
 channel = "room-1-controller.air"
+profile = "demo-dairy"
 
 [[point]]
 id = "cold-room-2"
 name = "Cold room 2"
 channel = "room-2-controller.air"
+profile = "demo-dairy"
 
 [[point]]
 id = "freezer"
 name = "Freezer"
 channel = "freezer-controller.pb1"
+profile = "quick-frozen"
 
 [[point]]
 id = "pasteuriser-outlet"
 name = "Pasteuriser, end of holding tube"
 channel = "pasteuriser-probes.t2"
 critical = true
+profile = "pasteurisation"
 """
 
 
@@ -117,4 +135,4 @@ def _tables() -> Iterator[str]:
         )
         if name == "pasteuriser-probes":
             yield CALIBRATION
-    yield POINTS
+    yield POINTS.format(speed=SPEED, alert=round(45 * 60 / SPEED), critical=round(60 * 60 / SPEED))

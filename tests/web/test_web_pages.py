@@ -64,6 +64,45 @@ async def test_health_and_devices_are_shown_good_uncertain_and_bad() -> None:
     assert "[[point]]" in page, "without points the page says how to have some"
 
 
+ALARM = {
+    "id": "cold-room-1/high-critical",
+    "place": "Cold room 1",
+    "tier": "critical",
+    "state": "unacknowledged",
+    "active": True,
+    "waits": True,
+    "words": "Cold room 1: 9.1 °C, above 5.0 °C for 46 min",
+    "group": None,
+    "occurrence": 2,
+    "escalation": 1,
+    "person": "",
+    "text": "",
+    "since_s": 3000.0,
+    "raised_s": 300.0,
+    "until_s": None,
+}
+
+
+async def test_alarms_stand_first_with_what_a_person_needs() -> None:
+    held = {**ALARM, "id": "x/low", "tier": "alert", "state": "shelved", "waits": False, "until_s": 600.0}
+    page = await page_of(
+        alarms=[ALARM, {**held, "person": "A. Smit", "text": "probe is being moved", "group": "y"}]
+    )
+    assert page.index('aria-label="Alarms"') < page.index('aria-label="Points"')
+    assert '<li class="critical waits">' in page
+    assert "above 5.0 °C for 46 min" in page
+    assert "raised 5 min ago" in page
+    assert "escalated 1 times" in page
+    assert '<li class="alert">' in page
+    assert "A. Smit: probe is being moved" in page
+    assert "for another 10 min" in page
+    assert "follows from y" in page
+
+
+async def test_without_alarms_there_is_no_list_of_them() -> None:
+    assert 'aria-label="Alarms"' not in await page_of()
+
+
 HOSTILE = "\"><script>alert(1)</script>'&"
 
 
@@ -73,6 +112,7 @@ async def test_names_from_outside_are_text_wherever_they_stand() -> None:
         gateway={"member": HOSTILE, "site": HOSTILE, "id": HOSTILE, "version": "1", "running_s": 5},
         points=[{**point(**bad), "name": HOSTILE, "severity": "bad"}],
         health=[{"name": HOSTILE, "words": HOSTILE, "state": "bad"}],
+        alarms=[{**ALARM, **dict.fromkeys(("id", "place", "state", "words", "group", "person", "text"), HOSTILE)}],
         devices=[
             {
                 **status()["devices"][0],
@@ -82,7 +122,7 @@ async def test_names_from_outside_are_text_wherever_they_stand() -> None:
         ],
     )
     assert "<script>alert" not in page
-    assert page.count("&lt;script&gt;") >= 15
+    assert page.count("&lt;script&gt;") >= 22
 
 
 async def test_a_line_break_in_a_name_cannot_forge_an_event() -> None:

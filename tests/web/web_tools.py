@@ -44,6 +44,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "gateway": {"member": "dairy", "site": "plant", "id": "gw-1", "version": "1", "running_s": 5},
         "time_words": "2026-11-23 06:00:00 UTC",
         "health": [{"name": "Clock", "words": "within 1 s", "state": "good"}],
+        "alarms": [],
         "points": [{**channel(), **point}],
         "devices": [device],
         **changes,
