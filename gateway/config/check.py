@@ -11,6 +11,7 @@ from typing import Any
 from gateway.config.build import build_buses, build_devices, build_site, check_files, check_load
 from gateway.config.locate import locate
 from gateway.config.models import ModelBook
+from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
 from gateway.config.tables import read_tables
 from gateway.config.words import Report
@@ -82,7 +83,11 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     devices = build_devices(tables, models)
     check_load(tables, buses, devices, models, report)
     check_files(tables, base, report)
-    return None if report.fatal else build_site(tables, buses, devices, base, source)
+    outputs = read_outputs(document, report)
+    check_outputs(outputs, tables, base, report)
+    if report.fatal:
+        return None
+    return replace(build_site(tables, buses, devices, base, source), **build_outputs(outputs, base))
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
