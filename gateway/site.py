@@ -143,7 +143,8 @@ class OutputSpec:
 
     ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
     in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
-    record. ``alive_s`` is the time between two signs of life, None for none.
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
+    are what its plugin says of itself (`gateway.api.Output`).
     """
 
     id: str
@@ -157,6 +158,9 @@ class OutputSpec:
     late_s: float = 600.0
     give_up_s: float = 259_200.0
     alive_s: float | None = None
+    sends: bool = True
+    follows: bool = False
+    digests: bool = True
 
 
 @dataclass(frozen=True, slots=True)

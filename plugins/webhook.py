@@ -6,7 +6,8 @@ import http.client
 import json
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -89,6 +90,16 @@ class WebhookOutput(Output):
             headers["Authorization"] = self._authorization(self.settings.authorization)
         self._judge(*self._post(body, headers))
 
+    async def test(self) -> None:
+        """Whether the other side can be connected to, with TLS where it has that; nothing is asked of it."""
+        parts = urlsplit(self.settings.url)
+        connection = self._connection(parts)
+        with self._named(parts.netloc):
+            try:
+                connection.connect()
+            finally:
+                connection.close()
+
     def _authorization(self, secret: Secret) -> str:
         value = secret.read()
         if not value.isascii() or not value.isprintable():
@@ -99,27 +110,34 @@ class WebhookOutput(Output):
         parts = urlsplit(self.settings.url)
         connection = self._connection(parts)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with self._named(parts.netloc):
+            try:
+                connection.request("POST", path, body, headers)
+                answer = connection.getresponse()
+                words = answer.read(LARGEST_ANSWER)[:200].decode("utf-8", "replace")
+                return answer.status, words or answer.reason, answer.headers.get("Retry-After", "")
+            finally:
+                connection.close()
+
+    @contextmanager
+    def _named(self, where: str) -> Iterator[None]:
+        """Every way in which a connection fails, in words."""
         try:
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            words = answer.read(LARGEST_ANSWER)[:200].decode("utf-8", "replace")
-            return answer.status, words or answer.reason, answer.headers.get("Retry-After", "")
+            yield
         except ssl.SSLError as error:
             raise OutputError(
-                f"no TLS with {parts.netloc} ({error.reason or error})",
+                f"no TLS with {where} ({error.reason or error})",
                 "check the address, the certificate's name and date, ca, and this machine's clock",
             ) from error
         except http.client.HTTPException as error:
             raise OutputError(
-                f"{parts.netloc} does not speak HTTP ({type(error).__name__})", "check host and port"
+                f"{where} does not speak HTTP ({type(error).__name__})", "check host and port"
             ) from error
         except OSError as error:
             raise OutputError(
-                f"{parts.netloc} cannot be reached ({error.strerror or error or type(error).__name__})",
+                f"{where} cannot be reached ({error.strerror or error or type(error).__name__})",
                 "check network, name server, address and firewall",
             ) from error
-        finally:
-            connection.close()
 
     def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
         timeout_s = min(SOCKET_S, self.host.timeout_s)

@@ -69,6 +69,8 @@ def _check_settings(plugin: type[Output], table: OutputTable, at: Key, report: R
     except Exception as error:  # noqa: BLE001 - the border to a plugin
         what = f"the plugin cannot check its settings ({type(error).__name__}: {error})"
         report.add((*at, "type"), what, "ask its maker")
+    if not plugin.sends and table.alive is not None:
+        report.add((*at, "alive"), f"a {table.type} output shows what stands, and tells nothing", "take it away")
     _check_addresses(plugin, table.to, (*at, "to"), report)
     if not plugin.address:
         if table.to:
@@ -192,6 +194,7 @@ def build_outputs(found: OutputTables, base: Path) -> dict[str, Any]:
 
 
 def _output(table: OutputTable, base: Path) -> OutputSpec:
+    plugin = load_output(table.type)
     return OutputSpec(
         id=table.id,
         type=table.type,
@@ -204,6 +207,9 @@ def _output(table: OutputTable, base: Path) -> OutputSpec:
         late_s=table.late,
         give_up_s=table.give_up,
         alive_s=table.alive,
+        sends=plugin.sends,
+        follows=plugin.follows,
+        digests=plugin.digests,
     )
 
 

@@ -1,7 +1,7 @@
 """Notices in five languages: subject, body and a short text, from what is known and nothing else.
 
-A value is written as it is. The sentence of a judge stays in English; what stands around it is in the language of the
-output. Times are those of the site's zone, with their offset; a time that is not known is said to be unknown.
+A value is written as it is. The sentence of a judge stays in English; what stands around it is in the language of
+the output. Times are those of the site's zone, with their offset; a time that is not known is said to be unknown.
 """
 
 from collections.abc import Mapping, Sequence
