@@ -12,7 +12,7 @@ __all__ = ["notify_command"]
 
 
 def notify_command(site: Site, arguments: argparse.Namespace) -> int:
-    """Exit status 0; 1 when an output does not deliver. Raises `ControlError` when nobody answers, or a test fails."""
+    """Exit status 0, or 1 when an output does not deliver. Raises `ControlError` for a test that fails."""
     if arguments.action == "test":
         if not arguments.output:
             print("aurora-gateway notify: name the output to test", file=sys.stderr)

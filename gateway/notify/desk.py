@@ -78,6 +78,7 @@ class Desk:
         first = store.alarm(facts.group) if facts.group else None
         silent = follows_from(facts, first)
         store.put_alarm(facts)
+        self._cancel_moot(store, facts, silent)
         for transition in transitions:
             if transition in {"raised", "escalated"} and (silent or not facts.speaks):
                 continue
@@ -88,10 +89,9 @@ class Desk:
                 if order.told and not store.told(row):
                     continue
                 if not self._has_room(store, row):
-                    refused.append(row)
                     row = row._replace(state="failed", error="the queue of this output is full")
+                    refused.append(row)
                 store.add(row)
-        self._cancel_moot(store, facts, silent)
         return refused
 
     def _cancel_moot(self, store: Store, facts: Facts, silent: bool) -> None:

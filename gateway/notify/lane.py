@@ -23,6 +23,7 @@ from gateway.site import OutputSpec
 __all__ = ["Lane"]
 
 log = logging.getLogger(__name__)
+SETTLE_S = 1.5
 LONGEST_REST_S = 120.0
 FIRST_PROBE_S = 30.0
 DIGEST_MOST = 500
@@ -38,6 +39,9 @@ class Lane:
         self.stats = OutputStats(spec.type, faults=cell.faults)
         self._office = office
         self._writer = Writer(spec, office)
+        self.rounds = 0
+        """How often it has looked around."""
+        self._delivery: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._follow_now = True
         self._follow_due_s = 0.0
@@ -57,11 +61,18 @@ class Lane:
         while True:
             self._wake.clear()
             wait_s = await self._round()
+            self.rounds += 1
             try:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def settle(self) -> None:
+        """After a stop: let a notice that is on its way arrive, for a moment."""
+        if self._delivery is not None and not self._delivery.done():
+            await asyncio.wait([self._delivery], timeout=SETTLE_S)
+            self._delivery.cancel()
 
     async def _round(self) -> float:
         """Do what is due; returns the seconds until something may be, unless the lane is woken."""
@@ -123,7 +134,9 @@ class Lane:
             if not batch:
                 next_ms = await self._office.db(Store.next_due, self.spec.id, self._boot_ms())
                 return wait_s if next_ms is None else min(wait_s, max(0, next_ms - self._boot_ms()) / 1000)
-            await self._deliver(batch)
+            # A stop must not come between the other side's confirmation and the note of it.
+            self._delivery = asyncio.ensure_future(self._deliver(batch))
+            await asyncio.shield(self._delivery)
 
     def _boot_ms(self) -> int:
         return self._office.clock().boot_ms

@@ -1,6 +1,5 @@
 """Who is told of what, and when: pure functions of the rules, an alarm and the time."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -109,5 +108,5 @@ def _opens_after(window: Window, moment: datetime, zone: tzinfo) -> int:
         begin = time(window.from_min // 60, window.from_min % 60, tzinfo=zone)
         opening = datetime.combine(date, begin).astimezone(UTC)
         if opening > moment:
-            return math.ceil((opening - moment).total_seconds() * 1000)
+            return -((moment - opening) // timedelta(milliseconds=1))
     return 7 * DAY_MIN * MINUTE_MS

@@ -148,7 +148,7 @@ class Notifier:
             return
         with suppress(StorageError):
             await self._take_waiting()
-        await asyncio.gather(*(lane.cell.close() for lane in self.lanes.values()))
+        await asyncio.gather(*(_end(lane) for lane in self.lanes.values()))
         store, self._store = self._store, None
         await asyncio.get_running_loop().run_in_executor(self._pool, store.close)
         self._pool.shutdown(wait=False)
@@ -274,6 +274,11 @@ class Notifier:
 
     async def _asked_list(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.listing()
+
+
+async def _end(lane: Lane) -> None:
+    await lane.settle()
+    await lane.cell.close()
 
 
 def _begin(store: Store, boot: bytes, outputs: Sequence[str]) -> list[Row]:

@@ -179,7 +179,7 @@ class Store:
             row.rank,
             row.state,
             row.delay,
-            json.dumps(row.times),
+            json.dumps([(window.days, window.from_min, window.until_min) for window in row.times]),
             row.told,
             row.boot,
             row.accepted_ms,
