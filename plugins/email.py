@@ -78,8 +78,11 @@ class EmailOutput(Output):
 
     async def test(self) -> None:
         """Connect, TLS, login: all but a message."""
-        with self._session():
-            pass
+        with self._session() as server, self._named():
+            server.ehlo_or_helo_if_needed()
+            code, words = server.noop()
+            if code >= 400:
+                raise smtplib.SMTPResponseException(code, words)
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
@@ -196,7 +199,7 @@ def compose(notice: Notice, sender: str) -> EmailMessage:
     if notice.tier == "critical" and notice.transition in {"raised", "escalated"}:
         message["Importance"] = "high"
         message["X-Priority"] = "1"
-    message.set_content(notice.body)
+    message.set_content(notice.body, cte="quoted-printable")  # whatever the server can carry
     return message
 
 

@@ -1,6 +1,7 @@
 """AT commands over a serial line (ITU-T V.250): send a line, read to the final result, name what went wrong."""
 
 import re
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -156,7 +157,7 @@ class Modem:
     def _named(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:  # SerialException is an OSError; termios.error is neither
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
             raise OutputError(
                 f"the modem {self.device} cannot be used ({getattr(error, 'strerror', None) or error})",
                 "see whether it is plugged in, nobody else has it, and the gateway's user is in group dialout",

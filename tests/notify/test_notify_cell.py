@@ -127,7 +127,7 @@ def test_after_a_minute_lines_are_written_again() -> None:
 
 async def test_a_plugin_that_cannot_be_loaded_is_named() -> None:
     room = cell(type="not-there")
-    with pytest.raises(OutputError, match="there is no output 'not-there'; use one of: .*email"):
+    with pytest.raises(OutputError, match=r"there is no output 'not-there'; use one of: .*email"):
         await send(room)
     await room.close()
 
