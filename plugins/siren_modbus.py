@@ -18,6 +18,8 @@ from gateway.api import Mistake, Notice, Output, OutputError, Standing, setting
 __all__ = ["ModbusSiren", "ModbusSirenSettings"]
 
 TEST_S = 2.0
+ANSWER_S = 2.0
+"""Longest wait for an answer; a request is made twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class ModbusSiren(Output):
         client: AsyncModbusTcpClient | AsyncModbusSerialClient
         if settings.host:
             client = AsyncModbusTcpClient(
-                settings.host, port=settings.port, timeout=2, retries=1, reconnect_delay=0
+                settings.host, port=settings.port, timeout=ANSWER_S, retries=1, reconnect_delay=0
             )
         else:
             client = AsyncModbusSerialClient(
@@ -115,7 +117,7 @@ class ModbusSiren(Output):
                 baudrate=settings.baud,
                 parity=settings.parity,
                 stopbits=settings.stop_bits,
-                timeout=2,
+                timeout=ANSWER_S,
                 retries=1,
                 reconnect_delay=0,
             )

@@ -51,7 +51,7 @@ def parse_window(text: str) -> Window:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         raise Wrong(f"{name!r} is not a time zone", 'write it as "Europe/Warsaw", or "UTC"') from None
     return name
 
@@ -63,7 +63,13 @@ def _link(text: str) -> str:
     return text
 
 
-Duration = Annotated[float, _said(parse_duration_s)]
+def _with_unit(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise _custom(f"{value} has no unit", f'write it in quotes with its unit: "{value:g}s", "{value:g}min"')
+    return value
+
+
+Duration = Annotated[float, _said(parse_duration_s), BeforeValidator(_with_unit)]
 
 
 class OutputTable(Table):

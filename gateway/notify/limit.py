@@ -16,10 +16,12 @@ class Limit:
 
     def left(self, now_s: float) -> int:
         """Places that are free now."""
-        if self._at_s is not None:
-            gained = max(0.0, now_s - self._at_s) * self._count / self._per_s
+        if self._at_s is None:
+            self._at_s = now_s
+        elif now_s > self._at_s:
+            gained = (now_s - self._at_s) * self._count / self._per_s
             self._left = min(float(self._count), self._left + gained)
-        self._at_s = now_s
+            self._at_s = now_s
         return int(self._left + 1e-9)
 
     def take(self, now_s: float) -> None:

@@ -1,5 +1,6 @@
 """A modem on a pseudo-terminal, played from 3GPP TS 27.005 and 27.007: it takes messages, or refuses as told."""
 
+import contextlib
 import os
 import pty
 import select
@@ -35,10 +36,8 @@ class PlayedModem:
         os.write(self._wake_write, b"x")
         self._thread.join(5)
         for descriptor in (self._ours, self._theirs, self._wake_read, self._wake_write):
-            try:
+            with contextlib.suppress(OSError):
                 os.close(descriptor)
-            except OSError:
-                pass
 
     def _play(self) -> None:
         line, text = bytearray(), None

@@ -1,6 +1,7 @@
 """A mail server for tests, written from RFC 5321, 3207 and 4954: it takes messages, or fails as it is told to."""
 
 import base64
+import contextlib
 import socket
 import ssl
 import threading
@@ -23,8 +24,9 @@ class Mail:
 
 @dataclass
 class SmtpSink:
-    """``answers`` replaces the answer to a command by its first word (``RCPT:a@x`` for one recipient); an answer of
-    ``"HANGUP"`` ends the connection, ``"SILENCE"`` says nothing. ``after_data`` does so once the message is complete.
+    """``answers`` replaces the answer to a command by its first word (``RCPT:a@x`` for one recipient).
+
+    ``"HANGUP"`` ends the connection, ``"SILENCE"`` says nothing. ``after_data`` is the answer to a whole message.
     """
 
     certificate: Certificate | None = None
@@ -48,10 +50,8 @@ class SmtpSink:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for one in self._open:
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads:
             thread.join(5)
         for one in self._open:
@@ -84,7 +84,7 @@ class SmtpSink:
         return context
 
 
-class _Hangup(OSError):
+class _HangupError(OSError):
     pass
 
 
@@ -113,7 +113,7 @@ class _Conversation:
 
     def say(self, words: str) -> None:
         if words == "HANGUP":
-            raise _Hangup
+            raise _HangupError
         if words != "SILENCE":
             self.client.sendall(words.replace("\n", "\r\n").encode() + b"\r\n")
 

@@ -40,7 +40,7 @@ async def test_what_blocks_is_given_up_and_the_loop_goes_on_meanwhile() -> None:
         await send(room, 0.1)
     assert ticks >= 10, "the gateway's own loop was not held up"
     assert room.blocked
-    with pytest.raises(OutputError, match="still blocks since an earlier call"):
+    with pytest.raises(OutputError, match=r"still blocks since an earlier call"):
         await send(room, 0.1)
     assert room.faults.blocked == 1
     Probe.release.set()
@@ -59,7 +59,7 @@ async def test_what_blocks_is_given_up_and_the_loop_goes_on_meanwhile() -> None:
 
 async def test_what_runs_in_circles_is_thrown_out() -> None:
     room = cell("spin")
-    with pytest.raises(OutputError, match="the plugin blocks"):
+    with pytest.raises(OutputError, match=r"the plugin blocks"):
         await send(room, 0.1)
     thread = room._room.thread  # type: ignore[union-attr]
     await asyncio.to_thread(thread.join, 5)
@@ -69,7 +69,7 @@ async def test_what_runs_in_circles_is_thrown_out() -> None:
 
 async def test_what_waits_too_long_is_cancelled_and_keeps_its_room() -> None:
     room = cell("hang")
-    with pytest.raises(OutputError, match="not done within"):
+    with pytest.raises(OutputError, match=r"not done within"):
         await send(room, 0.05)
     assert (room.faults.late, room.faults.blocked, room.blocked) == (1, 0, False)
     await room.close()

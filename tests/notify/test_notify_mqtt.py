@@ -147,7 +147,7 @@ async def test_a_refusal_is_seen_although_the_library_does_not_say_it(tmp_path: 
         with suppress(OutputError):
             await mqtt.close()
         wrong = Secret(file=write_secret(tmp_path / "wrong", "falsch"))
-        with pytest.raises(OutputError, match="no connection to .*; check host, port, certificates, user"):
+        with pytest.raises(OutputError, match=r"no connection to .*; check host, port, certificates, user"):
             await made("mqtt", settings(broker, user="gw", password=wrong)).test()
     finally:
         broker.stop()

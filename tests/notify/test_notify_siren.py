@@ -1,4 +1,4 @@
-"""Sirens: a Modbus coil on the project's simulated relay, and a GPIO line on a chip that keeps to the kernel's ABI."""
+"""Sirens: a Modbus coil on the simulated relay, and a GPIO line on a chip that keeps to the kernel's ABI."""
 
 import ctypes
 import os
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from gateway_plugins import siren_gpio, siren_modbus
 from notify_tools import alarm, notifying, output, rule, site_of, standing_alarm, until
 from plugin_tools import made, notice, waiting
 
@@ -15,7 +16,6 @@ from gateway.api import Host, OutputError, Standing, load_output
 from gateway.demo.modbus_server import Bus, Registers, Table, TcpEndpoint
 from gateway.demo.serial_port import PtyPort
 from gateway.model import AlarmState
-from gateway_plugins import siren_gpio, siren_modbus
 
 
 def relay(*, writable: bool = True) -> Registers:
@@ -69,25 +69,26 @@ async def test_the_test_sounds_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> 
     assert written == [1, 0]
 
 
-async def test_a_relay_that_refuses_lies_or_is_silent_is_named() -> None:
+async def test_a_relay_that_refuses_lies_or_is_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siren_modbus, "ANSWER_S", 0.1)
     async with relay_on_tcp(relay(writable=False)) as endpoint:
         settings = {"host": "127.0.0.1", "port": endpoint.port, "coil": 3}
-        with pytest.raises(OutputError, match="coil 3 of unit 1 on 127.0.0.1:.* refuses to switch"):
+        with pytest.raises(OutputError, match=r"coil 3 of unit 1 on 127.0.0.1:.* refuses to switch"):
             await made("siren-modbus", settings).follow(waiting())
-        with pytest.raises(OutputError, match="coil 9 .* cannot be read"):
+        with pytest.raises(OutputError, match=r"coil 9 .* cannot be read"):
             await made("siren-modbus", settings | {"coil": 9}).test()
     stuck = relay()
     stuck.write = lambda table, start, values: True  # type: ignore[method-assign]
     async with relay_on_tcp(stuck) as endpoint:
         settings["port"] = endpoint.port
-        with pytest.raises(OutputError, match="says off after it was switched the other way"):
+        with pytest.raises(OutputError, match=r"says off after it was switched the other way"):
             await made("siren-modbus", settings).follow(waiting())
-    with pytest.raises(OutputError, match="cannot be reached; check power"):
+    with pytest.raises(OutputError, match=r"cannot be reached; check power"):
         await made("siren-modbus", settings).follow(waiting())
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         settings["port"] = deaf.getsockname()[1]
         monkey = made("siren-modbus", settings)
-        with pytest.raises(OutputError, match="does not answer"):
+        with pytest.raises(OutputError, match=r"does not answer"):
             await monkey.test()
 
 
@@ -179,7 +180,7 @@ class Chip:
             (folder / name).touch()
 
     def __call__(self, descriptor: int, request: int, data: bytearray) -> int:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
         if request == number(2, 0x01, ChipInfo):
             info = ChipInfo.from_buffer(data)
             info.name, info.label, info.lines = name.encode(), f"pinctrl-{name[-1]}".encode(), 54
@@ -239,7 +240,7 @@ async def test_a_chip_is_found_by_its_label_and_a_line_may_be_active_low(tmp_pat
     await siren.follow(waiting())
     assert chip.lines["gpiochip4", 17] is False
     await siren.close()
-    with pytest.raises(OutputError, match="no GPIO chip 'pinctrl-9'; use one of: pinctrl-0, pinctrl-4"):
+    with pytest.raises(OutputError, match=r"no GPIO chip 'pinctrl-9'; use one of: pinctrl-0, pinctrl-4"):
         await gpio(chip, chip="pinctrl-9").test()
 
 
@@ -255,9 +256,9 @@ async def test_a_line_that_is_shorted_taken_or_missing_is_named(tmp_path: Path) 
         OutputError, match=r"cannot be had \(Device or resource busy\); see whether another program"
     ):
         await gpio(chip).test()
-    with pytest.raises(OutputError, match="cannot be had .No such file"):
+    with pytest.raises(OutputError, match=r"cannot be had .No such file"):
         await gpio(chip, chip=str(tmp_path / "gpiochip7")).test()
-    with pytest.raises(OutputError, match="cannot be had .Inappropriate ioctl"):  # a plain file is no chip
+    with pytest.raises(OutputError, match=r"cannot be had .Inappropriate ioctl"):  # a plain file is no chip
         await made("siren-gpio", {"chip": str(tmp_path / "gpiochip0"), "line": 1}).test()
 
 

@@ -338,13 +338,13 @@ async def test_the_test_button_sends_one_and_says_what_became_of_it(tmp_path: Pa
         assert await world.notifier.test("mail", ["c@x.example"]) == ["c@x.example"]
         assert "This is a test" in Probe.told[0][1].body
         Probe.failure["mail"] = AWAY
-        with pytest.raises(OutputError, match="the server is away; wait for it"):
+        with pytest.raises(OutputError, match=r"the server is away; wait for it"):
             await world.notifier.test("mail")
-        with pytest.raises(NotifyError, match="there is no output 'nail'; the site file has: mail"):
+        with pytest.raises(NotifyError, match=r"there is no output 'nail'; the site file has: mail"):
             await world.notifier.test("nail")
-        with pytest.raises(NotifyError, match="is no recipient of 'mail'"):
+        with pytest.raises(NotifyError, match=r"is no recipient of 'mail'"):
             await world.notifier.test("mail", ["stranger@x.example"])
-        with pytest.raises(NotifyError, match="not said which output"):
+        with pytest.raises(NotifyError, match=r"not said which output"):
             await handlers["notify.test"]({"do": "notify.test"})
         listed = await handlers["notify.list"]({"do": "notify.list"})
     assert [event.data["ok"] for event in world.events] == [True, True, True, False]

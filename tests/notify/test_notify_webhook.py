@@ -107,9 +107,9 @@ async def test_every_refusal_is_named(status: int, retry: bool, remedy: str) -> 
 async def test_nobody_there_no_http_and_silence_are_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         port = deaf.getsockname()[1]
-        with pytest.raises(OutputError, match="cannot be reached .timed out"):
+        with pytest.raises(OutputError, match=r"cannot be reached .timed out"):
             await made("webhook", {"url": f"http://127.0.0.1:{port}/"}, timeout_s=0.1).send(notice())
-    with pytest.raises(OutputError, match="cannot be reached .Connection refused"):
+    with pytest.raises(OutputError, match=r"cannot be reached .Connection refused"):
         await made("webhook", {"url": f"http://127.0.0.1:{port}/"}).send(notice())
     with socket.create_server(("127.0.0.1", 0)) as odd:
         odd_port = odd.getsockname()[1]
@@ -121,7 +121,7 @@ async def test_nobody_there_no_http_and_silence_are_named() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(OutputError, match="does not speak HTTP"):
+        with pytest.raises(OutputError, match=r"does not speak HTTP"):
             await made("webhook", {"url": f"http://127.0.0.1:{odd_port}/"}).send(notice())
         thread.join()
 
@@ -155,7 +155,7 @@ async def test_a_secret_that_is_missing_empty_or_no_header_is_named(
             with pytest.raises(OutputError, match=words):
                 await made("webhook", {"url": server.url, "key": secret}).send(notice())
         lines = Secret(file=write_secret(tmp_path / "lines", "a\nb"))
-        with pytest.raises(OutputError, match="cannot stand in a header"):
+        with pytest.raises(OutputError, match=r"cannot stand in a header"):
             await made("webhook", {"url": server.url, "authorization": lines}).send(notice())
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
         write_secret(tmp_path / "hook", "k")
