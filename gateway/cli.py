@@ -113,6 +113,15 @@ def _add_record_tools(commands: Commands) -> None:
     export.add_argument("--device", action="append", default=[], help="only this device (may be repeated)")
     export.set_defaults(command=_export)
 
+    notify = commands.add_parser("notify", help="the outputs of the running gateway: how they do, and a test")
+    notify.add_argument("site", type=Path, help="the site file")
+    notify.add_argument("action", choices=["list", "test"])
+    notify.add_argument("output", nargs="?", help="test: the output's id")
+    notify.add_argument("--to", action="append", default=[], help="test: only this recipient (may be repeated)")
+    notify.add_argument("--person", default="", help="test: who tries it; goes on record")
+    notify.add_argument("--json", action="store_true", help="the answer as JSON")
+    notify.set_defaults(command=_notify)
+
     keys = commands.add_parser("keys", help="the gateway's signing key")
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
@@ -211,6 +220,13 @@ def _export(arguments: argparse.Namespace) -> int:
     from gateway.export import export_site
 
     return export_site(load_site(arguments.site), arguments)
+
+
+def _notify(arguments: argparse.Namespace) -> int:
+    from gateway.config import load_site
+    from gateway.notifycommand import notify_command
+
+    return notify_command(load_site(arguments.site), arguments)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -50,7 +50,8 @@ class Endpoint:
     """Where the broker is and who calls. TLS where ``ca`` is given, mutual where a certificate is given too.
 
     ``client`` is the MQTT client id; the certificate's common name has to be the same. ``keepalive_s`` bounds
-    how long a silent connection goes unnoticed (about one and a half times that).
+    how long a silent connection goes unnoticed (about one and a half times that). ``user`` and ``password`` are for
+    brokers that ask for them.
     """
 
     host: str
@@ -60,6 +61,8 @@ class Endpoint:
     certificate: Path | None = None
     key: Path | None = None
     keepalive_s: int = 15
+    user: str = ""
+    password: str = field(default="", repr=False)
 
     def tls(self) -> ssl.SSLContext | None:
         """A context from the files as they are now, so that exchanged certificates are used; reads files."""
@@ -143,12 +146,17 @@ class Link:
         self._library_on_publish = client._on_publish
         self._paho.on_publish = self._published
 
-    def send(self, topic: str, payload: bytes) -> int:
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has ended."""
+        return bool(self._client._disconnected.done())
+
+    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Hand a message to the socket with QoS 1 and return its message id, without waiting for the PUBACK.
 
         The callback of the connection is called with the id and the reason code when it comes.
         """
-        info = self._paho.publish(topic, payload, qos=1)
+        info = self._paho.publish(topic, payload, qos=1, retain=retain)
         if info.rc != MQTT_ERR_SUCCESS:
             raise LinkError(f"the connection takes no message ({info.rc.name})")
         return info.mid
@@ -191,14 +199,16 @@ async def connect(
     on_puback: Callable[[int, int], None] | None = None,
     manual: bool = False,
     receive_maximum: int | None = None,
+    will: tuple[str, bytes] | None = None,
 ) -> AsyncIterator[Link]:
     """Connect, and disconnect at the end; raises `LinkError` when the broker is not reached or refuses.
 
-    ``receive_maximum`` is how many unacknowledged messages the broker may have under way to us. An error
-    inside cuts the connection at once; a normal end, or a cancellation, says goodbye for at most a second.
+    ``receive_maximum`` is how many unacknowledged messages the broker may have under way to us, ``will`` the topic
+    and content that it is to publish, retained, when the connection ends without a goodbye. An error inside cuts
+    the connection at once; a normal end, or a cancellation, says goodbye for at most a second.
     """
     words = _Words()
-    client = await _client(endpoint, receive_maximum, words)
+    client = await _client(endpoint, receive_maximum, will, words)
     client._client.manual_ack_set(manual)
     await _open(client, endpoint, words)
     # Whoever waits for messages is told of the end; when nobody waits, asyncio must not complain of that.
@@ -215,7 +225,9 @@ async def connect(
         await _close(client)
 
 
-async def _client(endpoint: Endpoint, receive_maximum: int | None, words: _Words) -> aiomqtt.Client:
+async def _client(
+    endpoint: Endpoint, receive_maximum: int | None, will: tuple[str, bytes] | None, words: _Words
+) -> aiomqtt.Client:
     properties = None
     if receive_maximum is not None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -232,6 +244,9 @@ async def _client(endpoint: Endpoint, receive_maximum: int | None, words: _Words
         identifier=endpoint.client,
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=True,
+        username=endpoint.user or None,
+        password=endpoint.password or None,
+        will=aiomqtt.Will(will[0], will[1], qos=1, retain=True) if will is not None else None,
         keepalive=endpoint.keepalive_s,
         timeout=CONNECT_TIMEOUT_S,
         properties=properties,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.profile import Hours, Profile
 
@@ -167,6 +167,69 @@ class WebSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """One way to tell somebody: a plugin (``type``) with its ``settings``, already checked by its own rules.
+
+    ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
+    in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
+    are what its plugin says of itself (`gateway.api.Output`).
+    """
+
+    id: str
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    language: str = "en"
+    timeout_s: float = 30.0
+    limit: int = 20
+    per_s: float = 3600.0
+    late_s: float = 600.0
+    give_up_s: float = 259_200.0
+    alive_s: float | None = None
+    sends: bool = True
+    follows: bool = False
+    digests: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of certain days of the week (Monday is 0), in minutes of local time; it may run past midnight."""
+
+    days: tuple[int, ...]
+    from_min: int
+    until_min: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySpec:
+    """Who is told of what: one rule. Empty ``points`` are all, empty ``to`` are the output's own recipients.
+
+    ``level`` is the least escalation of an alarm. ``delay_s`` is how long it must stand first. Outside ``times``
+    (empty: always) it waits for their next beginning.
+    """
+
+    output: str
+    tiers: tuple[str, ...]
+    transitions: tuple[str, ...]
+    points: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+    level: int = 0
+    delay_s: float = 0.0
+    times: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticesSpec:
+    """What all notices share: the page's address as recipients reach it, the time zone in which they are told,
+    and how long nobody may be reachable before that is an alarm itself."""
+
+    link: str = ""
+    timezone: str = "UTC"
+    unreachable_s: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """One checked site file."""
 
@@ -180,6 +243,9 @@ class Site:
     clock: ClockSpec = ClockSpec()
     web: WebSpec | None = WebSpec()
     alarms: AlarmSpec = field(default_factory=AlarmSpec)
+    outputs: tuple[OutputSpec, ...] = ()
+    notify: tuple[NotifySpec, ...] = ()
+    notices: NoticesSpec = NoticesSpec()
     source: str = ""
     """Path of the file."""
     digest: str = ""

@@ -12,6 +12,7 @@ from gateway.config.build import build_buses, build_devices, build_site, check_f
 from gateway.config.judging import build_points
 from gateway.config.locate import locate
 from gateway.config.models import ModelBook
+from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
 from gateway.config.tables import read_tables
 from gateway.config.words import Report
@@ -84,7 +85,12 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     points = build_points(tables, models, report)
     check_load(tables, buses, devices, models, report)
     check_files(tables, base, report)
-    return None if report.fatal else build_site(tables, buses, devices, points, base=base, source=source)
+    outputs = read_outputs(document, report)
+    check_outputs(outputs, tables, base, report)
+    if report.fatal:
+        return None
+    site = build_site(tables, buses, devices, points, base=base, source=source)
+    return replace(site, **build_outputs(outputs, base))
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")

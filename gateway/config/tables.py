@@ -30,6 +30,8 @@ AnyBus = TcpBus | RtuBus | RtuOverTcpBus
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile")
+ELSEWHERE = ("output", "notify", "notices")
+"""Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,
     "cluster": ClusterTable,
@@ -76,7 +78,7 @@ class Tables:
 def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
     """Check names, types and ranges of every table of a site file."""
     tables = Tables()
-    known = (*SINGLE, *LISTS)
+    known = (*SINGLE, *LISTS, *ELSEWHERE)
     for name in document:
         if name not in known:
             report.add((name,), "is not a table of a site file", did_you_mean(name, known))

@@ -14,7 +14,9 @@ NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sour
 }
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
-STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "sync", "web")
+API = "gateway.api"
+"""The border to plugins: known to the station that checks their settings and to the one that runs them."""
+STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "notify", "sync", "web")
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -71,6 +73,10 @@ def allowed(importer: str, imported: str) -> bool:
         return imported.startswith("gateway.seal")
     if importer == MQTT:
         return False
+    if importer == API:
+        return imported == MQTT
+    if station(importer) in {"config", "notify"} and imported == API:
+        return True
     if station(importer):
         return imported.startswith("gateway.seal") or imported == MQTT or station(imported) == station(importer)
     return True
@@ -88,6 +94,10 @@ def test_the_rule_would_catch_a_wrong_arrow() -> None:
     assert not allowed("firmware_interfaces.modbus.link", "gateway.model")
     assert not allowed("gateway.model", "gateway.seal.batch")
     assert not allowed("gateway_plugins.webhook", "gateway.app")
+    assert not allowed("gateway.web.server", "gateway.api")
+    assert not allowed("gateway.api", "gateway.notify.station")
+    assert allowed("gateway_plugins.webhook", "gateway.api")
+    assert allowed("gateway.notify.cell", "gateway.api")
     assert allowed("gateway.app", "gateway.buffer.journal")
     assert allowed("gateway.cluster.receiver", "gateway.seal.batch")
 
