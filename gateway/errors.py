@@ -54,3 +54,12 @@ class SealError(AuroraError):
 
 class SyncError(AuroraError):
     """The cluster cannot be reached or answers what it should not."""
+
+
+class RecordError(AuroraError):
+    """A record cannot be made as it was asked for; ``what`` is wrong with it, ``remedy`` says what would be right."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")

@@ -81,6 +81,8 @@ class PointSpec:
     device: str
     channel: str
     critical: bool = False
+    tolerance: float | None = None
+    """Largest error at a verification, in the channel's unit; None: the customary one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,7 +213,9 @@ def build_site(
         buses=tuple(buses),
         devices=tuple(device for _, device in devices),
         points=tuple(
-            PointSpec(id=p.id, name=p.name, device=device, channel=channel, critical=p.critical)
+            PointSpec(
+                id=p.id, name=p.name, device=device, channel=channel, critical=p.critical, tolerance=p.tolerance
+            )
             for p in points
             for device, _, channel in (p.channel.partition("."),)
         ),

@@ -201,3 +201,4 @@ class PointTable(Table):
     name: Text = Field(examples=["Cold room 1"])
     channel: Text = Field(examples=["cold-room-1.temperature"])
     critical: bool = Field(False, examples=[True])
+    tolerance: float | None = Field(None, gt=0, le=1e6, examples=[0.5])

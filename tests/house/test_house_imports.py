@@ -12,7 +12,7 @@ BOTTOM = {"firmware_interfaces", "gateway_core"}
 NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"}
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
-STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "sync", "web")
+STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "logbook", "sync", "web")
 
 
 def modules() -> list[tuple[str, Path]]:
