@@ -113,6 +113,12 @@ def _add_record_tools(commands: Commands) -> None:
     export.add_argument("--device", action="append", default=[], help="only this device (may be repeated)")
     export.set_defaults(command=_export)
 
+    from gateway.alarmcommand import add_alarms_command
+    from gateway.recordoptions import add_record_command
+
+    add_record_command(commands, _site)
+    add_alarms_command(commands, _site)
+
     keys = commands.add_parser("keys", help="the gateway's signing key")
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
@@ -211,6 +217,12 @@ def _export(arguments: argparse.Namespace) -> int:
     from gateway.export import export_site
 
     return export_site(load_site(arguments.site), arguments)
+
+
+def _site(path: Path) -> Any:
+    from gateway.config import load_site
+
+    return load_site(path)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ class SyncError(AuroraError):
 
 
 class RecordError(AuroraError):
-    """A record cannot be made as it was asked for; ``what`` is wrong with it, ``remedy`` says what would be right."""
+    """A record cannot be made as it was asked for; ``what`` is wrong, ``remedy`` says what would be right."""
 
     def __init__(self, what: str, remedy: str) -> None:
         self.what = what

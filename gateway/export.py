@@ -23,7 +23,7 @@ from gateway.records import Archive, Reading, StoredEvent
 from gateway.seal.keys import load_or_create
 from gateway.site import Site
 
-__all__ = ["export_site"]
+__all__ = ["export_site", "readings_of"]
 
 SENML_UNITS = {
     "degC": "Cel",
@@ -99,7 +99,7 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
         events = list(archive.add_events(_bodies(journal, "event")))
-        readings = (r for r in _readings(archive, journal) if window.holds(r))
+        readings = (r for r in readings_of(archive, journal) if window.holds(r))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
@@ -138,8 +138,8 @@ def _draft(out: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _readings(archive: Archive, journal: Reader) -> Iterator[Reading]:
-    """What is sealed, and then what waits for its batch."""
+def readings_of(archive: Archive, journal: Reader) -> Iterator[Reading]:
+    """All readings of a journal: what is sealed, and then what waits for its batch. ``archive`` has its events."""
     yield from archive.readings(_bodies(journal, "scan"))
     for clock, layout, records in journal.tail():
         yield from archive.rows(clock, layout, records, None)
