@@ -106,11 +106,15 @@ def _add_record_tools(commands: Commands) -> None:
 
     export = commands.add_parser("export", help="what the journal holds, in an open format")
     export.add_argument("site", type=Path, help="the site file")
-    export.add_argument("--format", required=True, choices=["csv", "jsonl", "senml", "sqlite", "batches"])
+    export.add_argument("--format", required=True, choices=["csv", "jsonl", "senml", "sqlite", "epcis", "batches"])
     export.add_argument("--out", type=Path, help="file (folder for batches); default: standard output")
     export.add_argument("--since", metavar="UTC", help="ISO 8601, e.g. 2026-11-01 or 2026-11-01T06:00")
     export.add_argument("--until", metavar="UTC", help="ISO 8601")
     export.add_argument("--device", action="append", default=[], help="only this device (may be repeated)")
+    export.add_argument("--interval", type=duration_s, default=3600.0, help="epcis: what an event sums up; 1h")
+    export.add_argument(
+        "--place", action="append", default=[], metavar="POINT=URI", help="epcis: name of a point, a GLN as a link"
+    )
     export.set_defaults(command=_export)
 
     from gateway.alarmcommand import add_alarms_command
@@ -130,6 +134,15 @@ def seconds(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a length of time in seconds")
     return value
+
+
+def duration_s(text: str) -> float:
+    from gateway.config.quantities import Wrong, parse_duration_s
+
+    try:
+        return parse_duration_s(text)
+    except Wrong as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from wrong
 
 
 def port_number(text: str) -> int:

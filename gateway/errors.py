@@ -63,3 +63,12 @@ class RecordError(AuroraError):
         self.what = what
         self.remedy = remedy
         super().__init__(f"{what}; {remedy}")
+
+
+class EpcisError(AuroraError):
+    """Something has no right form in EPCIS; ``what`` is wrong, ``remedy`` says what would be right."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError
@@ -104,6 +104,9 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
                 _sqlite(draft, readings, events, archive)
+            return 0
+        if arguments.format == "epcis":
+            _epcis(site, journal, readings_of(archive, journal), window, arguments)
             return 0
         writer: Callable[[IO[str], Iterable[Reading], Site], None] = {
             "csv": _csv,
@@ -347,6 +350,23 @@ def _sqlite(draft: Path, readings: Iterable[Reading], events: Iterable[StoredEve
 
 def _hex(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _epcis(
+    site: Site, journal: Reader, readings: Iterable[Reading], window: Window, arguments: argparse.Namespace
+) -> None:
+    from gateway.epcisexport import places_of, write_epcis
+
+    options: dict[str, Any] = {
+        **window._asdict(),
+        "interval_s": arguments.interval,
+        "places": places_of(arguments.place, site),
+    }
+    if arguments.out is None:
+        write_epcis(sys.stdout, site, journal, readings, **options)
+        return
+    with _draft(arguments.out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        write_epcis(file, site, journal, readings, **options)
 
 
 def _batches(site: Site, journal: Reader, out: Path) -> int:

@@ -3,11 +3,12 @@
 Figures come from the record alone; a gap stays a gap, and what cannot be placed in time is counted, not guessed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from firmware_interfaces.quality import UNCERTAIN
+from gateway.episodes import Episode, episodes
 from gateway.logbook.entry import Moment
 from gateway.logbook.lots import Stretch
 from gateway.model import Quality
@@ -17,8 +18,6 @@ from gateway.site import Site
 
 __all__ = ["Gap", "StretchHistory", "Violation", "lot_history"]
 
-TIERS = frozenset({"critical", "alert"})
-"""Alarms on limits; those about the measuring itself show as gaps."""
 NOT_ON_RECORD = "not on record"
 
 
@@ -232,76 +231,33 @@ class _Walk:
 
 
 def _add_violations(histories: Iterable[StretchHistory], events: Iterable[Recorded]) -> None:
-    episodes = _episodes(events)
+    known = episodes(events)
     for history in histories:
-        for episode in episodes:
-            if episode.point == history.stretch.point and (found := episode.within(history.stretch)) is not None:
+        for episode in known:
+            if episode.point == history.stretch.point and (found := _within(episode, history.stretch)) is not None:
                 history.violations.append(found)
 
 
-@dataclass(slots=True)
-class _Episode:
-    """An alarm from its raising to its return."""
-
-    point: str
-    data: Mapping[str, Any]
-    since: Moment
-    raised: Moment
-    returned: Moment | None = None
-
-    def within(self, stretch: Stretch) -> Violation | None:
-        starts = True if stretch.left is None else self.since.before(stretch.left)
-        ends = True if self.returned is None else stretch.came.before(self.returned)
-        if starts is False or ends is False:
-            return None
-        data = self.data
-        return Violation(
-            str(data["alarm"]),
-            str(data.get("rule") or ""),
-            str(data["tier"]),
-            self.since.utc_ms,
-            self.raised.utc_ms,
-            None if self.returned is None else self.returned.utc_ms,
-            data.get("value"),
-            data.get("limit"),
-            str(data.get("unit") or ""),
-            str(data.get("words") or ""),
-            bool(starts and ends),
-        )
-
-
-def _episodes(events: Iterable[Recorded]) -> list[_Episode]:
-    found: list[_Episode] = []
-    active: dict[str, _Episode] = {}
-    offsets: dict[bytes, int] = {}
-    for event, boot, utc_ms, _ in events:
-        data = event.data
-        if event.kind == "clock.correction":
-            offsets[data["boot"]] = int(data["offset_ms"])
-        if event.kind not in {"alarm.raised", "alarm.returned"} or data.get("tier") not in TIERS:
-            continue
-        at = Moment(boot, event.at_ms, utc_ms)
-        alarm = str(data["alarm"])
-        if event.kind == "alarm.returned":
-            if (episode := active.pop(alarm, None)) is not None:
-                episode.returned = at
-        elif data.get("point") is not None:
-            since_ms = data.get("since_ms")
-            back_ms = max(0, event.at_ms - since_ms) if isinstance(since_ms, int) else 0
-            since = Moment(boot, event.at_ms - back_ms, None if utc_ms is None else utc_ms - back_ms)
-            active[alarm] = _Episode(str(data["point"]), data, since, at)
-            found.append(active[alarm])
-    for episode in found:
-        episode.since = _dated(episode.since, offsets)
-        episode.raised = _dated(episode.raised, offsets)
-        episode.returned = None if episode.returned is None else _dated(episode.returned, offsets)
-    return found
-
-
-def _dated(moment: Moment, offsets: Mapping[bytes, int]) -> Moment:
-    if moment.utc_ms is None and (offset := offsets.get(moment.boot)) is not None:
-        return moment._replace(utc_ms=moment.boot_ms + offset)
-    return moment
+def _within(episode: Episode, stretch: Stretch) -> Violation | None:
+    """The violation that an alarm is of a stretch, None where it lies outside."""
+    starts = True if stretch.left is None else episode.since.before(stretch.left)
+    ends = True if episode.returned is None else stretch.came.before(episode.returned)
+    if starts is False or ends is False:
+        return None
+    data = episode.data
+    return Violation(
+        str(data["alarm"]),
+        str(data.get("rule") or ""),
+        str(data["tier"]),
+        episode.since.utc_ms,
+        episode.raised.utc_ms,
+        None if episode.returned is None else episode.returned.utc_ms,
+        data.get("value"),
+        data.get("limit"),
+        str(data.get("unit") or ""),
+        str(data.get("words") or ""),
+        bool(starts and ends),
+    )
 
 
 def _moment(moment: Moment) -> dict[str, Any]:
