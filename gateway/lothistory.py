@@ -14,7 +14,7 @@ from gateway.logbook.lots import Stretch
 from gateway.model import Quality
 from gateway.recordbook import Recorded
 from gateway.records import Reading
-from gateway.site import Site
+from gateway.site import DeviceSpec, Site
 
 __all__ = ["Gap", "StretchHistory", "Violation", "lot_history"]
 
@@ -121,14 +121,11 @@ def lot_history(
     gives its point today; stretches of points that the site no longer has are left out.
     """
     points = {point.id: point for point in site.points}
-    periods = {device.id: device.period_ms for device in site.devices}
-    walks = [
-        _Walk(
-            StretchHistory(s, points[s.point].device, points[s.point].channel), periods[points[s.point].device], now
-        )
-        for s in stretches
-        if s.point in points
-    ]
+    devices = {device.id: device for device in site.devices}
+    walks = []
+    for stretch in stretches:
+        if (point := points.get(stretch.point)) is not None:
+            walks.append(_Walk(StretchHistory(stretch, point.device, point.channel), devices[point.device], now))
     by_device: dict[str, list[_Walk]] = {}
     for walk in walks:
         by_device.setdefault(walk.history.device, []).append(walk)
@@ -143,7 +140,7 @@ def lot_history(
 
 
 class _Sample(NamedTuple):
-    """One slot or a run of missed ones, on the stretch's line of time."""
+    """One slot or a run of missed ones; ``at_ms`` is when it was due, on the stretch's line of time."""
 
     at_ms: int
     slots: int
@@ -154,9 +151,10 @@ class _Sample(NamedTuple):
 class _Walk:
     """Collects the samples of one stretch."""
 
-    def __init__(self, history: StretchHistory, period_ms: int, now: Moment | None) -> None:
+    def __init__(self, history: StretchHistory, device: DeviceSpec, now: Moment | None) -> None:
         self.history = history
-        self._period_ms = period_ms
+        self._period_ms = device.period_ms
+        self._phase_ms = device.phase_ms
         came, left = history.stretch.came, history.stretch.left or now
         history.utc = came.utc_ms is not None and (left is None or left.utc_ms is not None)
         self._boot = came.boot
@@ -176,6 +174,10 @@ class _Walk:
         if at_ms is None:
             self.history.unplaced += reading.slots
             return
+        late_ms = reading.boot_ms - (reading.slot * self._period_ms + self._phase_ms)
+        if 0 <= late_ms < self._period_ms:
+            # The slot's own place in the schedule; of another schedule than today's, the answer's time must do.
+            at_ms -= late_ms
         first, count = 0, reading.slots
         if at_ms < self._from_ms:
             first = -(-(self._from_ms - at_ms) // self._period_ms)
@@ -193,9 +195,14 @@ class _Walk:
         history = self.history
         self._samples.sort(key=lambda sample: sample.at_ms)
         total = 0.0
-        due_ms = self._from_ms
+        due_ms: int | None = None
         for sample in self._samples:
-            self._hole(due_ms, sample.at_ms)
+            if due_ms is None:
+                missing = (sample.at_ms - self._from_ms) // self._period_ms
+            else:
+                # Between two batches the claim about UTC may have moved a little.
+                missing = round((sample.at_ms - due_ms) / self._period_ms)
+            self._hole(sample.at_ms - missing * self._period_ms, missing)
             history.scheduled += sample.slots
             due_ms = sample.at_ms + sample.slots * self._period_ms
             if sample.value is None:
@@ -209,15 +216,15 @@ class _Walk:
             if history.maximum is None or sample.value > history.maximum:
                 history.maximum, history.maximum_ms = sample.value, sample.at_ms
         if self._to_ms is not None:
-            self._hole(due_ms, self._to_ms)
+            due_ms = self._from_ms if due_ms is None else due_ms
+            self._hole(due_ms, -(-(self._to_ms - due_ms) // self._period_ms))
         history.mean = total / history.values if history.values else None
 
-    def _hole(self, due_ms: int, at_ms: int) -> None:
-        """Slots that should be between two samples and are not on record. Answers may come up to a period late."""
-        slots = (at_ms - due_ms) // self._period_ms
+    def _hole(self, from_ms: int, slots: int) -> None:
+        """Slots that are not on record."""
         if slots > 0:
             self.history.scheduled += slots
-            self._gap(due_ms, slots, NOT_ON_RECORD, "the journal does not hold this time")
+            self._gap(from_ms, slots, NOT_ON_RECORD, "the journal does not hold this time")
 
     def _gap(self, from_ms: int, slots: int, cause: str, words: str) -> None:
         gaps = self.history.gaps
