@@ -58,7 +58,8 @@ FIELDS = {
     "type": str, "eventID": "uri", "eventTime": "time",
     "eventTimeZoneOffset": re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d"),
     "epcList": ["uri"], "action": {"OBSERVE", "ADD", "DELETE"},
-    "bizStep": {"arriving", "departing", "sensor_reporting"}, "disposition": {"in_progress"}, "readPoint": {"id": "uri"}, "bizLocation": {"id": "uri"},
+    "bizStep": {"arriving", "departing", "sensor_reporting"}, "disposition": {"in_progress"},
+    "readPoint": {"id": "uri"}, "bizLocation": {"id": "uri"},
     "quantityList": [{"epcClass": "uri", "quantity": float, "uom": re.compile(r"[A-Z0-9]{2,3}")}],
     "sensorElementList": [
         {
