@@ -7,6 +7,7 @@ from firmware_interfaces.quality import Quality
 __all__ = [
     "BadFrame",
     "BusError",
+    "CodeError",
     "DeviceRefused",
     "FirmwareError",
     "ModelError",
@@ -97,3 +98,12 @@ class ModelError(FirmwareError):
         self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class CodeError(FirmwareError):
+    """A scanned code cannot be used; ``what`` names what is broken in it, ``remedy`` what would help."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")

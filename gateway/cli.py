@@ -106,11 +106,15 @@ def _add_record_tools(commands: Commands) -> None:
 
     export = commands.add_parser("export", help="what the journal holds, in an open format")
     export.add_argument("site", type=Path, help="the site file")
-    export.add_argument("--format", required=True, choices=["csv", "jsonl", "senml", "sqlite", "batches"])
+    export.add_argument("--format", required=True, choices=["csv", "jsonl", "senml", "sqlite", "epcis", "batches"])
     export.add_argument("--out", type=Path, help="file (folder for batches); default: standard output")
     export.add_argument("--since", metavar="UTC", help="ISO 8601, e.g. 2026-11-01 or 2026-11-01T06:00")
     export.add_argument("--until", metavar="UTC", help="ISO 8601")
     export.add_argument("--device", action="append", default=[], help="only this device (may be repeated)")
+    export.add_argument("--interval", type=duration_s, default=3600.0, help="epcis: what an event sums up; 1h")
+    export.add_argument(
+        "--place", action="append", default=[], metavar="POINT=URI", help="epcis: name of a point, a GLN as a link"
+    )
     export.set_defaults(command=_export)
 
     notify = commands.add_parser("notify", help="the outputs of the running gateway: how they do, and a test")
@@ -121,6 +125,11 @@ def _add_record_tools(commands: Commands) -> None:
     notify.add_argument("--person", default="", help="test: who tries it; goes on record")
     notify.add_argument("--json", action="store_true", help="the answer as JSON")
     notify.set_defaults(command=_notify)
+    from gateway.alarmcommand import add_alarms_command
+    from gateway.recordoptions import add_record_command
+
+    add_record_command(commands, _site)
+    add_alarms_command(commands, _site)
 
     keys = commands.add_parser("keys", help="the gateway's signing key")
     keys.add_argument("site", type=Path, help="the site file")
@@ -133,6 +142,15 @@ def seconds(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a length of time in seconds")
     return value
+
+
+def duration_s(text: str) -> float:
+    from gateway.config.quantities import Wrong, parse_duration_s
+
+    try:
+        return parse_duration_s(text)
+    except Wrong as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from wrong
 
 
 def port_number(text: str) -> int:
@@ -223,10 +241,15 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _notify(arguments: argparse.Namespace) -> int:
-    from gateway.config import load_site
     from gateway.notifycommand import notify_command
 
-    return notify_command(load_site(arguments.site), arguments)
+    return notify_command(_site(arguments.site), arguments)
+
+
+def _site(path: Path) -> Any:
+    from gateway.config import load_site
+
+    return load_site(path)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

@@ -63,3 +63,21 @@ class SealError(AuroraError):
 
 class SyncError(AuroraError):
     """The cluster cannot be reached or answers what it should not."""
+
+
+class RecordError(AuroraError):
+    """A record cannot be made as it was asked for; ``what`` is wrong, ``remedy`` says what would be right."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
+class EpcisError(AuroraError):
+    """Something has no right form in EPCIS; ``what`` is wrong, ``remedy`` says what would be right."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")

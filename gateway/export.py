@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from gateway.buffer.reader import Reader
 from gateway.buffer.schema import STREAMS
@@ -25,7 +25,7 @@ from gateway.records import Archive, Reading, StoredEvent
 from gateway.seal.keys import load_or_create
 from gateway.site import Site
 
-__all__ = ["export_site"]
+__all__ = ["export_site", "readings_of"]
 
 SENML_UNITS = {
     "degC": "Cel",
@@ -112,11 +112,14 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
         events = list(archive.add_events(_bodies(journal, "event", journal.heads()["event"])))
-        readings = window.take(_readings(archive, journal))
+        readings = window.take(readings_of(archive, journal))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
                 _sqlite(draft, readings, events, archive)
+            return 0
+        if arguments.format == "epcis":
+            _epcis(site, journal, readings_of(archive, journal), window, arguments)
             return 0
         writer: Callable[[IO[str], Iterable[Reading], Site], None] = {
             "csv": _csv,
@@ -151,8 +154,10 @@ def _draft(out: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _readings(archive: Archive, journal: Reader) -> Iterator[Reading]:
-    """What is sealed, and then what waits for its batch, while a daemon may go on sealing."""
+def readings_of(archive: Archive, journal: Reader) -> Iterator[Reading]:
+    """All readings of a journal, beside a running daemon: what is sealed, and then what waits for its batch.
+    ``archive`` has its events.
+    """
     upto = journal.heads()["scan"]
     yield from archive.readings(_bodies(journal, "scan", upto))
     sealed, waiting = journal.rest(upto + 1)
@@ -363,6 +368,23 @@ def _sqlite(draft: Path, readings: Iterable[Reading], events: Iterable[StoredEve
 
 def _hex(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _epcis(
+    site: Site, journal: Reader, readings: Iterable[Reading], window: Window, arguments: argparse.Namespace
+) -> None:
+    from gateway.epcisexport import places_of, write_epcis
+
+    options: dict[str, Any] = {
+        **window._asdict(),
+        "interval_s": arguments.interval,
+        "places": places_of(arguments.place, site),
+    }
+    if arguments.out is None:
+        write_epcis(sys.stdout, site, journal, readings, **options)
+        return
+    with _draft(arguments.out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        write_epcis(file, site, journal, readings, **options)
 
 
 def _batches(site: Site, journal: Reader, out: Path) -> int:

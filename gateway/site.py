@@ -92,6 +92,8 @@ class PointSpec:
     group: str = ""
     alert_hours: tuple[Hours, ...] = ()
     product_tau_s: float | None = None
+    tolerance: float | None = None
+    """Largest error at a verification, in the channel's unit; None: the customary one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,7 @@ def build_points(tables: Tables, models: ModelBook, report: Report) -> list[Poin
                 group=point.group or "",
                 alert_hours=_hours(entry, point, report),
                 product_tau_s=_product_tau(entry, point, profile, report),
+                tolerance=point.tolerance,
             )
         )
     return built

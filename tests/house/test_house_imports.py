@@ -16,7 +16,7 @@ MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
 API = "gateway.api"
 """The border to plugins: known to the station that checks their settings and to the one that runs them."""
-STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "notify", "sync", "web")
+STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "logbook", "notify", "sync", "web")
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -1,0 +1,1 @@
+"""Barcode and QR scanners: what a scanned line says."""

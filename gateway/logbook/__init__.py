@@ -1,0 +1,1 @@
+"""What people record: notes, corrective actions, calibrations, lots, and changes of the site file."""

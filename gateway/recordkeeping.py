@@ -1,0 +1,110 @@
+"""Puts the logbook to work in a running gateway: rebuilt at start, open to requests, the site file compared.
+
+The composition root gives it the journal's `put_event` and a place to keep memories, and opens it once the journal
+runs; see docs/records.md.
+"""
+
+import asyncio
+import logging
+import pwd
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.control import Control
+from gateway.errors import RecordError, StorageError
+from gateway.logbook.book import Logbook
+from gateway.logbook.settings import SettingsWatch
+from gateway.model import ClockClaim, Event, Layout
+from gateway.recordbook import open_logbook
+from gateway.recordcontrol import RecordControl
+from gateway.site import Site
+
+__all__ = ["LOGBOOK", "SETTINGS", "RecordKeeping", "owner_of"]
+
+log = logging.getLogger(__name__)
+
+LOGBOOK: Final = "logbook"
+SETTINGS: Final = "settings"
+"""Names of the two memories that are kept."""
+
+
+class RecordKeeping:
+    """The logbook of one gateway, and the watch over its settings.
+
+    ``store`` commits an event (true: on disk), ``keep`` takes a memory under its name. Before `open` has returned,
+    requests to record are not known to the control socket.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        layout: Layout,
+        *,
+        store: Callable[[Event], Awaitable[bool]],
+        clock: Callable[[], ClockClaim],
+        keep: Callable[[str, bytes], None],
+    ) -> None:
+        self.book: Logbook | None = None
+        self._site = site
+        self._layout = layout
+        self._store = store
+        self._clock = clock
+        self._keep = keep
+
+    async def open(
+        self, control: Control, kept: Mapping[str, bytes], *, person: str | None = None, reason: str | None = None
+    ) -> None:
+        """Record what changed in the site file, rebuild the logbook, and take requests.
+
+        ``kept`` are the memories by name; one that cannot be read is left aside, with a line in the log. Raises
+        `StorageError` while the journal cannot be read.
+        """
+        await self.compare(kept.get(SETTINGS), person=person, reason=reason)
+        path = self._site.data_dir / "journal.db"
+        try:
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, kept.get(LOGBOOK))
+        except StorageError as error:
+            if kept.get(LOGBOOK) is None:
+                raise
+            log.warning("%s", error)
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path)
+        if book.unreadable:
+            log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
+        self.book = book
+        keep = self._keep
+        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+
+    async def compare(self, memory: bytes | None, *, person: str | None = None, reason: str | None = None) -> None:
+        """Record the settings that differ from those on record; their memory is kept once that is on disk."""
+        try:
+            watch = SettingsWatch(memory)
+        except StorageError as error:
+            log.warning("%s", error)
+            watch = SettingsWatch()
+        claim, owner = self._clock(), owner_of(Path(self._site.source))
+        try:
+            events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner)
+        except RecordError as error:
+            log.warning("who changed the site file is not recorded: %s", error)
+            events = watch.compare(self._site, claim, owner=owner)
+        stored = [await self._store(event) for event in events]
+        if events and all(stored):
+            self._keep(SETTINGS, watch.memory())
+
+    def hear(self, event: Event, claim: ClockClaim) -> None:
+        """Take notice of the gateway's own events: a clock correction dates records that were made without time."""
+        if self.book is not None and event.kind == "clock.correction":
+            self.book.take(event, claim.boot, claim.utc_ms)
+
+
+def owner_of(path: Path) -> str | None:
+    """User name of a file's owner, its number where it has no name, None where there is no such file."""
+    try:
+        uid = path.stat().st_uid
+    except OSError:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,137 @@
+"""A gateway whose people record, as the composition root would put it together, for tests.
+
+Run as a program it is a daemon: `records_tools.py FOLDER PORT` prints a line once it takes requests, and lives
+until it is killed.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gateway.app import Gateway
+from gateway.clock import Clock
+from gateway.control import Control
+from gateway.recordkeeping import RecordKeeping
+from gateway.site import BufferSpec, BusSpec, ClockSpec, DeviceSpec, Identity, PointSpec, Site
+
+TOML = """\
+[gateway]
+member = "m"
+site = "s"
+id = "g"
+data_dir = "."
+
+[clock]
+source = "host"
+error_s = 1.0
+
+[web]
+listen = false
+
+[[bus]]
+id = "up"
+type = "modbus-tcp"
+host = "127.0.0.1"
+port = {port}
+
+[[device]]
+id = "a"
+bus = "up"
+model = "xy-md02"
+unit = 1
+period_s = 0.1
+
+[[point]]
+id = "room"
+name = "Cold room"
+channel = "a.temperature"
+critical = true
+
+[[point]]
+id = "dock"
+name = "Dock"
+channel = "a.humidity"
+"""
+
+
+def site_of(folder: Path, port: int) -> Site:
+    """The site of the file above."""
+    return Site(
+        identity=Identity(member="m", site="s", gateway="g"),
+        data_dir=folder,
+        buses=(BusSpec(id="up", kind="modbus-tcp", host="127.0.0.1", port=port),),
+        devices=(DeviceSpec(id="a", bus="up", model="xy-md02", unit=1, period_ms=100),),
+        points=(
+            PointSpec(id="room", name="Cold room", device="a", channel="temperature", critical=True),
+            PointSpec(id="dock", name="Dock", device="a", channel="humidity"),
+        ),
+        buffer=BufferSpec(loss_window_ms=50),
+        clock=ClockSpec(source="host", error_s=1.0),
+        web=None,
+        source=str(folder / "site.toml"),
+        digest="00" * 32,
+    )
+
+
+class Kept:
+    """Memories in files, where the journal would keep them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, name: str, memory: bytes) -> None:
+        (self._folder / f"{name}.memory").write_bytes(memory)
+
+    def kept(self) -> Mapping[str, bytes]:
+        return {path.stem: path.read_bytes() for path in self._folder.glob("*.memory")}
+
+
+@asynccontextmanager
+async def recording(site: Site, **who: Any) -> AsyncIterator[tuple[Gateway, RecordKeeping]]:
+    """A gateway with its control socket and its logbook, stopped in order at the end."""
+    gateway, stop = Gateway(site, Clock(site.clock)), asyncio.Event()
+    running = asyncio.create_task(gateway.run(stop))
+    async with asyncio.timeout(20):
+        while not hasattr(gateway, "journal"):
+            await asyncio.sleep(0.01)
+            if running.done():
+                running.result()
+    control, memories = Control(site.data_dir), Kept(site.data_dir)
+    keeping = RecordKeeping(
+        site, gateway.layout, store=gateway.journal.put_event, clock=gateway.clock.claim, keep=memories.keep
+    )
+    await keeping.open(control, memories.kept(), **who)
+    serving = asyncio.create_task(control.run())
+    async with asyncio.timeout(20):
+        while not control.path.exists():
+            await asyncio.sleep(0.01)
+    try:
+        yield gateway, keeping
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        stop.set()
+        async with asyncio.timeout(10):
+            await running
+
+
+async def daemon(folder: Path, port: int, tolerance: float | None) -> None:
+    site = site_of(folder, port)
+    if tolerance is not None:
+        site = replace(
+            site, points=(replace(site.points[0], tolerance=tolerance), site.points[1]), digest="11" * 32
+        )
+    async with recording(site):
+        print(json.dumps({"ready": True}), flush=True)
+        await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    asyncio.run(daemon(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else None))
