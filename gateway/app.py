@@ -75,6 +75,7 @@ class Gateway:
         self.acquire = Acquire(site, self.models, self.assess, clock.now_ms)
         self.journal: Journal
         self.uplink: Any = None
+        self.people: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
@@ -91,6 +92,8 @@ class Gateway:
         self.journal.put(record)
 
     def _event(self, event: Event) -> None:
+        if self.people is not None:
+            self.people.hear(event)
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
@@ -227,6 +230,7 @@ class Gateway:
         if ready is not None:
             ready()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep("people", self._meet), name="people")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
             if self.site.web is not None:
@@ -250,6 +254,13 @@ class Gateway:
             settings, self.site.identity, self.journal, key, clock=self.clock.claim, on_event=record
         )
         await self.uplink.run()
+
+    async def _meet(self) -> None:
+        from gateway.people import People
+
+        claim, event = self.clock.claim, self._event
+        self.people = People(self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event)
+        await self.people.run()
 
     async def _serve(self) -> None:
         from gateway.metrics import Exposition

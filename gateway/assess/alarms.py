@@ -67,6 +67,11 @@ class AlarmEngine:
         return sorted(shown, key=lambda alarm: -alarm.raised_ms)
 
     @property
+    def everything(self) -> list[Alarm]:
+        """Every alarm that is known, the normal ones included, by its id."""
+        return [self._entries[alarm].alarm() for alarm in sorted(self._entries)]
+
+    @property
     def without_action(self) -> list[str]:
         """Critical alarms whose newest occurrence has no corrective action on record yet."""
         return [alarm for alarm, entry in self._entries.items() if not entry.confirmed]

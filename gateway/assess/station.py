@@ -12,7 +12,7 @@ from gateway.assess.limits import LimitJudge
 from gateway.assess.memory import pack, unpack
 from gateway.assess.quality import Care, ScanQuality
 from gateway.errors import StorageError
-from gateway.model import Alarm, ClockClaim, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
+from gateway.model import Alarm, ClockClaim, Column, Condition, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.site import Site
 
 __all__ = ["JUDGES", "Assess"]
@@ -205,15 +205,19 @@ class Assess:
             if findings:
                 self._take(border, findings)
 
+    def condition(self, condition: Condition, judge: str) -> None:
+        """What a part of the gateway that is no judge of records says of itself."""
+        try:
+            self._tell(self.engine.feed(condition, judge))
+        except Exception as error:  # noqa: BLE001 - the border of the engine
+            self._engine_failed(error)
+
     def _take(self, border: Border, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if isinstance(finding, Event):
                 self._tell((finding,))
                 continue
-            try:
-                self._tell(self.engine.feed(finding, border.name))
-            except Exception as error:  # noqa: BLE001 - the border of the engine
-                self._engine_failed(error)
+            self.condition(finding, border.name)
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:

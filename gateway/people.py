@@ -1,0 +1,196 @@
+"""Where people meet a running gateway: orders over the control socket, records they make, outputs that tell them.
+
+Loaded after the first scan is stored. What fails here is begun again and never reaches the path of the values.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway.assess.station import Assess
+from gateway.buffer.journal import Journal
+from gateway.control import Control
+from gateway.errors import OperatorError
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.recordkeeping import RecordKeeping
+from gateway.site import Site
+
+if TYPE_CHECKING:
+    from gateway.notify.station import Notifier
+
+__all__ = ["People", "alarm_data"]
+
+OUTPUTS = "outputs"
+"""The judge of the conditions that come from the outputs."""
+
+Request = Mapping[str, Any]
+
+
+class People:
+    """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order."""
+
+    def __init__(
+        self,
+        site: Site,
+        assess: Assess,
+        journal: Journal,
+        *,
+        layout: Layout,
+        clock: Callable[[], ClockClaim],
+        event: Callable[[Event], None],
+    ) -> None:
+        self.control = Control(site.data_dir)
+        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self._assess = assess
+        self._journal = journal
+        self._clock = clock
+
+    def hear(self, event: Event) -> None:
+        """An event is on its way to the journal."""
+        if self.notifier is not None:
+            self.notifier.alarm(event)
+        self.records.hear(event, self._clock())
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        for name, order in Orders(self._assess).handlers().items():
+            self.control.handle(name, order)
+        notifier = self.notifier
+        for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
+            self.control.handle(name, handler)
+        if notifier is not None:
+            await notifier.open()
+        try:
+            if notifier is not None:
+                await notifier.resync(self._assess.alarms)
+            await self.records.open(self.control, self._journal.kept())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.control.run(), name="control")
+                if notifier is not None:
+                    group.create_task(notifier.run(), name="outputs")
+        finally:
+            if notifier is not None:
+                await notifier.close()
+
+    def _condition(self, condition: Condition) -> None:
+        self._assess.condition(condition, OUTPUTS)
+
+
+def _notifier(
+    site: Site,
+    clock: Callable[[], ClockClaim],
+    event: Callable[[Event], None],
+    condition: Callable[[Condition], None],
+) -> "Notifier":
+    """Loaded on need: a gateway that tells nobody does not carry what tells."""
+    from gateway.notify.station import Notifier
+
+    return Notifier(site, clock, event, condition)
+
+
+async def _no_outputs(_: Request) -> Mapping[str, Any]:
+    return {"outputs": {}, "unreachable": False, "durable": True, "dropped": 0}
+
+
+async def _no_output(_: Request) -> Mapping[str, Any]:
+    raise OperatorError("the site file has no outputs", "add [[output]] and [[notify]]: docs/notifications.md")
+
+
+NOBODY: dict[str, Callable[[Request], Awaitable[Mapping[str, Any]]]] = {
+    "notify.list": _no_outputs,
+    "notify.test": _no_output,
+}
+
+
+class Orders:
+    """What a person may ask of the alarms, as requests of the control socket."""
+
+    def __init__(self, assess: Assess) -> None:
+        self._assess = assess
+
+    def handlers(self) -> dict[str, Callable[[Request], Awaitable[Mapping[str, Any]]]]:
+        """By the name of the request."""
+        assess = self._assess
+        orders: dict[str, Callable[[Request], Alarm]] = {
+            "alarm.acknowledge": lambda r: assess.acknowledge(*_who(r), group=r.get("group") is True),
+            "alarm.confirm": lambda r: assess.confirm(*_who(r)),
+            "alarm.shelve": lambda r: assess.shelve(*_who(r), _seconds(r)),
+            "alarm.unshelve": lambda r: assess.unshelve(*_who(r)),
+            "alarm.out-of-service": lambda r: assess.out_of_service(
+                *_who(r), _seconds(r) if "for_s" in r else None
+            ),
+            "alarm.in-service": lambda r: assess.in_service(*_who(r)),
+        }
+        return {
+            "alarm.list": self._list,
+            "state.declare": self._declare,
+            "state.end": self._end,
+            **{name: partial(self._order, order) for name, order in orders.items()},
+        }
+
+    async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        alarm = order(request)
+        return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    async def _list(self, request: Request) -> Mapping[str, Any]:
+        alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
+        return {"alarms": [alarm_data(alarm) for alarm in alarms]}
+
+    async def _declare(self, request: Request) -> Mapping[str, Any]:
+        seconds = _seconds(request)
+        point, kind = _text(request, "point"), _text(request, "kind")
+        self._assess.declare_state(point, kind, _text(request, "person"), _text(request, "text"), seconds)
+        return {"words": f"{kind} of {point} is declared for {seconds:g} s"}
+
+    async def _end(self, request: Request) -> Mapping[str, Any]:
+        point, kind = _text(request, "point"), _text(request, "kind")
+        self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
+        return {"words": f"{kind} of {point} is over"}
+
+
+def alarm_data(alarm: Alarm) -> dict[str, Any]:
+    """An alarm as plain data; times in boot milliseconds."""
+    condition = alarm.condition
+    return {
+        "alarm": alarm.id,
+        "occurrence": alarm.occurrence,
+        "state": alarm.state.value,
+        "active": alarm.active,
+        "tier": condition.tier.value,
+        "rule": condition.rule,
+        "point": condition.point,
+        "device": condition.device,
+        "value": condition.value,
+        "limit": condition.limit,
+        "unit": condition.unit,
+        "words": condition.words,
+        "since_ms": condition.since_ms,
+        "raised_ms": alarm.raised_ms,
+        "returned_ms": alarm.returned_ms,
+        "group": alarm.group,
+        "escalation": alarm.escalation,
+        "person": alarm.person,
+        "text": alarm.text,
+        "until_ms": alarm.until_ms,
+    }
+
+
+def _who(request: Request) -> tuple[str, str, str]:
+    return _text(request, "alarm"), _text(request, "person"), _text(request, "text")
+
+
+def _text(request: Request, name: str) -> str:
+    """A word of a request; what may be left out is empty then, and what may not is refused by the alarms."""
+    value = request.get(name, "")
+    if not isinstance(value, str):
+        raise OperatorError(f"{name} is no text", f'send "{name}": "..."')
+    return value
+
+
+def _seconds(request: Request) -> float:
+    value = request.get("for_s")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise OperatorError("it is not said for how long", 'send "for_s": a number of seconds')
+    return float(value)
