@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_site_tools(commands)
     _add_record_tools(commands)
+    _add_calculate(commands)
     return parser
 
 
@@ -117,6 +118,35 @@ def _add_record_tools(commands: Commands) -> None:
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
     keys.set_defaults(command=_keys)
+
+
+def _add_calculate(commands: Commands) -> None:
+    calculate = commands.add_parser("calculate", help="a process calculation over a CSV file, or at one value")
+    calculate.add_argument("name", nargs="?", metavar="NAME", help="the calculation; --list names them")
+    calculate.add_argument(
+        "file", nargs="?", metavar="FILE.csv", help="columns time,value (and further inputs); - is standard input"
+    )
+    calculate.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a parameter (repeat)")
+    calculate.add_argument(
+        "--at",
+        metavar="VALUE",
+        type=float,
+        action="append",
+        default=[],
+        help="formula or table at a value (repeat)",
+    )
+    calculate.add_argument(
+        "--input",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a further input beside --at (rh, flow ...)",
+    )
+    calculate.add_argument("--trace", action="store_true", help="one JSON line a row, the last of the finished run")
+    calculate.add_argument(
+        "--list", action="store_true", help="calculations, parameters, published tables, sources"
+    )
+    calculate.set_defaults(command=_calculate)
 
 
 def seconds(text: str) -> float:
@@ -211,6 +241,12 @@ def _export(arguments: argparse.Namespace) -> int:
     from gateway.export import export_site
 
     return export_site(load_site(arguments.site), arguments)
+
+
+def _calculate(arguments: argparse.Namespace) -> int:
+    from gateway.calculating import calculate_command
+
+    return calculate_command(arguments)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

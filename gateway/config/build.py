@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.models import ModelBook
+from gateway.config.process import build_processes
 from gateway.config.relations import period_ms
 from gateway.config.shape import (
     BufferTable,
@@ -217,6 +218,7 @@ def build_site(
             for p in points
             for device, _, channel in (p.channel.partition("."),)
         ),
+        processes=build_processes(tables),
         cluster=_cluster(tables.one("cluster", ClusterTable), base),
         buffer=BufferSpec(
             loss_window_ms=round(buffer.loss_window_s * 1000),

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.locate import Key
+from gateway.config.process import ProcessTable
 from gateway.config.shape import (
     BUSES,
     BufferTable,
@@ -28,7 +29,7 @@ __all__ = ["AnyBus", "Entry", "Tables", "read_tables"]
 AnyBus = TcpBus | RtuBus | RtuOverTcpBus
 T = TypeVar("T", bound=BaseModel)
 
-LISTS = ("bus", "device", "point")
+LISTS = ("bus", "device", "point", "process")
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,
     "cluster": ClusterTable,
@@ -60,6 +61,7 @@ class Tables:
     buses: list[Entry[AnyBus]] = field(default_factory=list)
     devices: list[Entry[DeviceTable]] = field(default_factory=list)
     points: list[Entry[PointTable]] = field(default_factory=list)
+    processes: list[Entry[ProcessTable]] = field(default_factory=list)
     calibrations: dict[Key, CalibrationTable] = field(default_factory=dict)
 
     def one(self, name: str, shape: type[T]) -> T | None:
@@ -86,6 +88,7 @@ def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
     tables.buses = _entries(document, "bus", report, _read_bus)
     tables.devices = _entries(document, "device", report, _reader(DeviceTable, "[[device]]"))
     tables.points = _entries(document, "point", report, _reader(PointTable, "[[point]]"))
+    tables.processes = _entries(document, "process", report, _reader(ProcessTable, "[[process]]"))
     for entry in tables.devices:
         _read_calibrations(entry, tables.calibrations, report)
     for name in ("bus", "device"):

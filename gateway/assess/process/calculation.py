@@ -200,6 +200,16 @@ class Calculation(Remembers):
         """Time passes without a sample: what is decided by time alone may be settled here."""
         del now
 
+    @property
+    def criterion(self) -> bool:
+        """Whether there is something to pass or to fail."""
+        return False
+
+    @property
+    def failing(self) -> bool:
+        """Whether the criterion is failed at this moment."""
+        return self.settled is False
+
     # what everybody uses
 
     def feed(

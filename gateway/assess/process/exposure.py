@@ -128,6 +128,11 @@ class TimeOutside(Calculation):
             return [ParameterProblem("probe_u", "is missing, and safe_side wants it", "add probe_u = 0.3")]
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """With an allowance."""
+        return self.p["most_single_s"] is not None or self.p["most_total_s"] is not None
+
     def start(self) -> None:
         """Nothing outside."""
         self.stay = Stay()
@@ -155,8 +160,7 @@ class TimeOutside(Calculation):
     def answer(self, now: float, ended: bool) -> Result:
         """Total time outside."""
         stay, total = self.stay, self._total()
-        judged = self.p["most_single_s"] is not None or self.p["most_total_s"] is not None
-        passed = self.settled if self.settled is not None or not ended or not judged else True
+        passed = self.settled if self.settled is not None or not ended or not self.criterion else True
         words = f"{total / 60:.1f} min {self.p['side']} {self.p['limit_c']:g} degC in {stay.stays} stay(s)"
         words += f", the longest {stay.longest_s / 60:.1f} min"
         return self.made(
@@ -220,6 +224,11 @@ class DegreeMinutes(Calculation):
         self.formula = f"degree-minutes/{self.p['side']}"
         self.source = "trapezoid of the excess over the limit, cut exactly where the straight line crosses it"
         return []
+
+    @property
+    def criterion(self) -> bool:
+        """With an allowance."""
+        return self.p["most"] is not None
 
     def start(self) -> None:
         """No area."""
@@ -313,6 +322,11 @@ class Budget(Calculation):
         if self.p["safe_side"] and self.p["probe_u"] is None:
             return [ParameterProblem("probe_u", "is missing, and safe_side wants it", "add probe_u = 0.3")]
         return []
+
+    @property
+    def criterion(self) -> bool:
+        """Always: the budgets."""
+        return True
 
     def start(self) -> None:
         """Nothing spent."""

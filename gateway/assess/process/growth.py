@@ -139,6 +139,11 @@ class Growth(Calculation):
             return ParameterProblem(error.name if error.name in p else "formula", error.what, error.remedy)
         return None
 
+    @property
+    def criterion(self) -> bool:
+        """With a limit."""
+        return self.p["limit"] is not None
+
     def start(self) -> None:
         """No growth yet."""
         self.integral = Integral(self._rate, self.u)

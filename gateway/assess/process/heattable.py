@@ -177,6 +177,11 @@ class HeatTable(Calculation):
         self.required = RequiredTime(knots, interpolate=logarithmic, step_s=entry.get("step_s", 1))
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """Always: the table."""
+        return True
+
     def start(self) -> None:
         """No time held, nothing added up."""
         self.holds = [HoldClock() for _ in self.required.knots]

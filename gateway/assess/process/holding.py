@@ -129,6 +129,7 @@ class Holding(Calculation):
         "cut_out_c",
         "lowest_forward_c",
         "last_c",
+        "wrong",
     )
 
     def prepare(self) -> list[ParameterProblem]:
@@ -146,9 +147,14 @@ class Holding(Calculation):
         self.formula = "htst/fixed" if p["holding_s"] is not None else "htst/volume-over-flow"
         self.source = (
             "limits as configured (21 CFR 1240.61; Regulation (EC) 853/2004 Annex III Section IX); forward-flow"
-            " time, cut-in and cut-out temperatures as in 10 NYCRR 3.27; flow diversion as in the Grade A PMO, Item 16p"
+            " time, cut-in and cut-out temperatures: 10 NYCRR 3.27; flow diversion: Grade A PMO, Item 16p"
         )
         return found
+
+    @property
+    def criterion(self) -> bool:
+        """Always: the limit."""
+        return True
 
     def start(self) -> None:
         """Diverted, as a plant starts."""
@@ -166,6 +172,7 @@ class Holding(Calculation):
         self.cut_out_c: list[float] | None = None
         self.lowest_forward_c: float | None = None
         self.last_c = 0.0
+        self.wrong = False
 
     def holding(self, flow_lph: float | None) -> float | None:
         """Seconds that the fastest particle stays in the tube; None without a flow."""
@@ -191,6 +198,7 @@ class Holding(Calculation):
             if hold < self.p["legal_s"]:
                 self.short_s += sample.dt or 0.0
                 self.settled = False
+                self.wrong = True
         self.last_c = sample.value
 
     def _position(self, counted: float, more: Mapping[str, float | None]) -> bool:
@@ -212,21 +220,22 @@ class Holding(Calculation):
     def _below(self, dt: float | None, t: float, counted: float) -> None:
         if not self.forward or counted >= self.p["legal_c"]:
             self.below_since_s = None
+            self.wrong = False
             return
         self.below_c = counted if self.below_c is None else min(counted, self.below_c)
         if self.below_since_s is None or dt is None:
             self.below_since_s = t
             return
         self.below_s += dt
-        longer = t - self.below_since_s > self.p["divert_within_s"]
-        if longer and t - dt - self.below_since_s <= self.p["divert_within_s"]:
+        if t - self.below_since_s > self.p["divert_within_s"] and not self.wrong:
             self.findings += 1
             self.settled = False
+            self.wrong = True
 
     @property
-    def wrong_now(self) -> bool:
-        """Whether forward flow below the limit goes on at this moment."""
-        return self.below_since_s is not None
+    def failing(self) -> bool:
+        """Whether forward flow below the limit, or held too shortly, goes on at this moment."""
+        return self.wrong
 
     def answer(self, now: float, ended: bool) -> Result:
         """Forward-flow time and what was found."""

@@ -128,6 +128,11 @@ class MeanKinetic(Calculation):
         self._quotient = self.p["activation_kj"] / GAS
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """With a limit."""
+        return self.p["limit_c"] is not None
+
     def start(self) -> None:
         """Nothing weighed."""
         self.mean = Mean()

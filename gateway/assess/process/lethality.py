@@ -93,6 +93,11 @@ class Lethality(Calculation):
             self.z_below = p["z_below_k"] if p["z_below_k"] is not None else self.z
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """With a target."""
+        return self.p["target"] is not None
+
     def start(self) -> None:
         """Nothing yet."""
         self.integral = Integral(self.rate, self.u)

@@ -32,7 +32,7 @@ class Moisture(Calculation):
             choices=lambda: ("water", "ice"),
         ),
         Parameter(
-            name="from_",
+            name="by",
             kind="text",
             words='"rh" or "wet": what is measured beside the temperature',
             default="rh",
@@ -93,7 +93,7 @@ class Moisture(Calculation):
     def prepare(self) -> list[ParameterProblem]:
         """What is measured."""
         p = self.p
-        by_wet = p["from_"] == "wet"
+        by_wet = p["by"] == "wet"
         fixed = p["wet_c"] if by_wet else p["rh"]
         self.needs = () if fixed is not None else (("wet",) if by_wet else ("rh",))
         self.pressure = p["pressure_pa"] if p["altitude_m"] is None else air.standard_pressure(p["altitude_m"])
@@ -104,6 +104,11 @@ class Moisture(Calculation):
         )
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """With a limit."""
+        return self.p["limit_dew_c"] is not None
+
     def start(self) -> None:
         """Nothing measured."""
         self.latest: list[float] | None = None
@@ -111,7 +116,7 @@ class Moisture(Calculation):
         self.lowest_dew_c: float | None = None
 
     def _second(self, more: Mapping[str, float | None]) -> float:
-        name = "wet" if self.p["from_"] == "wet" else "rh"
+        name = "wet" if self.p["by"] == "wet" else "rh"
         given = more.get(name)
         if given is not None and name == "wet":
             given = to_celsius(given, self.p["unit"])
@@ -135,7 +140,7 @@ class Moisture(Calculation):
             raise Unusable("outside-domain", str(error), "check the sensor, the unit and the pressure") from None
 
     def _vapour(self, celsius: float, second: float) -> float:
-        if self.p["from_"] == "wet":
+        if self.p["by"] == "wet":
             ratio = air.humidity_from_wet_bulb(celsius, second, self.pressure)
             if ratio < 0:
                 raise ValueError("the wet bulb is colder than perfectly dry air could make it")
@@ -205,12 +210,12 @@ class Moisture(Calculation):
         limit = self.p["limit_dew_c"]
         passed = self.settled if limit is None or self.settled is False or not ended else True
         u_c, u_rh = self.u or 0.0, self.p["rh_u"] or 0.0
-        top = 100.0 if self.p["from_"] == "rh" else celsius - u_c
+        top = 100.0 if self.p["by"] == "rh" else celsius - u_c
         values |= {"highest_dew_c": self.highest_dew_c, "lowest_dew_c": self.lowest_dew_c, "temperature_c": celsius}
         probe = None
         if self.u is not None:
             probe = (
-                self._dew(celsius - u_c, max(second - u_rh, 0.01 if self.p["from_"] == "rh" else second - u_rh)),
+                self._dew(celsius - u_c, max(second - u_rh, 0.01 if self.p["by"] == "rh" else second - u_rh)),
                 self._dew(celsius + u_c, min(second + u_rh, top)),
             )
         dew = values["dew_point_c"]
@@ -221,7 +226,7 @@ class Moisture(Calculation):
 
     def evaluate(self, sample: Sample) -> PointValue:
         """Saturation pressures at a temperature, and everything else where humidity or wet bulb is given."""
-        name = "wet" if self.p["from_"] == "wet" else "rh"
+        name = "wet" if self.p["by"] == "wet" else "rh"
         if self.needs and sample.more.get(name) is None:
             return self._saturation(sample.value)
         values = self.account(sample.value, self._second(sample.more))

@@ -74,6 +74,11 @@ class Product(Calculation):
         self.tau_s = self.p["tau_min"] * 60
         return []
 
+    @property
+    def criterion(self) -> bool:
+        """With a limit."""
+        return self.p["limit_c"] is not None
+
     def start(self) -> None:
         """No product yet."""
         self.celsius: float | None = None

@@ -135,6 +135,11 @@ class ShelfLife(Calculation):
                 found.append(ParameterProblem(name, unusable.words, unusable.remedy))
         return found
 
+    @property
+    def criterion(self) -> bool:
+        """Always: the life."""
+        return True
+
     def start(self) -> None:
         """Nothing used."""
         self.used = Integral(self.rate, self.u)
