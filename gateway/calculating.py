@@ -110,10 +110,10 @@ def read_rows(file: TextIO | Iterable[str], name: str) -> Iterator[Row]:
     count = 0
     columns: list[str] | None = None
     before: float | None = None
-    lines = _lines(file)
+    lines = _lines(file, name)
     first = next((line for line in lines if line.strip()), "")
     comma = ";" in first
-    fields = csv.reader(chain([first], lines), delimiter=";" if comma else ",")
+    fields = csv.reader(chain([first], lines), delimiter=";" if comma else ",", strict=True)
     try:
         for written in fields:
             cells = [cell.strip() for cell in written]
@@ -133,8 +133,6 @@ def read_rows(file: TextIO | Iterable[str], name: str) -> Iterator[Row]:
                 bad.append(f"{name}: line {fields.line_num}: {row}")
     except csv.Error as error:
         raise RowsError(f"{name}: line {fields.line_num}: {error}; check that it is a CSV file") from None
-    except UnicodeDecodeError:
-        raise RowsError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
     if bad:
         rest = [f"{name}: and {count - len(bad)} more"] if count > len(bad) else []
         raise RowsError("\n".join([*bad, *rest]))
@@ -142,11 +140,15 @@ def read_rows(file: TextIO | Iterable[str], name: str) -> Iterator[Row]:
         raise RowsError(f"{name}: is empty; write the columns time,value")
 
 
-def _lines(file: Iterable[str]) -> Iterator[str]:
-    for line in file:
-        if "\0" in line:
-            raise csv.Error("has a NUL byte")
-        yield line
+def _lines(file: Iterable[str], name: str) -> Iterator[str]:
+    """Lines that are text."""
+    try:
+        for number, line in enumerate(file, 1):
+            if "\0" in line:
+                raise RowsError(f"{name}: line {number}: has a NUL byte; check that it is a CSV file")
+            yield line
+    except UnicodeDecodeError:
+        raise RowsError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
 
 
 def _columns(cells: Sequence[str], name: str) -> tuple[list[str], bool]:

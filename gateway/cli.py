@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ Commands = Any
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 found wrong, 2 could not be done."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_words_first(sys.argv[1:] if argv is None else argv))
     command: Command = arguments.command
     try:
         return command(arguments)
@@ -36,6 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _words_first(argv: Sequence[str]) -> list[str]:
+    """argparse takes words that may be left out before the first option only; of `calculate` the file comes
+    last."""
+    if argv[:1] != ["calculate"]:
+        return list(argv)
+    words: list[str] = []
+    options: list[str] = []
+    rest = iter(argv[1:])
+    for word in rest:
+        if word in {"--set", "--at", "--input"}:
+            options += [word, *islice(rest, 1)]
+        else:
+            (options if word.startswith("-") and word != "-" else words).append(word)
+    return ["calculate", *words, *options]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -222,7 +222,12 @@ class Process(Remembers):
         silent = good is not None and now - good > calculation.watch.max_gap_s
         calculation.passing(now)
         found: list[Finding] = []
-        if self.refused and not silent and calculation.refused is None and isinstance(calculation.result(now), Result):
+        if (
+            self.refused
+            and not silent
+            and calculation.refused is None
+            and isinstance(calculation.result(now), Result)
+        ):
             self.refused = ""
         if (silent or calculation.refused is not None) and not self.refused:
             outcome = calculation.result(now)

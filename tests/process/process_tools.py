@@ -16,7 +16,9 @@ def published(name: str) -> Any:
     return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def feed(calculation: Calculation, values: list[float | None], step: float = 10.0, start: float = 0.0) -> Calculation:
+def feed(
+    calculation: Calculation, values: list[float | None], step: float = 10.0, start: float = 0.0
+) -> Calculation:
     """Feed values at even distances."""
     for number, value in enumerate(values):
         calculation.feed(start + number * step, value)

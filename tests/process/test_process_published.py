@@ -62,7 +62,10 @@ class TestHeat:
         rich = {"table": "us-milk", "fat_percent": 10.0}
         assert value("heat-table", rich, row["temp_c"] + raised).value == row["seconds"]
         sweet = {"table": "us-milk", "sweetened": True, "unit": "F"}
-        assert value("heat-table", sweet, row["temp_f"] + row.get("fat_or_sweetener_plus_f", 0)).value == row["seconds"]
+        assert (
+            value("heat-table", sweet, row["temp_f"] + row.get("fat_or_sweetener_plus_f", 0)).value
+            == row["seconds"]
+        )
 
     def test_rich_milk_at_the_plain_temperature_needs_the_longer_time(self) -> None:
         assert value("heat-table", {"table": "us-milk"}, 72.0).value == 15
@@ -106,7 +109,8 @@ class TestHeat:
         assert value("lethality", {"definition": "f0"}, vector["T"]).value == pytest.approx(vector["L"], abs=0.0005)
 
     @pytest.mark.parametrize(
-        ("celsius", "rate"), [(63, 0.117), (64, 0.158), (65, 0.215), (68, 0.541), (70, 1.0), (75, 4.642), (80, 21.544)]
+        ("celsius", "rate"),
+        [(63, 0.117), (64, 0.158), (65, 0.215), (68, 0.541), (70, 1.0), (75, 4.642), (80, 21.544)],
     )
     def test_listeria_rates_of_the_fda_guidance(self, celsius: float, rate: float) -> None:
         assert value("lethality", {"definition": "p70-listeria"}, celsius).value == pytest.approx(rate, abs=0.0006)
@@ -144,7 +148,9 @@ class TestMeanKinetic:
     @pytest.mark.parametrize(("kelvin", "key"), [(273.1, "mkt_offset_273_1"), (273.15, "mkt_offset_273_15")])
     def test_series_computed_with_30_digits(self, case: dict[str, list[float]], kelvin: float, key: str) -> None:
         weights = case["weights"] or [1] * len(case["temps_c"])
-        series = [celsius for celsius, weight in zip(case["temps_c"], weights, strict=True) for _ in range(int(weight))]
+        series = [
+            celsius for celsius, weight in zip(case["temps_c"], weights, strict=True) for _ in range(int(weight))
+        ]
         listed = result("mkt", {"kelvin": kelvin, "weighting": "equal"}, list(enumerate(map(float, series))))
         assert listed.value == pytest.approx(case[key], abs=1e-8)
         if not case["weights"]:
@@ -233,7 +239,9 @@ class TestShelfLife:
 
     @pytest.mark.parametrize(("first", "second", "total"), [(5.0, 15.0, 20), (15.0, 5.0, 24)])
     @pytest.mark.parametrize("at_zero", [57.0, 57.9])
-    def test_cold_smoked_salmon_in_two_phases(self, first: float, second: float, total: float, at_zero: float) -> None:
+    def test_cold_smoked_salmon_in_two_phases(
+        self, first: float, second: float, total: float, at_zero: float
+    ) -> None:
         phase_s = 8.9 * 86400
         rows = [(number * 3600.0, first) for number in range(int(phase_s // 3600))]
         parameters: dict[str, object] = {

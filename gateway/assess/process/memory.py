@@ -57,6 +57,10 @@ def pack(content: Any) -> bytes:
 def unpack(kept: bytes) -> Any:
     """What `pack` was given. Raises `StorageError` for bytes that it did not make or that were damaged."""
     body = kept[_WIDTH:]
-    if not kept.startswith(_MARK) or zlib.crc32(body) != int.from_bytes(kept[len(_MARK) : _WIDTH], "big"):
+    sound = kept.startswith(_MARK) and len(body) > 0
+    if not sound or zlib.crc32(body) != int.from_bytes(kept[len(_MARK) : _WIDTH], "big"):
         raise StorageError("the kept state of a calculation is damaged or of another version", "it begins anew")
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise StorageError("the kept state of a calculation is not what was kept", "it begins anew") from None

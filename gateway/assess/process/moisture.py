@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gateway.assess.process import air
+from gateway.assess.process.air import (
+    MOLAR_RATIO,
+    Phase,
+    absolute_humidity,
+    dew_point,
+    enthalpy,
+    humidity_from_wet_bulb,
+    humidity_ratio,
+    saturation_pressure,
+    standard_pressure,
+    wet_bulb,
+)
 from gateway.assess.process.calculation import COMMON, Calculation, Sample, Unusable, max_gap, to_celsius
 from gateway.assess.process.outcome import PointValue, Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
@@ -96,7 +107,7 @@ class Moisture(Calculation):
         by_wet = p["by"] == "wet"
         fixed = p["wet_c"] if by_wet else p["rh"]
         self.needs = () if fixed is not None else (("wet",) if by_wet else ("rh",))
-        self.pressure = p["pressure_pa"] if p["altitude_m"] is None else air.standard_pressure(p["altitude_m"])
+        self.pressure = p["pressure_pa"] if p["altitude_m"] is None else standard_pressure(p["altitude_m"])
         self.formula = "moisture/hyland-wexler"
         self.source = (
             "ASHRAE Handbook Fundamentals 2017 ch. 1 (Hyland and Wexler 1983), over water and over ice; supercooled"
@@ -134,31 +145,31 @@ class Moisture(Calculation):
             raise Unusable("outside-domain", words, "check the sensor")
         try:
             vapour = self._vapour(celsius, second)
-            ratio = air.humidity_ratio(vapour, self.pressure)
+            ratio = humidity_ratio(vapour, self.pressure)
             return self._quantities(celsius, vapour, ratio)
         except ValueError as error:
             raise Unusable("outside-domain", str(error), "check the sensor, the unit and the pressure") from None
 
     def _vapour(self, celsius: float, second: float) -> float:
         if self.p["by"] == "wet":
-            ratio = air.humidity_from_wet_bulb(celsius, second, self.pressure)
+            ratio = humidity_from_wet_bulb(celsius, second, self.pressure)
             if ratio < 0:
                 raise ValueError("the wet bulb is colder than perfectly dry air could make it")
-            return ratio * self.pressure / (air.MOLAR_RATIO + ratio)
+            return ratio * self.pressure / (MOLAR_RATIO + ratio)
         if not 0 <= second <= 100:
             words = f"{second:g} % is no relative humidity"
             raise Unusable("no-humidity", words, "check the humidity channel and its unit (%)")
-        over: air.Phase = "water"
+        over: Phase = "water"
         if celsius < 0:
             if self.p["rh_over"] is None:
                 words = "below 0 degC a relative humidity may be over water or over ice, and it is not said which"
                 raise Unusable("phase-not-said", words, 'set rh_over = "water" (most sensors) or "ice"')
             over = self.p["rh_over"]
-        return second / 100 * air.saturation_pressure(celsius, over)
+        return second / 100 * saturation_pressure(celsius, over)
 
     def _quantities(self, celsius: float, vapour: float, ratio: float) -> dict[str, Any]:
-        over_water = air.saturation_pressure(celsius, "water")
-        over_ice = air.saturation_pressure(celsius, "ice") if celsius <= 0 else None
+        over_water = saturation_pressure(celsius, "water")
+        over_ice = saturation_pressure(celsius, "ice") if celsius <= 0 else None
 
         def or_none(find: Any, *arguments: Any) -> float | None:
             try:
@@ -172,12 +183,12 @@ class Moisture(Calculation):
             "saturation_ice_pa": over_ice,
             "rh_over_water": 100 * vapour / over_water,
             "rh_over_ice": 100 * vapour / over_ice if over_ice is not None else None,
-            "dew_point_c": or_none(air.dew_point, vapour, "water"),
-            "frost_point_c": or_none(air.dew_point, vapour, "ice"),
+            "dew_point_c": or_none(dew_point, vapour, "water"),
+            "frost_point_c": or_none(dew_point, vapour, "ice"),
             "humidity_ratio": ratio,
-            "absolute_humidity_g_m3": air.absolute_humidity(vapour, celsius),
-            "wet_bulb_c": or_none(air.wet_bulb, celsius, ratio, self.pressure),
-            "enthalpy_j_kg": air.enthalpy(celsius, ratio),
+            "absolute_humidity_g_m3": absolute_humidity(vapour, celsius),
+            "wet_bulb_c": or_none(wet_bulb, celsius, ratio, self.pressure),
+            "enthalpy_j_kg": enthalpy(celsius, ratio),
             "pressure_pa": self.pressure,
         }
 
@@ -239,13 +250,13 @@ class Moisture(Calculation):
         if not -100 <= value <= 200:
             words = f"{value:g} degC lies outside -100 to 200 degC, where the formulas hold"
             raise Unusable("outside-domain", words, "check the unit")
-        water = air.saturation_pressure(value, "water")
-        ice = air.saturation_pressure(value, "ice") if value <= 0 else None
+        water = saturation_pressure(value, "water")
+        ice = saturation_pressure(value, "ice") if value <= 0 else None
         over = self.p["rh_over"] or ("ice" if value < 0 else "water")
         if over == "ice" and ice is None:
             over = "water"
         pressure = ice if over == "ice" and ice is not None else water
-        ratio = air.humidity_ratio(pressure, self.pressure) if pressure < self.pressure else None
+        ratio = humidity_ratio(pressure, self.pressure) if pressure < self.pressure else None
         words = f"saturation pressure {pressure:.6g} Pa over {over}"
         values = {"over": over, "saturation_water_pa": water, "saturation_ice_pa": ice, "humidity_ratio": ratio}
         return self.point(value, pressure, "Pa", words, values)

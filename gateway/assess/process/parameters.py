@@ -117,10 +117,20 @@ def _checked(parameter: Parameter, value: Any) -> tuple[ParameterProblem | None,
     return None, value
 
 
+def _finite(value: Any) -> bool:
+    """Whether it is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
 def _number(parameter: Parameter, value: Any) -> tuple[ParameterProblem | None, Any]:
     name = parameter.name
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        what = f"{value!r} is not a number"
+    if not _finite(value):
+        what = f"{str(value)[:40]!r} is not a number"
         return ParameterProblem(name, what, f"for example: {name} = {_example(parameter)}"), None
     if parameter.low is not None and value < parameter.low:
         return ParameterProblem(name, f"{value:g} is too low", f"write {parameter.low:g} or more"), None
@@ -130,10 +140,7 @@ def _number(parameter: Parameter, value: Any) -> tuple[ParameterProblem | None, 
 
 
 def _table(parameter: Parameter, value: Any) -> tuple[ParameterProblem | None, Any]:
-    sound = isinstance(value, Mapping) and all(
-        isinstance(key, str) and not isinstance(one, bool) and isinstance(one, (int, float)) and math.isfinite(one)
-        for key, one in value.items()
-    )
+    sound = isinstance(value, Mapping) and all(isinstance(key, str) and _finite(one) for key, one in value.items())
     if not sound:
         remedy = f"for example: {parameter.name} = {{ pH = 6.0 }}"
         return ParameterProblem(parameter.name, "is not a table of names and numbers", remedy), None
@@ -146,9 +153,6 @@ def _rows(parameter: Parameter, value: Any) -> tuple[ParameterProblem | None, An
         return ParameterProblem(parameter.name, "is not a list of rows", remedy), None
     width = len(parameter.example[0])
     for number, row in enumerate(value, 1):
-        sound = len(row) == width and all(
-            not isinstance(one, bool) and isinstance(one, (int, float)) and math.isfinite(one) for one in row
-        )
-        if not sound:
+        if len(row) != width or not all(_finite(one) for one in row):
             return ParameterProblem(parameter.name, f"row {number} is not {width} numbers", remedy), None
     return None, [[float(one) for one in row] for row in value]
