@@ -66,7 +66,13 @@ setup(
     package_dir={"gateway_plugins": "plugins", "gateway_core": "ext/gateway_core"},
     package_data={
         "firmware_interfaces": ["modbus/models/*.toml"],
-        "gateway": ["py.typed", "assess/process/data/*.toml", "config/*.toml", "web/templates/*.html", "web/static/*"],
+        "gateway": [
+            "py.typed",
+            "assess/process/data/*.toml",
+            "config/*.toml",
+            "web/templates/*.html",
+            "web/static/*",
+        ],
         "gateway_core": ["py.typed", "*.pyi"],
     },
     ext_modules=extensions(),

@@ -13,7 +13,7 @@ NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sour
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
 PURE = "gateway.assess.process"
-"""Arithmetic and published tables: the configuration asks it which calculations there are. It imports no station."""
+"""Arithmetic and published tables, which import no station: the configuration asks which calculations there are."""
 STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "sync", "web")
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gateway.assess.process.air import (
+    HIGHEST_C,
+    LOWEST_C,
     MOLAR_RATIO,
     Phase,
     absolute_humidity,
@@ -20,6 +22,9 @@ from gateway.assess.process.outcome import PointValue, Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
 
 __all__ = ["Moisture"]
+
+MEND = "check the sensors, their units and the pressure"
+TOO_DRY = "so dry that there is no dew point above -100 degC"
 
 
 class Moisture(Calculation):
@@ -140,15 +145,13 @@ class Moisture(Calculation):
 
     def account(self, celsius: float, second: float) -> dict[str, Any]:
         """All quantities of one state of the air. Raises `Unusable`."""
-        if not -100 <= celsius <= 200:
-            words = f"{celsius:g} degC lies outside -100 to 200 degC, where the formulas hold"
-            raise Unusable("outside-domain", words, "check the sensor")
+        self._within(celsius)
         try:
             vapour = self._vapour(celsius, second)
             ratio = humidity_ratio(vapour, self.pressure)
             return self._quantities(celsius, vapour, ratio)
         except ValueError as error:
-            raise Unusable("outside-domain", str(error), "check the sensor, the unit and the pressure") from None
+            raise Unusable("outside-domain", str(error), MEND) from None
 
     def _vapour(self, celsius: float, second: float) -> float:
         if self.p["by"] == "wet":
@@ -193,14 +196,22 @@ class Moisture(Calculation):
         }
 
     def _dew(self, celsius: float, second: float) -> float:
-        """Dew point over water, where there is one; below 0 degC the frost point, where ice forms first."""
-        found = self.account(celsius, second)
-        dew: float | None = found["dew_point_c"]
-        if dew is None:
-            raise Unusable(
-                "too-dry", "so dry that there is no dew point above -100 degC", "check the humidity sensor"
-            )
-        return dew
+        """Dew point over water alone: what is followed at every sample."""
+        self._within(celsius)
+        try:
+            vapour = self._vapour(celsius, second)
+            humidity_ratio(vapour, self.pressure)
+        except ValueError as error:
+            raise Unusable("outside-domain", str(error), MEND) from None
+        try:
+            return dew_point(vapour, "water")
+        except ValueError:
+            raise Unusable("too-dry", TOO_DRY, MEND) from None
+
+    def _within(self, celsius: float) -> None:
+        if not LOWEST_C <= celsius <= HIGHEST_C:
+            words = f"{celsius:g} degC lies outside -100 to 200 degC, where the formulas hold"
+            raise Unusable("outside-domain", words, MEND)
 
     def step(self, sample: Sample) -> None:
         """Keep the newest state and the extremes."""
@@ -243,13 +254,11 @@ class Moisture(Calculation):
         values = self.account(sample.value, self._second(sample.more))
         dew = values["dew_point_c"]
         if dew is None:
-            raise Unusable("too-dry", "so dry that there is no dew point above -100 degC", "check the humidity")
+            raise Unusable("too-dry", TOO_DRY, MEND)
         return self.point(sample.value, dew, "degC", f"dew point {dew:.2f} degC over water", values)
 
     def _saturation(self, value: float) -> PointValue:
-        if not -100 <= value <= 200:
-            words = f"{value:g} degC lies outside -100 to 200 degC, where the formulas hold"
-            raise Unusable("outside-domain", words, "check the unit")
+        self._within(value)
         water = saturation_pressure(value, "water")
         ice = saturation_pressure(value, "ice") if value <= 0 else None
         over = self.p["rh_over"] or ("ice" if value < 0 else "water")
