@@ -176,6 +176,9 @@ class ProcessJudge:
                     found += process.lose(claim.boot_ms)
         elif self._kept_epoch_ms is not None:
             self._epoch_ms = self._kept_epoch_ms
+        for process in self.processes:
+            if process.changed:
+                found += process.lose(claim.boot_ms)
         assert self._waiting is not None
         waiting, self._waiting, self._kept = self._waiting, None, None
         for record in waiting:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gateway.assess.judge import Finding
-from gateway.assess.process.calculation import NOTHING, Calculation
+from gateway.assess.process.calculation import NOTHING, SAME_S, Calculation
 from gateway.assess.process.catalogue import make
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import Outcome, Refusal, Result
+from gateway.errors import StorageError
 from gateway.model import Condition, Event, Tier
 from gateway.site import ProcessSpec
 
@@ -38,6 +39,8 @@ class Process(Remembers):
     def forget(self) -> None:
         """As if nothing had come yet."""
         self.calculation = None
+        self.changed = False
+        """Whether the run that goes on was begun by other parameters than the present ones."""
         self.before: float | None = None
         """The newest value, to see a crossing."""
         self.run_ms: int | None = None
@@ -67,9 +70,11 @@ class Process(Remembers):
         super().load(fields)
         self.calculation = None
         if state is not None:
-            calculation = make(self.spec.calculation, self.spec.parameters)
-            calculation.restore(bytes.fromhex(state))
-            self.calculation = calculation
+            self.calculation = make(self.spec.calculation, self.spec.parameters)
+            try:
+                self.calculation.restore(bytes.fromhex(state))
+            except StorageError:
+                self.changed = True
 
     def move(self, by_ms: int) -> None:
         """The boot clock began anew: instants of the old one are ``by_ms`` later in the new one (usually
@@ -80,15 +85,17 @@ class Process(Remembers):
         self.since_ms += by_ms
 
     def lose(self, at_ms: int) -> list[Finding]:
-        """How long the gateway was away is not known: a run that was going on ends as one that cannot be told."""
+        """A run that was going on before a restart ends as one that cannot be told: the time away is not known, or
+        the calculation is another one now."""
         if self.calculation is None:
             return []
-        refusal = self.calculation.refusal(
-            "restart",
-            "the gateway restarted and its clock is not trusted, so the time that passed is not known",
-            "judge the batch by other records; give the gateway a clock it can trust",
-            None,
-        )
+        reason = "restart"
+        words = "the gateway restarted and its clock is not trusted, so the time that passed is not known"
+        if self.changed:
+            reason, words = "changed", "the calculation or its parameters were changed while a run was going on"
+        self.changed = False
+        remedy = "judge the batch by other records"
+        refusal = self.calculation.refusal(reason, words, remedy, None)
         self.run_ms = self.since_ms = at_ms
         found = [self._event("process.refused", at_ms, refusal, True)]
         return [*found, *self._finish(refusal, at_ms)]
@@ -101,12 +108,18 @@ class Process(Remembers):
         if self.calculation is None and self._starts(value):
             found += self._start(at_ms)
         if self.calculation is not None:
-            self._feed(at_ms, value, "", more)
-            found += self._tell(at_ms)
+            found += self._take(at_ms, value, more)
             if self._ends(at_ms, value):
                 found += self._end(at_ms)
+                if self.spec.start_above is None and self.spec.start_below is None:
+                    # The next run begins with the value that ended this one, so that no time falls between them.
+                    found += [*self._start(at_ms), *self._take(at_ms, value, more)]
         self.before = value
         return found
+
+    def _take(self, at_ms: int, value: float, more: Mapping[str, float | None]) -> list[Finding]:
+        self._feed(at_ms, value, "", more)
+        return self._tell(at_ms)
 
     def nothing(self, at_ms: int, reason: str) -> list[Finding]:
         """A sample without a value."""
@@ -116,11 +129,12 @@ class Process(Remembers):
         return self._tell(at_ms)
 
     def time(self, at_ms: int) -> list[Finding]:
-        """Time has passed: deadlines, silences, runs that last long enough."""
+        """Time has passed: deadlines and silences. A run that lasts long enough ends with a value, or in
+        silence."""
         if self.calculation is None:
             return []
         found = self._tell(at_ms)
-        if self._lasted(at_ms):
+        if self.refused and self._lasted(at_ms):
             found += self._end(at_ms)
         return found
 
@@ -219,7 +233,7 @@ class Process(Remembers):
         assert self.run_ms is not None
         now = (at_ms - self.run_ms) / 1000
         good = calculation.watch.good_s if calculation.watch.good_s is not None else calculation.watch.first_s
-        silent = good is not None and now - good > calculation.watch.max_gap_s
+        silent = good is not None and now - good > calculation.watch.max_gap_s + SAME_S
         calculation.passing(now)
         found: list[Finding] = []
         if (

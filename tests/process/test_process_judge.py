@@ -188,8 +188,8 @@ class TestRuns:
         world = World(daily)
         world.course([60.0] * 130)
         results = world.events("process.result")
-        assert len(results) == 2
-        assert all(result["value"] == pytest.approx(600.0, abs=10.1) for result in results)
+        assert [result["value"] for result in results] == [600.0, 600.0]
+        assert [result["started_ms"] for result in results] == [11_000, 611_000], "no time falls between two runs"
 
     def test_the_page_can_ask_where_a_run_stands(self) -> None:
         world = World(COOK)
@@ -370,16 +370,26 @@ class TestRestart:
         assert world.conditions[0].active
         assert world.judge.processes[0].calculation is None or refused[0]["ended"]
 
-    def test_changed_parameters_begin_anew(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_parameters_changed_in_the_middle_of_a_run_refuse_it(self) -> None:
         world = World(COOK)
         world.course(cooked()[:30])
-        memory = world.judge.memory()
         changed = ProcessSpec(
             **{name: getattr(COOK, name) for name in COOK.__slots__} | {"parameters": {"table": "fsis-a-7log"}}
         )
-        judge = ProcessJudge(World(changed).site, LAYOUT, memory)
+        judge = ProcessJudge(World(changed).site, LAYOUT, world.judge.memory())
+        event, condition = judge.tick(world.claim())
+        assert isinstance(event, Event)
+        assert event.data["refused"] == "changed"
+        assert event.data["ended"] is True
+        assert isinstance(condition, Condition)
+        assert condition.active
         assert judge.processes[0].calculation is None
-        assert "cannot be taken up again" in caplog.text
+
+    def test_a_process_that_left_the_site_file_is_forgotten(self) -> None:
+        world = World(COOK)
+        world.course(cooked()[:30])
+        judge = ProcessJudge(World(HTST).site, LAYOUT, world.judge.memory())
+        assert judge.tick(world.claim()) == []
 
     def test_foreign_memory_is_refused(self) -> None:
         world = World(COOK)

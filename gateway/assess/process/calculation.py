@@ -10,10 +10,12 @@ from gateway.assess.process.outcome import Coverage, Outcome, PointValue, Refusa
 from gateway.assess.process.parameters import Parameter, ParameterError, ParameterProblem, check_parameters
 from gateway.errors import StorageError
 
-__all__ = ["COMMON", "NOTHING", "Calculation", "Sample", "Unusable", "Watch", "max_gap", "to_celsius"]
+__all__ = ["COMMON", "NOTHING", "SAME_S", "Calculation", "Sample", "Unusable", "Watch", "max_gap", "to_celsius"]
 
 NOTHING: Mapping[str, float | None] = MappingProxyType({})
 ABSOLUTE_ZERO_C = -273.15
+SAME_S = 1e-6
+"""Times that differ by less are equal: milliseconds counted as binary fractions of a second."""
 
 COMMON = (
     Parameter(
@@ -113,7 +115,7 @@ class Watch(Remembers):
         before = self.good_s if self.good_s is not None else self.first_s
         gap = t - before
         self.longest_s = max(self.longest_s, gap)
-        step = gap if self.good_s is not None and gap <= self.max_gap_s else None
+        step = gap if self.good_s is not None and gap <= self.max_gap_s + SAME_S else None
         if step is not None:
             self.covered_s += step
         self.good_s = t
@@ -194,7 +196,7 @@ class Calculation(Remembers):
     def evaluate(self, sample: Sample) -> PointValue:
         """The formula or table at one value (degC). May raise `Unusable`."""
         del sample
-        raise Unusable("no-point", f"{self.name} has no sample.value at a point", "give it a series of values")
+        raise Unusable("no-point", f"{self.name} has no value at a point", "give it a series of values")
 
     def passing(self, now: float) -> None:
         """Time passes without a sample: what is decided by time alone may be settled here."""
@@ -253,7 +255,7 @@ class Calculation(Remembers):
             return self.refusal(self.refused[0], self.refused[1], self.refused[2], now)
         if watch.samples == 0:
             return self.refusal("no-value", "no usable value has come", "look at the sensor and its channel", now)
-        if silent > watch.max_gap_s:
+        if silent > watch.max_gap_s + SAME_S:
             return self.refusal("gap", *_gap_words(silent, watch.max_gap_s), now)
         if watch.samples < self.shortest:
             return self.refusal("too-few", "one value is no course of time", "feed at least two values", now)

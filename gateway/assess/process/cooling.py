@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gateway.assess.process.calculation import COMMON, Calculation, Sample, Unusable, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
@@ -88,7 +88,7 @@ class StageClock(Remembers):
     def late(self, stage: Stage, now: float) -> bool:
         """Whether it took, or is taking, longer than allowed."""
         took = self.took_s(now)
-        return took is not None and took > stage.max_s
+        return took is not None and took > stage.max_s + SAME_S
 
 
 class Cooling(Calculation):
@@ -170,7 +170,7 @@ class Cooling(Calculation):
     def passing(self, now: float) -> None:
         """A deadline may pass between two values, as long as those come."""
         good = self.watch.good_s
-        if good is not None and now - good <= self.watch.max_gap_s:
+        if good is not None and now - good <= self.watch.max_gap_s + SAME_S:
             self._settle(now)
 
     def _settle(self, now: float) -> None:

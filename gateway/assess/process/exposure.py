@@ -3,7 +3,7 @@ degree-minutes."""
 
 from typing import ClassVar
 
-from gateway.assess.process.calculation import COMMON, Calculation, Sample, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, max_gap
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
@@ -147,8 +147,8 @@ class TimeOutside(Calculation):
         self.colder.step(sample.dt, sample.t, beyond - u)
         self.warmer.step(sample.dt, sample.t, beyond + u)
         single, total = self.p["most_single_s"], self.p["most_total_s"]
-        over = (single is not None and self.stay.longest_s > single) or (
-            total is not None and self._total() > total
+        over = (single is not None and self.stay.longest_s > single + SAME_S) or (
+            total is not None and self._total() > total + SAME_S
         )
         if over and self.settled is None and self.refused is None:
             self.settled = False
@@ -337,7 +337,11 @@ class Budget(Calculation):
         u = (self.u or 0.0) if self.p["safe_side"] else 0.0
         for (limit, seconds), stay in zip(self.p["budgets"], self.stays, strict=True):
             stay.step(sample.dt, sample.t, sample.value + u - limit)
-            if stay.total_s + self.p["spent_s"] > seconds and self.settled is None and self.refused is None:
+            if (
+                stay.total_s + self.p["spent_s"] > seconds + SAME_S
+                and self.settled is None
+                and self.refused is None
+            ):
                 self.settled = False
 
     def answer(self, now: float, ended: bool) -> Result:

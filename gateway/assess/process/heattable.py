@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, exp, inf, log
 from typing import Any, ClassVar
 
-from gateway.assess.process.calculation import COMMON, Calculation, Sample, Unusable, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap
 from gateway.assess.process.integral import Integral
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import PointValue, Result
@@ -204,7 +204,7 @@ class HeatTable(Calculation):
     def _held(self) -> float:
         """How much of the best row's time was held: 1 is enough."""
         shares = [
-            (1.0 if hold.seen else 0.0) if knot.seconds == 0 else min(1.0, hold.best_s / knot.seconds)
+            1.0 if hold.seen and hold.best_s >= knot.seconds - SAME_S else hold.best_s / (knot.seconds or 1.0)
             for knot, hold in zip(self.required.knots, self.holds, strict=True)
         ]
         return max(shares)

@@ -12,6 +12,8 @@ from gateway.assess.process.tables import entries
 
 __all__ = ["Lethality"]
 
+SAME = 1e-9
+"""A sum of many intervals may miss its target by so small a part."""
 HOTTEST_C = 400.0
 """Beyond this no food process lies; it keeps the power finite."""
 
@@ -114,7 +116,12 @@ class Lethality(Calculation):
         """Add the interval; a target once reached stays reached."""
         self.integral.step(sample.dt, sample.value)
         target = self.p["target"]
-        if target is not None and self.settled is None and self.refused is None and self._decided() >= target:
+        if (
+            target is not None
+            and self.settled is None
+            and self.refused is None
+            and self._decided() >= target * (1 - 1e-9)
+        ):
             self.settled = True
 
     def _decided(self) -> float:
