@@ -105,9 +105,13 @@ class TestAll:
     def test_fahrenheit_is_the_same_course(self, name: str) -> None:
         values = ramp(10.0, 21.0, 12)
         celsius = feed(make(name, SMALLEST[name]), values)
-        fahrenheit = feed(make(name, SMALLEST[name] | {"unit": "F"}), [value * 1.8 + 32 for value in values])
+        changed: dict[str, Any] = {"unit": "F"}
+        if name == "out-of-refrigeration":
+            changed["budgets"] = [[limit * 1.8 + 32, seconds] for limit, seconds in SMALLEST[name]["budgets"]]
         if name == "cooling":
-            return  # its limits are printed on both scales, rounded
+            changed = {"unit": "F", "rule": "fsis-b-option-1"}  # its limits stand in degF alone
+            celsius = feed(make(name, SMALLEST[name] | {"rule": "fsis-b-option-1"}), values)
+        fahrenheit = feed(make(name, SMALLEST[name] | changed), [value * 1.8 + 32 for value in values])
         assert good(fahrenheit.result()).value == pytest.approx(good(celsius.result()).value, rel=1e-9, abs=1e-9)
 
     def test_the_trace_ends_as_the_whole(self, name: str) -> None:
@@ -189,6 +193,8 @@ class TestHeatTable:
         own = {"rows": [[60.0, 100.0], [70.0, 10.0]], "rule": "sum", "interpolate": "log"}
         found = make("heat-table", own).at(65.0)
         assert found.value == 32.0  # type: ignore[union-attr]
+        fahrenheit = {"rows": [[140.0, 100.0], [158.0, 10.0]], "rule": "sum", "interpolate": "log", "unit": "F"}
+        assert make("heat-table", fahrenheit).at(149.0).value == 32.0  # type: ignore[union-attr]
         with pytest.raises(ParameterError, match="row 2"):
             make("heat-table", {"rows": [[60.0, 100.0], [70.0, 200.0]]})
 
@@ -335,9 +341,12 @@ class TestCooling:
         assert safe["took_s"] == 3000.0
 
     def test_stages_of_your_own(self) -> None:
-        own = {"stages": [[60.0, 10.0, 5400.0]]}
+        own: dict[str, Any] = {"stages": [[60.0, 10.0, 5400.0]]}
         rows = self.course((0, 65.0), (10, 30.0), (20, 9.0))
         assert good(calculate("cooling", own, rows)).passed is True
+        fahrenheit = [(t, celsius * 1.8 + 32) for t, celsius in rows]
+        converted = {"stages": [[140.0, 50.0, 5400.0]], "unit": "F"}
+        assert calculate("cooling", converted, fahrenheit) == calculate("cooling", own, rows)
         with pytest.raises(ParameterError, match="no cooling"):
             make("cooling", {"stages": [[10.0, 60.0, 5400.0]]})
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.assess.process.calculation import Calculation
 from gateway.assess.process.cooling import Cooling
-from gateway.assess.process.exposure import Budget, DegreeMinutes, TimeOutside
+from gateway.assess.process.degreeminutes import DegreeMinutes
+from gateway.assess.process.exposure import Budget, TimeOutside
 from gateway.assess.process.growth import Growth
 from gateway.assess.process.heattable import HeatTable
 from gateway.assess.process.holding import Holding

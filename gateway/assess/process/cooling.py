@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap, to_celsius
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
@@ -110,7 +110,7 @@ class Cooling(Calculation):
         Parameter(
             name="stages",
             kind="rows",
-            words="stages of your own: [from degC, to degC, seconds]",
+            words="stages of your own: [from, to, seconds] in the scale of unit",
             example=[[57.0, 21.0, 7200], [57.0, 5.0, 21600]],
         ),
         Parameter(
@@ -140,7 +140,10 @@ class Cooling(Calculation):
             self.stages = [_stage(raw, p["unit"]) for raw in entry["stage"]]
             return []
         self.formula, self.source = "cooling/own", "stages as configured"
-        self.stages = [Stage(start, end, seconds, False) for start, end, seconds in p["stages"]]
+        self.stages = [
+            Stage(to_celsius(start, p["unit"]), to_celsius(end, p["unit"]), seconds, False)
+            for start, end, seconds in p["stages"]
+        ]
         for number, stage in enumerate(self.stages, 1):
             if stage.max_s <= 0 or (stage.from_c is not None and stage.from_c <= stage.to_c):
                 remedy = "write [from degC, to degC, seconds] with from above to"

@@ -1,14 +1,13 @@
-"""Time outside a temperature: longest and total time above (or below), budgets out of refrigeration,
-degree-minutes."""
+"""Time outside a temperature: longest stay and total above or below, budgets out of refrigeration."""
 
 from typing import ClassVar
 
-from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, max_gap, to_celsius
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import Result
 from gateway.assess.process.parameters import Parameter, ParameterProblem
 
-__all__ = ["Budget", "DegreeMinutes", "Stay", "TimeOutside"]
+__all__ = ["Budget", "Stay", "TimeOutside", "side"]
 
 
 class Stay(Remembers):
@@ -65,7 +64,7 @@ class Stay(Remembers):
         return 0.0 if self.since_s is None else self.at_s - self.since_s
 
 
-def _side(name: str) -> Parameter:
+def side(name: str) -> Parameter:
     return Parameter(
         name=name,
         kind="text",
@@ -98,7 +97,7 @@ class TimeOutside(Calculation):
             high=300,
             example=8.0,
         ),
-        _side("side"),
+        side("side"),
         Parameter(
             name="most_single_s",
             kind="number",
@@ -184,107 +183,6 @@ class TimeOutside(Calculation):
         )
 
 
-class DegreeMinutes(Calculation):
-    """Area beyond a temperature, in K min."""
-
-    name = "degree-minutes"
-    title = "degree-minutes above or below a temperature"
-    parameters = (
-        *COMMON,
-        max_gap(900.0),
-        Parameter(
-            name="limit_c",
-            kind="number",
-            unit="degC",
-            words="the temperature",
-            required=True,
-            low=-100,
-            high=300,
-            example=8.0,
-        ),
-        _side("side"),
-        Parameter(name="most", kind="number", unit="K min", words="degree-minutes allowed", low=0, example=60.0),
-        Parameter(
-            name="safe_side", kind="flag", words="decide by the most that samples and probe allow", default=False
-        ),
-    )
-    fields: ClassVar[tuple[str, ...]] = (
-        *Calculation.fields,
-        "before",
-        "area",
-        "low",
-        "high",
-        "colder",
-        "warmer",
-        "most",
-    )
-
-    def prepare(self) -> list[ParameterProblem]:
-        """Only the names."""
-        self.formula = f"degree-minutes/{self.p['side']}"
-        self.source = "trapezoid of the excess over the limit, cut exactly where the straight line crosses it"
-        return []
-
-    @property
-    def criterion(self) -> bool:
-        """With an allowance."""
-        return self.p["most"] is not None
-
-    def start(self) -> None:
-        """No area."""
-        self.before: float | None = None
-        self.area = self.low = self.high = self.colder = self.warmer = self.most = 0.0
-
-    def step(self, sample: Sample) -> None:
-        """Add the interval's area."""
-        beyond = (sample.value - self.p["limit_c"]) * (1 if self.p["side"] == "above" else -1)
-        was, self.before = self.before, beyond
-        if sample.dt is None or was is None:
-            return
-        minutes, u = sample.dt / 60, self.u or 0.0
-        self.area += minutes * excess(was, beyond)
-        self.low += minutes * max(0.0, min(was, beyond))
-        self.high += minutes * max(0.0, was, beyond)
-        self.colder += minutes * excess(was - u, beyond - u)
-        self.warmer += minutes * excess(was + u, beyond + u)
-        self.most += minutes * max(0.0, was + u, beyond + u)
-        if self.p["most"] is not None and self._decided() > self.p["most"] and self.refused is None:
-            self.settled = False
-
-    def _decided(self) -> float:
-        return self.most if self.p["safe_side"] else self.area
-
-    def answer(self, now: float, ended: bool) -> Result:
-        """The area so far."""
-        passed = self.settled if self.settled is not None or not ended or self.p["most"] is None else True
-        words = f"{self._decided():.4g} K min {self.p['side']} {self.p['limit_c']:g} degC"
-        return self.made(
-            self._decided(),
-            "K min",
-            words,
-            now,
-            passed=passed,
-            probe=(self.colder, self.warmer),
-            sampling=(self.low, self.high),
-            values={
-                "trapezoid": self.area,
-                "limit_c": self.p["limit_c"],
-                "side": self.p["side"],
-                "most": self.p["most"],
-            },
-        )
-
-
-def excess(first: float, second: float) -> float:
-    """Mean of the positive part of a straight line from ``first`` to ``second``."""
-    if first >= 0 and second >= 0:
-        return (first + second) / 2
-    if first <= 0 and second <= 0:
-        return 0.0
-    top = max(first, second)
-    return top * top / (2 * (top - min(first, second)))
-
-
 class Budget(Calculation):
     """Time out of refrigeration against budgets: for each temperature the time that may be spent above it in
     all."""
@@ -297,7 +195,7 @@ class Budget(Calculation):
         Parameter(
             name="budgets",
             kind="rows",
-            words="[temperature in degC, seconds that may be spent above it in all], one row a budget",
+            words="[temperature, seconds that may be spent above it in all] in the scale of unit, one row a budget",
             required=True,
             example=[[8.0, 14400], [25.0, 1800]],
         ),
@@ -317,7 +215,8 @@ class Budget(Calculation):
         """Budgets must be times."""
         self.formula = "out-of-refrigeration/cumulative"
         self.source = "cumulative time above each temperature, safe side, budgets as configured"
-        if any(seconds <= 0 for _, seconds in self.p["budgets"]):
+        self.budgets = [(to_celsius(limit, self.p["unit"]), seconds) for limit, seconds in self.p["budgets"]]
+        if any(seconds <= 0 for _, seconds in self.budgets):
             return [ParameterProblem("budgets", "has a budget that is no time", "write [degC, seconds]")]
         if self.p["safe_side"] and self.p["probe_u"] is None:
             return [ParameterProblem("probe_u", "is missing, and safe_side wants it", "add probe_u = 0.3")]
@@ -330,12 +229,12 @@ class Budget(Calculation):
 
     def start(self) -> None:
         """Nothing spent."""
-        self.stays = [Stay() for _ in self.p["budgets"]]
+        self.stays = [Stay() for _ in self.budgets]
 
     def step(self, sample: Sample) -> None:
         """Spend; a budget once overspent stays so."""
         u = (self.u or 0.0) if self.p["safe_side"] else 0.0
-        for (limit, seconds), stay in zip(self.p["budgets"], self.stays, strict=True):
+        for (limit, seconds), stay in zip(self.budgets, self.stays, strict=True):
             stay.step(sample.dt, sample.t, sample.value + u - limit)
             if (
                 stay.total_s + self.p["spent_s"] > seconds + SAME_S
@@ -355,7 +254,7 @@ class Budget(Calculation):
                 "left_s": seconds - stay.total_s - self.p["spent_s"],
                 "longest_s": stay.longest_s,
             }
-            for (limit, seconds), stay in zip(self.p["budgets"], self.stays, strict=True)
+            for (limit, seconds), stay in zip(self.budgets, self.stays, strict=True)
         ]
         scarcest = min(rows, key=lambda row: row["left_s"])
         passed = self.settled if self.settled is not None or not ended else True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, exp, inf, log
 from typing import Any, ClassVar
 
-from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap
+from gateway.assess.process.calculation import COMMON, SAME_S, Calculation, Sample, Unusable, max_gap, to_celsius
 from gateway.assess.process.integral import Integral
 from gateway.assess.process.memory import Remembers
 from gateway.assess.process.outcome import PointValue, Result
@@ -105,7 +105,7 @@ class HeatTable(Calculation):
         Parameter(
             name="rows",
             kind="rows",
-            words="a table of your own: [temperature in degC, seconds], rising",
+            words="a table of your own: [temperature, seconds] in the scale of unit, rising",
             example=[[60.0, 2700]],
         ),
         Parameter(
@@ -152,7 +152,7 @@ class HeatTable(Calculation):
                 "source": "rows as configured",
                 "rule": "hold",
                 "interpolate": "none",
-                "rows": p["rows"],
+                "rows": [[to_celsius(at, p["unit"]), seconds] for at, seconds in p["rows"]],
             }
         rows = entry["rows"]
         if problem := _falling(rows):
