@@ -112,6 +112,15 @@ def test_the_trapezoid_lies_between_the_bounds_of_sampling(values: list[float], 
     assert integral.value <= integral.high * (1 + 1e-12) <= integral.sure_high * (1 + 1e-11)
 
 
+def test_the_bounds_of_one_interval() -> None:
+    integral = Integral(lambda celsius: celsius, 1.0)
+    integral.step(None, 10.0)
+    integral.step(2.0, 20.0)
+    assert (integral.low, integral.value, integral.high) == (20.0, 30.0, 40.0)
+    assert (integral.probe_low, integral.probe_high) == (28.0, 32.0)
+    assert (integral.sure_low, integral.sure_high) == (18.0, 42.0)
+
+
 @pytest.mark.parametrize("name", sorted(entries("heat", "table")))
 def test_required_times_never_rise_and_rows_stay_as_printed(name: str) -> None:
     table = HeatTable({"table": name}).required

@@ -211,16 +211,16 @@ class HeatTable(Calculation):
 
     def _share(self) -> float:
         held = self._held()
-        if self.rule == "hold" or held >= 1:
+        if self.rule == "hold":
             return held
         return max(held, self.done.sure_low if self.p["safe_side"] else self.done.value)
 
     def answer(self, now: float, ended: bool) -> Result:
-        """Part of the required treatment, at most 1."""
-        share = min(1.0, self._share())
+        """Part of the required treatment: a sum may come to more than 1, a hold is kept (1) or not."""
+        share = self._share()
         passed = True if self.settled else (False if ended else None)
         sums = self.done.scaled(1.0)
-        words = "the required treatment is reached" if passed else f"{share:.1%} of the required treatment"
+        words = f"{share:.1%} of the required treatment{': reached' if passed else ''}"
         return self.made(
             share,
             "1",
