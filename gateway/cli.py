@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ Commands = Any
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 found wrong, 2 could not be done."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_words_first(sys.argv[1:] if argv is None else argv))
     command: Command = arguments.command
     try:
         return command(arguments)
@@ -38,6 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _words_first(argv: Sequence[str]) -> list[str]:
+    """argparse takes words that may be left out before the first option only; of `calculate` the file comes
+    last."""
+    if argv[:1] != ["calculate"]:
+        return list(argv)
+    words: list[str] = []
+    options: list[str] = []
+    rest = iter(argv[1:])
+    for word in rest:
+        if word in {"--set", "--at", "--input"}:
+            options += [word, *islice(rest, 1)]
+        else:
+            (options if word.startswith("-") and word != "-" else words).append(word)
+    return ["calculate", *words, *options]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aurora-gateway", description="Edge gateway for food-safety monitoring.")
     parser.add_argument("--version", action="version", version=f"aurora-gateway {__version__}")
@@ -46,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_site_tools(commands)
     _add_record_tools(commands)
+    _add_calculate(commands)
     return parser
 
 
@@ -135,6 +153,35 @@ def _add_record_tools(commands: Commands) -> None:
     keys.add_argument("site", type=Path, help="the site file")
     keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
     keys.set_defaults(command=_keys)
+
+
+def _add_calculate(commands: Commands) -> None:
+    calculate = commands.add_parser("calculate", help="a process calculation over a CSV file, or at one value")
+    calculate.add_argument("name", nargs="?", metavar="NAME", help="the calculation; --list names them")
+    calculate.add_argument(
+        "file", nargs="?", metavar="FILE.csv", help="columns time,value (and further inputs); - is standard input"
+    )
+    calculate.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a parameter (repeat)")
+    calculate.add_argument(
+        "--at",
+        metavar="VALUE",
+        type=float,
+        action="append",
+        default=[],
+        help="formula or table at a value (repeat)",
+    )
+    calculate.add_argument(
+        "--input",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a further input beside --at (rh, flow ...)",
+    )
+    calculate.add_argument("--trace", action="store_true", help="one JSON line a row, the last of the finished run")
+    calculate.add_argument(
+        "--list", action="store_true", help="calculations, parameters, published tables, sources"
+    )
+    calculate.set_defaults(command=_calculate)
 
 
 def seconds(text: str) -> float:
@@ -250,6 +297,12 @@ def _site(path: Path) -> Any:
     from gateway.config import load_site
 
     return load_site(path)
+
+
+def _calculate(arguments: argparse.Namespace) -> int:
+    from gateway.calculating import calculate_command
+
+    return calculate_command(arguments)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

@@ -115,6 +115,32 @@ class AlarmSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """A process calculation that runs on a channel, a batch at a time.
+
+    ``inputs`` are further inputs, name to (device, channel). A run starts when the value comes to ``start_above``
+    from below (or to ``start_below`` from above; without either: at the first value) and ends when it has been
+    beyond ``end_below`` or ``end_above`` for ``hold_s`` seconds, or after ``end_after_s``. Values are in the
+    channel's unit.
+    """
+
+    id: str
+    calculation: str
+    device: str
+    channel: str
+    point: str | None = None
+    inputs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tier: Literal["critical", "alert"] = "alert"
+    start_above: float | None = None
+    start_below: float | None = None
+    end_above: float | None = None
+    end_below: float | None = None
+    end_after_s: float | None = None
+    hold_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """Where batches go. Mutual TLS where ``ca``, ``certificate`` and ``key`` are given.
 
@@ -240,6 +266,7 @@ class Site:
     buses: tuple[BusSpec, ...]
     devices: tuple[DeviceSpec, ...]
     points: tuple[PointSpec, ...] = ()
+    processes: tuple[ProcessSpec, ...] = ()
     cluster: ClusterSpec | None = None
     buffer: BufferSpec = BufferSpec()
     clock: ClockSpec = ClockSpec()

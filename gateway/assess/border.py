@@ -45,6 +45,7 @@ class Border:
         self.fresh = True
         """It has not been brought into line with the alarms that stand."""
         self.failures = 0
+        self.kept_ms = 0
         self.kept: bytes | None = None
         """Its newest memory: what it is restarted with."""
         self.retry_ms = 0
@@ -53,6 +54,11 @@ class Border:
         self._since_ms: int | None = None
         """When it was restarted, while that is not yet known to have helped."""
         self._told = ""
+
+    def due(self, now_ms: int) -> bool:
+        """Whether the judge wants its memory kept oftener than those of others (``keep_every_ms``), and now."""
+        every_ms: int | None = getattr(self.judge, "keep_every_ms", None)
+        return every_ms is not None and now_ms - self.kept_ms >= every_ms
 
     def start(self, memory: bytes | None, now_ms: int) -> list[Event]:
         """Make the judge; a memory that cannot be used is left, and said."""

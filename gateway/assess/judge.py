@@ -32,6 +32,7 @@ class Judge(Protocol):
     def memory(self) -> bytes | None:
         """What a restart needs to go on as if nothing had been: versioned and checked bytes, None for nothing.
 
-        It is kept in the transaction that holds the events which came with it. A judge takes it back in its
+        It is kept in the transaction that holds the events which came with it, and else once a minute, or every
+        ``keep_every_ms`` (an attribute) where a judge has that. A judge takes it back in its
         constructor; bytes that it does not know are refused with a `StorageError`, and it begins anew.
         """

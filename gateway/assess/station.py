@@ -15,10 +15,10 @@ from gateway.errors import StorageError
 from gateway.model import Alarm, ClockClaim, Column, Condition, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.site import Site
 
-__all__ = ["JUDGES", "Assess"]
+__all__ = ["JUDGES", "Assess", "judges_of"]
 
 JUDGES: tuple[tuple[str, JudgeFactory], ...] = (("limits", LimitJudge),)
-"""The judges by name, in the order in which they see each record: limits first."""
+"""The judges that every gateway has, by name."""
 
 ENGINE = "alarms"
 """Under this name the memory of the alarm engine is kept."""
@@ -31,6 +31,18 @@ MEMORY_MS = 60_000
 """Memories are given out when an event came with them, and else no more often than this: cards wear."""
 
 log = logging.getLogger(__name__)
+
+
+def judges_of(site: Site) -> tuple[tuple[str, JudgeFactory], ...]:
+    """The judges of a site by name, in the order in which they see each record: limits first. What a site does not
+    use is not loaded.
+    """
+    judges = JUDGES
+    if site.processes:
+        from gateway.assess.processes import ProcessJudge
+
+        judges = (*judges, (ProcessJudge.name, ProcessJudge))
+    return judges
 
 
 def _cares(site: Site, device: DeviceLayout) -> list[Care]:
@@ -48,7 +60,8 @@ class Assess:
     """Judges scans, follows gaps, keeps the alarms. ``store`` takes the judged record, ``event`` events.
 
     ``memories`` is what `memories` gave an earlier process, by name; where the journal opens later than this is
-    made, `recall` takes it instead, before the first scan. ``judges`` are made by their factories.
+    made, `recall` takes it instead, before the first scan. ``judges`` are made by their factories; without them the
+    site's own, see `judges_of`.
     """
 
     def __init__(
@@ -60,12 +73,13 @@ class Assess:
         now_ms: Callable[[], int],
         *,
         memories: Mapping[str, bytes] | None = None,
-        judges: Sequence[tuple[str, JudgeFactory]] = JUDGES,
+        judges: Sequence[tuple[str, JudgeFactory]] | None = None,
     ) -> None:
         self.gaps = tuple(GapTracker(device.id, device.period_ms) for device in layout.devices)
         self.values: tuple[dict[int, int], ...] = tuple({} for _ in layout.devices)
         """Values judged since the start by quality, per device."""
-        self.borders = tuple(Border(name, factory, site, layout) for name, factory in judges)
+        chosen = judges_of(site) if judges is None else judges
+        self.borders = tuple(Border(name, factory, site, layout) for name, factory in chosen)
         self.engine_failures = 0
         self._qualities = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
         self._site, self._layout = site, layout
@@ -248,25 +262,28 @@ class Assess:
     def memories(self, *, final: bool = False) -> dict[str, bytes]:
         """What has changed of what a restart needs, by name, for the transaction that holds the newest events.
 
-        Empty most of the time: memories come with events, and else once a minute while something is under way.
+        Empty most of the time: memories come with events, and else once a minute while something is under way,
+        or as often as a judge asks for that cannot bear to lose a minute of what it was fed.
         ``final``: the gateway stops, so everything that differs is given.
         """
         now_ms = self._now_ms()
         due = self._memories_ms is None or now_ms - self._memories_ms >= MEMORY_MS
-        if not (final or due or self._urgent):
-            return {}
-        self._urgent = False
+        all_of_it = final or due or self._urgent
         if due:
             self.engine.refresh()
             self._memories_ms = now_ms
-        found: dict[str, bytes | None] = {GAPS: self._saved_gaps()}
-        try:
-            found[ENGINE] = self.engine.memory()
-        except Exception as error:  # noqa: BLE001 - the border of the engine
-            self._engine_failed(error)
+        found: dict[str, bytes | None] = {}
+        if all_of_it:
+            self._urgent = False
+            found[GAPS] = self._saved_gaps()
+            try:
+                found[ENGINE] = self.engine.memory()
+            except Exception as error:  # noqa: BLE001 - the border of the engine
+                self._engine_failed(error)
         for border in self.borders:
-            if border.judge is None:
+            if border.judge is None or not (all_of_it or border.due(now_ms)):
                 continue
+            border.kept_ms = now_ms
             try:
                 found[border.name] = border.kept = border.judge.memory()
             except Exception as error:  # noqa: BLE001 - the border of a judge

@@ -8,6 +8,7 @@ from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.food import AlarmsTable
 from gateway.config.judging import alarm_spec
 from gateway.config.models import ModelBook
+from gateway.config.process import build_processes
 from gateway.config.relations import period_ms
 from gateway.config.shape import (
     BufferTable,
@@ -218,6 +219,7 @@ def build_site(
         buses=tuple(buses),
         devices=tuple(device for _, device in devices),
         points=tuple(points),
+        processes=build_processes(tables),
         cluster=_cluster(tables.one("cluster", ClusterTable), base),
         buffer=BufferSpec(
             loss_window_ms=round(buffer.loss_window_s * 1000),

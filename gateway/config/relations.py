@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from gateway.config.models import ModelBook
+from gateway.config.process import check_processes
 from gateway.config.shape import (
     BufferTable,
     CalibrationTable,
@@ -30,6 +31,7 @@ def check_relations(tables: Tables, models: ModelBook, report: Report) -> None:
         _device(entry, tables, models, report)
     _units(tables, models, report)
     _points(tables, models, report)
+    check_processes(tables, models, report)
     _single_tables(tables, report)
 
 

@@ -31,6 +31,9 @@ def explain(site: Site) -> str:
         bare = point.critical and point.channel not in device.calibration
         remark = " (no calibration on record: its values will be marked uncertain)" if bare else ""
         lines.append(f"{words} {point.id}: {point.name} = {point.device}.{point.channel}{remark}")
+    for process in site.processes:
+        where = process.point if process.point is not None else f"{process.device}.{process.channel}"
+        lines.append(f"process {process.id}: {process.calculation} on {where}, {process.tier}")
     lines.append(f"together {values_s:.3g} values a second, {values_s * 86400:,.0f} a day")
     lines.append(_uplink(site))
     lines.append(f"page and metrics: http://{site.web.host}:{site.web.port}/" if site.web else "page: switched off")

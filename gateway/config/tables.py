@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.food import AlarmsTable, Layer, ProfileTable, read_layer
 from gateway.config.locate import Key
+from gateway.config.process import ProcessTable
 from gateway.config.shape import (
     BUSES,
     BufferTable,
@@ -29,7 +30,7 @@ __all__ = ["AnyBus", "Entry", "Tables", "read_tables"]
 AnyBus = TcpBus | RtuBus | RtuOverTcpBus
 T = TypeVar("T", bound=BaseModel)
 
-LISTS = ("bus", "device", "point", "profile")
+LISTS = ("bus", "device", "point", "profile", "process")
 ELSEWHERE = ("output", "notify", "notices")
 """Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
@@ -64,6 +65,7 @@ class Tables:
     buses: list[Entry[AnyBus]] = field(default_factory=list)
     devices: list[Entry[DeviceTable]] = field(default_factory=list)
     points: list[Entry[PointTable]] = field(default_factory=list)
+    processes: list[Entry[ProcessTable]] = field(default_factory=list)
     calibrations: dict[Key, CalibrationTable] = field(default_factory=dict)
     profiles: list[Entry[ProfileTable]] = field(default_factory=list)
     layers: dict[Key, Layer] = field(default_factory=dict)
@@ -98,6 +100,7 @@ def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
         tables.layers[profile.at] = read_layer(profile.raw, profile.at, report)
     for point in tables.points:
         tables.layers[point.at] = read_layer(point.raw, point.at, report, ("limits",))
+    tables.processes = _entries(document, "process", report, _reader(ProcessTable, "[[process]]"))
     for entry in tables.devices:
         _read_calibrations(entry, tables.calibrations, report)
     for name in ("bus", "device"):

@@ -11,6 +11,8 @@ from gateway.config import check_file, check_site, sample_site
 from gateway.config.quantities import Wrong, parse_broker, parse_duration_s, parse_listen, parse_size
 
 SAMPLE = sample_site()
+check_site(SAMPLE, "x", Path("/nowhere"))
+"""Loads what is loaded lazily, so that no single example is charged with it."""
 WORDS = [
     "[",
     "]",

@@ -16,6 +16,8 @@ MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
 API = "gateway.api"
 """The border to plugins: known to the station that checks their settings and to the one that runs them."""
+PURE = "gateway.assess.process"
+"""Arithmetic and published tables, which import no station: the configuration asks which calculations there are."""
 STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "logbook", "notify", "sync", "web")
 
 
@@ -75,6 +77,10 @@ def allowed(importer: str, imported: str) -> bool:
         return False
     if importer == API:
         return imported == MQTT
+    if importer.startswith(PURE + "."):
+        return imported.startswith(PURE + ".")
+    if importer.startswith("gateway.config.") and imported.startswith(PURE + "."):
+        return True
     if station(importer) in {"config", "notify"} and imported == API:
         return True
     if station(importer):
@@ -93,6 +99,9 @@ def test_the_rule_would_catch_a_wrong_arrow() -> None:
     assert not allowed("gateway.seal.batch", "gateway.sync.uplink")
     assert not allowed("firmware_interfaces.modbus.link", "gateway.model")
     assert not allowed("gateway.model", "gateway.seal.batch")
+    assert not allowed("gateway.assess.process.cooling", "gateway.assess.station")
+    assert not allowed("gateway.buffer.journal", "gateway.assess.process.cooling")
+    assert allowed("gateway.config.process", "gateway.assess.process.catalogue")
     assert not allowed("gateway_plugins.webhook", "gateway.app")
     assert not allowed("gateway.web.server", "gateway.api")
     assert not allowed("gateway.api", "gateway.notify.station")
