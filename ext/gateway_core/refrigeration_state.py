@@ -38,19 +38,20 @@ KINDS = {"room": Kind(1.0, 30.0, 7200.0, 0.3), "process": Kind(0.0, 5.0, 600.0, 
 FIELDS = (
     # each sample
     "t_last", "now", "spacing", "flag", "b_t", "flat_x", "flat_since", "flat_due", "acc_sum", "acc_n",
-    "skipped", "backward", "flat_max",
+    "skipped", "backward", "flat_max", "look",
     # the thinned series: newest value, older ones for slopes, noise
     "b_x", "b_d", "noise", "r_t", "r_x", "q_t", "q_x",
     # learned peaks and troughs, turning points
-    "hi", "lo", "hi_dev", "n_hi", "warm", "z_dir", "z_x", "z_t", "z_low", "z_low_t",
+    "top", "back", "least", "hi", "lo", "hi_dev", "n_hi", "warm", "z_dir", "z_x", "z_t", "z_low", "z_low_t",
     "trough_x", "trough_t", "peak_x", "peak_t", "turned", "quiet_max",
     # the disturbance under way
     "mode", "ex_start", "ex_base", "ex_fast", "ex_peak", "ex_peak_t", "ex_cross", "ex_falls", "ex_slope", "ex_end",
+    "ex_fast_t", "ex_mark",
     # the finished event that waits for its undershoot
     "w_kind", "w_start", "w_peak_t", "w_end", "w_base", "w_peak", "w_slope", "w_low", "w_sure",
     # defrosts and doors
-    "n_defrost", "df_above", "df_above_dev", "df_above_max", "df_rise", "n_door", "door_max", "last_cross", "maybe",
-    "n_interval", "iv_mean", "iv_dev", "iv_max", "n_close",
+    "n_defrost", "df_above", "df_above_dev", "slow_max", "n_slow", "df_rise", "n_door", "door_max", "last_cross", "maybe",
+    "n_interval", "iv_mean", "iv_dev", "iv_max", "iv_min", "n_close",
     "n_pace", "pace_ref", "pace_dev", "pace_now", "pace_sum",
     "seg_sum", "seg_w", "n_level", "level", "level_dev", "up_n", "up_from", "up_most",
     # cycles and oscillations
@@ -83,7 +84,6 @@ FRESH = {
     "step_max": 0.3,
     "span_min": 1e6,
     "ex_end": -DAY,
-    "df_above_max": 0.0,
     "drift_dev": 0.2,
     "level_dev": 0.2,
 }

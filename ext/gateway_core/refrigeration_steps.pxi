@@ -18,6 +18,7 @@ cdef extern from *:
     #define R_LONGEST 12.0
     #define R_MISSING 2.0
     #define R_MOVED 4.0
+    #define R_NONE 0.0
     #define R_NO_RETURN 1.0
     #define R_OTHER 3.0
     #define R_SHORT_CYCLES 5.0
@@ -37,6 +38,7 @@ cdef extern from *:
     double LONGEST "R_LONGEST"
     double MISSING "R_MISSING"
     double MOVED "R_MOVED"
+    double NONE "R_NONE"
     double NO_RETURN "R_NO_RETURN"
     double OTHER "R_OTHER"
     double SHORT_CYCLES "R_SHORT_CYCLES"
@@ -63,6 +65,7 @@ cdef struct Channel:
     double skipped
     double backward
     double flat_max
+    double look
     double b_x
     double b_d
     double noise
@@ -70,6 +73,9 @@ cdef struct Channel:
     double r_x
     double q_t
     double q_x
+    double top
+    double back
+    double least
     double hi
     double lo
     double hi_dev
@@ -96,6 +102,8 @@ cdef struct Channel:
     double ex_falls
     double ex_slope
     double ex_end
+    double ex_fast_t
+    double ex_mark
     double w_kind
     double w_start
     double w_peak_t
@@ -108,7 +116,8 @@ cdef struct Channel:
     double n_defrost
     double df_above
     double df_above_dev
-    double df_above_max
+    double slow_max
+    double n_slow
     double df_rise
     double n_door
     double door_max
@@ -118,6 +127,7 @@ cdef struct Channel:
     double iv_mean
     double iv_dev
     double iv_max
+    double iv_min
     double n_close
     double n_pace
     double pace_ref
@@ -231,9 +241,16 @@ cdef inline double reversal(Channel *s, const Kind *p) noexcept nogil:
     return larger(larger(0.35 * (s.hi - s.lo), p.floor), 4.0 * s.noise)
 
 
+cdef void settle(Channel *s, const Kind *p) noexcept nogil:
+    """Work out again what hangs on the learned peaks and troughs."""
+    s.top = s.hi + margin(s, p)
+    s.back = reversal(s, p)
+    s.least = larger(larger(1.2 * p.floor, 0.12 * (s.hi - s.lo)), 6.0 * s.noise)
+
+
 cdef bint resolved(Channel *s) noexcept nogil:
-    """Whether the samples are dense enough for the channel's compressor cycle."""
-    return s.n_cycle >= 20.0 and s.period >= 5.0 * s.spacing
+    """Whether there is a compressor cycle, and samples dense enough for it."""
+    return s.n_cycle >= 20.0 and 5.0 * s.spacing <= s.period <= 7200.0
 
 
 cdef void label(Channel *s, Notices *o) noexcept nogil:
@@ -270,6 +287,7 @@ cdef void cut(Channel *s) noexcept nogil:
     s.maybe = s.now
     s.turned = s.now
     s.flat_since = s.now
+    s.look = s.now
     s.jump_t = NAN
     s.n_short = 0.0
     s.n_big = 0.0
@@ -376,6 +394,7 @@ cdef void begin_anew(Channel *s, const Kind *p, double x) noexcept nogil:
     while s.now >= s.b_end:
         push(s, NAN)
         s.b_end += p.block
+    settle(s, p)
 
 
 cdef void forget_day(Channel *s) noexcept nogil:
@@ -406,7 +425,7 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
     fast: bool = (
         p.room > 0.0
         and dt <= 330.0
-        and rise >= larger(larger(1.2 * p.floor, 0.12 * (s.hi - s.lo)), 6.0 * s.noise)
+        and rise >= s.least
         and rise >= 4.0 * s.warm * (s.now - since)
     )
     jumped(s, p, o, x, d, dt)
@@ -419,13 +438,15 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
             s.b_max = x
         if fast:
             enter(s, o, since, origin, x, rise)
-        elif x > s.hi + margin(s, p) and s.n_hi >= 4.0:
+        elif x > s.top and s.n_hi >= 4.0:
             if s.z_dir > 0.0:
                 enter(s, o, s.trough_t, s.trough_x, x, 0.0)
             else:
                 enter(s, o, since, origin, x, 0.0)
     else:
-        if fast and d > 0.0:
+        if fast:
+            s.ex_fast_t = s.now
+        if d > 0.0 and (fast or d >= 2.5 * s.warm * dt):
             s.ex_fast += d
         excursion(s, p, o, x)
     turning(s, p, o, x)
@@ -434,7 +455,8 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
             s.w_low = x
         if s.now - s.w_end > 3600.0:
             label(s, o)
-    watch(s, p, o, x)
+    if s.now >= s.look:
+        watch(s, p, o, x)
     if s.now >= s.b_end:
         block(s, p, o)
     if s.now - s.q_t >= 60.0:
@@ -466,6 +488,7 @@ cdef void jumped(Channel *s, const Kind *p, Notices *o, double x, double d, doub
                 s.z_low = x
                 s.z_low_t = s.now
                 s.pairs = 0.0
+                settle(s, p)
                 s.jump_on = s.now
             s.jump_t = NAN
         return
@@ -495,6 +518,8 @@ cdef void enter(Channel *s, Notices *o, double start, double base, double x, dou
     s.ex_cross = NAN
     s.ex_falls = 0.0
     s.ex_slope = 0.0
+    s.ex_mark = 0.0
+    s.ex_fast_t = s.now
     s.flag = DOOR if fast > 0.0 else DEFROST
 
 
@@ -506,11 +531,11 @@ cdef void excursion(Channel *s, const Kind *p, Notices *o, double x) noexcept no
     slope = (x - s.r_x) / (s.now - s.r_t) if s.now > s.r_t else 0.0
     if slope > s.ex_slope:
         s.ex_slope = slope
-    abrupt: bool = s.ex_fast >= 0.5 * (s.ex_peak - s.ex_base)
+    abrupt: bool = s.ex_fast >= 0.4 * (s.ex_peak - s.ex_base)
     if s.ex_cross != s.ex_cross:
-        if s.n_hi >= 4.0 and x > s.hi + margin(s, p):
+        if s.n_hi >= 4.0 and x > s.top:
             s.ex_cross = s.now
-        elif s.now - s.ex_peak_t >= 90.0 or s.now - s.ex_start > 1800.0:
+        elif s.now - s.ex_fast_t >= 90.0:
             leave(s, p, o, abrupt)
             return
     elif x <= s.hi:
@@ -522,15 +547,16 @@ cdef void excursion(Channel *s, const Kind *p, Notices *o, double x) noexcept no
         s.flag = DOOR if s.now - s.ex_start <= 1800.0 or active(s, DOOR_OPEN) else OTHER
     else:
         s.flag = DEFROST if s.ex_falls == 0.0 else OTHER
-    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.n_hi >= 20.0 and p.room > 0.0:
+    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.now > 3.0 * DAY and p.room > 0.0:
         overdue(s, p, o, x, abrupt)
 
 
-cdef double defrost_limit(Channel *s) noexcept nogil:
-    """How long a defrost may stay above the usual peaks (s)."""
-    if s.n_defrost < 4.0:
-        return 10800.0
-    return larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.df_above_max)
+cdef double slow_limit(Channel *s) noexcept nogil:
+    """How long a slow disturbance (a defrost) may stay above the usual peaks (s)."""
+    limit = larger(10800.0 if resolved(s) else DAY, 1.5 * s.slow_max)
+    if s.n_defrost >= 6.0 and resolved(s):
+        limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
+    return limit
 
 
 cdef double door_limit(Channel *s) noexcept nogil:
@@ -542,7 +568,7 @@ cdef void overdue(Channel *s, const Kind *p, Notices *o, double x, bint abrupt) 
     """Does the disturbance last longer than one of its kind may? A value that is on its way back has more time."""
     above = s.now - s.ex_cross
     falling: bool = x < s.ex_peak - 0.4 * (s.ex_peak - s.hi)
-    limit = door_limit(s) if abrupt else defrost_limit(s)
+    limit = door_limit(s) if abrupt else slow_limit(s)
     if falling:
         limit *= 2.0
     if above > limit and not active(s, DOOR_OPEN) and not active(s, NO_RETURN):
@@ -561,31 +587,28 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
     rise = s.ex_peak - s.hi
     kind = OTHER
     sure = 0.0
-    if p.room > 0.0 and not active(s, DOOR_OPEN) and not active(s, NO_RETURN):
+    told: bool = active(s, DOOR_OPEN) or active(s, NO_RETURN)
+    if p.room > 0.0:
         if abrupt:
             if up <= 900.0 and s.now - s.ex_start <= 3600.0:
                 kind = DOOR
                 s.n_door += 1.0
                 if s.spacing <= 120.0:
                     sure = 1.0
-            if above > s.door_max:
-                s.door_max = within(above, 0.0, 3.0 * s.door_max + 600.0)
-            else:
-                s.door_max -= 0.01 * s.door_max
-        elif above > 0.0 and s.ex_falls == 0.0 and up >= 480.0 and above >= 300.0:
-            kind = DEFROST
-            if s.n_defrost >= 4.0:
-                sure = 1.0
-                if (
-                    rise > 3.0 * s.df_rise
-                    or rise < 0.25 * s.df_rise
-                    or above > 3.0 * s.df_above
-                    or above < 0.25 * s.df_above
-                ):
-                    kind = OTHER
-                    sure = 0.0
+            s.door_max = longest(s.door_max, above, told)
+        elif above >= 300.0:
+            if s.ex_falls == 0.0 and up >= 480.0 and not told:
+                if s.n_slow < 4.0 or alike(s, above, rise):
+                    kind = DEFROST
+                    if s.n_slow >= 8.0:
+                        sure = 1.0
+                usual(s, above, rise)
+            s.slow_max = longest(s.slow_max, above, told)
+        else:
+            # Barely above, soon back, slowly: a cycle like others.
+            kind = NONE
     if kind == DEFROST:
-        defrosted(s, o, above, rise)
+        defrosted(s, o, above)
     elif above > 0.5 * s.df_above and above > 0.0:
         s.maybe = s.now
         if kind == OTHER and s.n_defrost >= 1.0:
@@ -598,7 +621,7 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
     s.w_kind = kind
     s.w_start = s.ex_start
     s.w_peak_t = s.ex_peak_t
-    s.w_end = s.now
+    s.w_end = s.now if above > 0.0 else s.ex_fast_t
     s.w_base = s.ex_base
     s.w_peak = s.ex_peak
     s.w_slope = s.ex_slope
@@ -606,18 +629,36 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
     s.w_sure = sure
 
 
-cdef void defrosted(Channel *s, Notices *o, double above, double rise) noexcept nogil:
-    """Learn from a finished defrost: height, duration, interval, recovery, level since the one before."""
-    n = s.n_defrost
-    s.n_defrost = n + 1.0
-    weight = 1.0 / (n + 1.0) if n < 11.0 else 0.0833
-    if n >= 4.0:
-        above = within(above, 0.4 * s.df_above, 2.0 * s.df_above)
-        rise = within(rise, 0.4 * s.df_rise, 2.0 * s.df_rise)
-    s.df_above_dev += (absolute(above - s.df_above) - s.df_above_dev) * (weight if n >= 1.0 else 0.0)
-    s.df_above += (above - s.df_above) * weight
-    s.df_rise += (rise - s.df_rise) * weight
-    s.df_above_max = above if above > s.df_above_max else s.df_above_max - 0.01 * s.df_above_max
+cdef double longest(double record, double above, bint told) noexcept nogil:
+    """Keep the record of a duration; what was reported as unusual moves it little."""
+    if above > record:
+        return record + 0.25 * (above - record) if told else above
+    return record - 0.01 * record
+
+
+cdef bint alike(Channel *s, double above, double rise) noexcept nogil:
+    """Whether a slow disturbance is of the size of most of them."""
+    return 0.4 * s.df_rise < rise < 2.5 * s.df_rise and 0.4 * s.df_above < above < 2.5 * s.df_above
+
+
+cdef void usual(Channel *s, double above, double rise) noexcept nogil:
+    """Height and duration of most slow disturbances: steps of one size, so that few strange ones count little."""
+    n = s.n_slow
+    s.n_slow = n + 1.0
+    if n == 0.0:
+        s.df_above = above
+        s.df_rise = rise
+        return
+    share = 0.25 if n < 8.0 else 0.12 if n < 24.0 else 0.06
+    s.df_above += within(above - s.df_above, -share * s.df_above, share * s.df_above)
+    s.df_rise += within(rise - s.df_rise, -share * s.df_rise, share * s.df_rise)
+    if n >= 3.0:
+        s.df_above_dev += (within(absolute(above - s.df_above), 0.0, s.df_above) - s.df_above_dev) * 0.1
+
+
+cdef void defrosted(Channel *s, Notices *o, double above) noexcept nogil:
+    """Learn from a finished defrost: interval, recovery, level since the one before."""
+    s.n_defrost += 1.0
     if s.last_cross == s.last_cross:
         interval(s, o, s.ex_cross - s.last_cross)
     s.last_cross = s.ex_cross
@@ -638,20 +679,27 @@ cdef double missing_limit(Channel *s) noexcept nogil:
 cdef void interval(Channel *s, Notices *o, double took) noexcept nogil:
     """Time from one defrost to the next."""
     n = s.n_interval
-    if n >= 6.0 and took < 0.6 * s.iv_mean:
+    if n >= 6.0 and took < 0.62 * s.iv_min:
         s.n_close += 1.0
         if s.n_close >= 3.0:
-            tell(s, o, FREQUENT, True, s.last_cross, took, 0.6 * s.iv_mean, s.iv_max, n)
-        return
+            tell(s, o, FREQUENT, True, s.last_cross, took, 0.62 * s.iv_min, s.iv_max, n)
+        if s.n_close < 24.0:
+            return
+        # It has been so for long: somebody wants it so.
+        s.iv_min = took
     s.n_close = 0.0
-    tell(s, o, FREQUENT, False, s.last_cross, took, 0.6 * s.iv_mean, s.iv_max, n)
+    tell(s, o, FREQUENT, False, s.last_cross, took, 0.62 * s.iv_min, s.iv_max, n)
     if n >= 6.0:
-        took = within(took, 0.6 * s.iv_mean, 2.5 * s.iv_mean)
+        took = within(took, 0.4 * s.iv_mean, 2.5 * s.iv_mean)
     weight = 1.0 / (n + 1.0) if n < 15.0 else 0.0625
     s.n_interval = n + 1.0
     s.iv_dev += (absolute(took - s.iv_mean) - s.iv_dev) * (weight if n >= 1.0 else 0.0)
     s.iv_mean += (took - s.iv_mean) * weight
     s.iv_max = took if took > s.iv_max else s.iv_max - 0.02 * s.iv_max
+    if n == 0.0:
+        s.iv_min = took
+    else:
+        s.iv_min += (took - s.iv_min) * (0.4 if took < s.iv_min else 0.03)
 
 
 cdef void recovery(Channel *s, Notices *o, double pace) noexcept nogil:
@@ -708,7 +756,7 @@ cdef void turning(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
         if x > s.z_x:
             s.z_x = x
             s.z_t = s.now
-        elif x < s.z_x - reversal(s, p):
+        elif x < s.z_x - s.back:
             s.z_dir = -1.0
             peaked(s, p, o)
             s.z_x = x
@@ -717,7 +765,7 @@ cdef void turning(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
         if x < s.z_x:
             s.z_x = x
             s.z_t = s.now
-        elif x > s.z_x + reversal(s, p):
+        elif x > s.z_x + s.back:
             s.z_dir = 1.0
             troughed(s, p, o)
             s.z_x = x
@@ -729,13 +777,13 @@ cdef void turning(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
         if x < s.z_low:
             s.z_low = x
             s.z_low_t = s.now
-        if x < s.z_x - reversal(s, p):
+        if x < s.z_x - s.back:
             s.z_dir = -1.0
             s.peak_x = s.z_x
             s.peak_t = s.z_t
             s.z_x = x
             s.z_t = s.now
-        elif x > s.z_low + reversal(s, p):
+        elif x > s.z_low + s.back:
             s.z_dir = 1.0
             s.trough_x = s.z_low
             s.trough_t = s.z_low_t
@@ -792,6 +840,7 @@ cdef void peaked(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     if s.n_hi >= 4.0:
         s.hi_dev += (within(absolute(e), 0.0, 2.0 * s.hi_dev + 0.1 * width(s, p)) - s.hi_dev) * 0.0625
     s.n_hi += 1.0
+    settle(s, p)
     if s.trough_t > s.ex_end and up > 0.0:
         pace = rise / up
         if s.n_cycle < 6.0:
@@ -811,9 +860,11 @@ cdef void troughed(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     took = s.trough_t - before
     swing(s, p, o, fall, down)
     if s.mode != 0.0:
-        s.ex_falls += 1.0
-        if s.ex_falls >= 3.0:
-            moved(s, o)
+        if s.ex_fast <= s.ex_mark + s.least:
+            s.ex_falls += 1.0
+            if s.ex_falls >= 4.0:
+                moved(s, p, o)
+        s.ex_mark = s.ex_fast
         return
     if s.w_kind > 0.0:
         if s.trough_x < s.w_low:
@@ -822,6 +873,7 @@ cdef void troughed(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     if s.n_big >= 3.0:
         return
     s.lo += follow(s, p, s.trough_x - s.lo)
+    settle(s, p)
     if before < s.ex_end or took <= 0.0:
         s.n_short = 0.0
         return
@@ -847,13 +899,14 @@ cdef void cycle(Channel *s, const Kind *p, Notices *o, double took, double down)
     s.n_cycle = n + 1.0
 
 
-cdef void moved(Channel *s, Notices *o) noexcept nogil:
+cdef void moved(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     """The compressor cycles as ever, at another level: not a disturbance any more, the level has moved."""
     back = s.t_last - s.now
     put(o, s, MOVED, 2.0, s.t_last, s.ex_start + back, s.ex_peak_t + back, s.t_last, 0.5 * (s.hi + s.lo),
           0.5 * (s.peak_x + s.trough_x), 0.0, 0.0, s.ex_falls)
     s.hi = s.peak_x
     s.lo = s.trough_x
+    settle(s, p)
     s.mode = 0.0
     s.flag = 0.0
     s.ex_end = s.now
@@ -865,13 +918,14 @@ cdef void moved(Channel *s, Notices *o) noexcept nogil:
 
 cdef void watch(Channel *s, const Kind *p, Notices *o, double x) noexcept nogil:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
+    s.look = s.now + 300.0
     if p.room == 0.0:
         return
     if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0:
         tell(s, o, MISSING, True, s.maybe, s.now - s.maybe, 0.0, missing_limit(s), s.n_interval)
     quiet = s.now - s.turned
     if quiet < 7200.0:
-        if quiet < 60.0 and s.mode == 0.0:
+        if s.mode == 0.0:
             tell(s, o, UNSATISFIED, False, s.turned, x, s.lo, s.hi, s.n_cycle)
         return
     if s.mode == 0.0 and resolved(s) and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max):
@@ -891,6 +945,7 @@ cdef void block(Channel *s, const Kind *p, Notices *o) noexcept nogil:
             s.lo += 0.3 * (s.b_min - s.lo)
             if s.n_hi < 4.0:
                 s.n_hi += 1.0
+            settle(s, p)
     s.seg_sum += s.b_sum
     s.seg_w += s.b_w
     if p.room > 0.0:

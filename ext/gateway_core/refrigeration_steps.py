@@ -20,6 +20,7 @@ from gateway_core.refrigeration_state import (
     MISSING,
     MOVED,
     NAN,
+    NONE,
     NO_RETURN,
     OTHER,
     SHORT_CYCLES,
@@ -61,9 +62,16 @@ def reversal(s: Channel, p: Kind) -> float:
     return larger(larger(0.35 * (s.hi - s.lo), p.floor), 4.0 * s.noise)
 
 
+def settle(s: Channel, p: Kind) -> None:
+    """Work out again what hangs on the learned peaks and troughs."""
+    s.top = s.hi + margin(s, p)
+    s.back = reversal(s, p)
+    s.least = larger(larger(1.2 * p.floor, 0.12 * (s.hi - s.lo)), 6.0 * s.noise)
+
+
 def resolved(s: Channel) -> bool:
-    """Whether the samples are dense enough for the channel's compressor cycle."""
-    return s.n_cycle >= 20.0 and s.period >= 5.0 * s.spacing
+    """Whether there is a compressor cycle, and samples dense enough for it."""
+    return s.n_cycle >= 20.0 and 5.0 * s.spacing <= s.period <= 7200.0
 
 
 def label(s: Channel, o: Notices) -> None:
@@ -102,6 +110,7 @@ def cut(s: Channel) -> None:
     s.maybe = s.now
     s.turned = s.now
     s.flat_since = s.now
+    s.look = s.now
     s.jump_t = NAN
     s.n_short = 0.0
     s.n_big = 0.0
@@ -208,6 +217,7 @@ def begin_anew(s: Channel, p: Kind, x: float) -> None:
     while s.now >= s.b_end:
         push(s, NAN)
         s.b_end += p.block
+    settle(s, p)
 
 
 def forget_day(s: Channel) -> None:
@@ -238,7 +248,7 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
     fast: bool = (
         p.room > 0.0
         and dt <= 330.0
-        and rise >= larger(larger(1.2 * p.floor, 0.12 * (s.hi - s.lo)), 6.0 * s.noise)
+        and rise >= s.least
         and rise >= 4.0 * s.warm * (s.now - since)
     )
     jumped(s, p, o, x, d, dt)
@@ -251,13 +261,15 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
             s.b_max = x
         if fast:
             enter(s, o, since, origin, x, rise)
-        elif x > s.hi + margin(s, p) and s.n_hi >= 4.0:
+        elif x > s.top and s.n_hi >= 4.0:
             if s.z_dir > 0.0:
                 enter(s, o, s.trough_t, s.trough_x, x, 0.0)
             else:
                 enter(s, o, since, origin, x, 0.0)
     else:
-        if fast and d > 0.0:
+        if fast:
+            s.ex_fast_t = s.now
+        if d > 0.0 and (fast or d >= 2.5 * s.warm * dt):
             s.ex_fast += d
         excursion(s, p, o, x)
     turning(s, p, o, x)
@@ -266,7 +278,8 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
             s.w_low = x
         if s.now - s.w_end > 3600.0:
             label(s, o)
-    watch(s, p, o, x)
+    if s.now >= s.look:
+        watch(s, p, o, x)
     if s.now >= s.b_end:
         block(s, p, o)
     if s.now - s.q_t >= 60.0:
@@ -298,6 +311,7 @@ def jumped(s: Channel, p: Kind, o: Notices, x: float, d: float, dt: float) -> No
                 s.z_low = x
                 s.z_low_t = s.now
                 s.pairs = 0.0
+                settle(s, p)
                 s.jump_on = s.now
             s.jump_t = NAN
         return
@@ -327,6 +341,8 @@ def enter(s: Channel, o: Notices, start: float, base: float, x: float, fast: flo
     s.ex_cross = NAN
     s.ex_falls = 0.0
     s.ex_slope = 0.0
+    s.ex_mark = 0.0
+    s.ex_fast_t = s.now
     s.flag = DOOR if fast > 0.0 else DEFROST
 
 
@@ -338,11 +354,11 @@ def excursion(s: Channel, p: Kind, o: Notices, x: float) -> None:
     slope = (x - s.r_x) / (s.now - s.r_t) if s.now > s.r_t else 0.0
     if slope > s.ex_slope:
         s.ex_slope = slope
-    abrupt: bool = s.ex_fast >= 0.5 * (s.ex_peak - s.ex_base)
+    abrupt: bool = s.ex_fast >= 0.4 * (s.ex_peak - s.ex_base)
     if s.ex_cross != s.ex_cross:
-        if s.n_hi >= 4.0 and x > s.hi + margin(s, p):
+        if s.n_hi >= 4.0 and x > s.top:
             s.ex_cross = s.now
-        elif s.now - s.ex_peak_t >= 90.0 or s.now - s.ex_start > 1800.0:
+        elif s.now - s.ex_fast_t >= 90.0:
             leave(s, p, o, abrupt)
             return
     elif x <= s.hi:
@@ -354,15 +370,16 @@ def excursion(s: Channel, p: Kind, o: Notices, x: float) -> None:
         s.flag = DOOR if s.now - s.ex_start <= 1800.0 or active(s, DOOR_OPEN) else OTHER
     else:
         s.flag = DEFROST if s.ex_falls == 0.0 else OTHER
-    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.n_hi >= 20.0 and p.room > 0.0:
+    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.now > 3.0 * DAY and p.room > 0.0:
         overdue(s, p, o, x, abrupt)
 
 
-def defrost_limit(s: Channel) -> float:
-    """How long a defrost may stay above the usual peaks (s)."""
-    if s.n_defrost < 4.0:
-        return 10800.0
-    return larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.df_above_max)
+def slow_limit(s: Channel) -> float:
+    """How long a slow disturbance (a defrost) may stay above the usual peaks (s)."""
+    limit = larger(10800.0 if resolved(s) else DAY, 1.5 * s.slow_max)
+    if s.n_defrost >= 6.0 and resolved(s):
+        limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
+    return limit
 
 
 def door_limit(s: Channel) -> float:
@@ -374,7 +391,7 @@ def overdue(s: Channel, p: Kind, o: Notices, x: float, abrupt: bool) -> None:
     """Does the disturbance last longer than one of its kind may? A value that is on its way back has more time."""
     above = s.now - s.ex_cross
     falling: bool = x < s.ex_peak - 0.4 * (s.ex_peak - s.hi)
-    limit = door_limit(s) if abrupt else defrost_limit(s)
+    limit = door_limit(s) if abrupt else slow_limit(s)
     if falling:
         limit *= 2.0
     if above > limit and not active(s, DOOR_OPEN) and not active(s, NO_RETURN):
@@ -393,31 +410,28 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
     rise = s.ex_peak - s.hi
     kind = OTHER
     sure = 0.0
-    if p.room > 0.0 and not active(s, DOOR_OPEN) and not active(s, NO_RETURN):
+    told: bool = active(s, DOOR_OPEN) or active(s, NO_RETURN)
+    if p.room > 0.0:
         if abrupt:
             if up <= 900.0 and s.now - s.ex_start <= 3600.0:
                 kind = DOOR
                 s.n_door += 1.0
                 if s.spacing <= 120.0:
                     sure = 1.0
-            if above > s.door_max:
-                s.door_max = within(above, 0.0, 3.0 * s.door_max + 600.0)
-            else:
-                s.door_max -= 0.01 * s.door_max
-        elif above > 0.0 and s.ex_falls == 0.0 and up >= 480.0 and above >= 300.0:
-            kind = DEFROST
-            if s.n_defrost >= 4.0:
-                sure = 1.0
-                if (
-                    rise > 3.0 * s.df_rise
-                    or rise < 0.25 * s.df_rise
-                    or above > 3.0 * s.df_above
-                    or above < 0.25 * s.df_above
-                ):
-                    kind = OTHER
-                    sure = 0.0
+            s.door_max = longest(s.door_max, above, told)
+        elif above >= 300.0:
+            if s.ex_falls == 0.0 and up >= 480.0 and not told:
+                if s.n_slow < 4.0 or alike(s, above, rise):
+                    kind = DEFROST
+                    if s.n_slow >= 8.0:
+                        sure = 1.0
+                usual(s, above, rise)
+            s.slow_max = longest(s.slow_max, above, told)
+        else:
+            # Barely above, soon back, slowly: a cycle like others.
+            kind = NONE
     if kind == DEFROST:
-        defrosted(s, o, above, rise)
+        defrosted(s, o, above)
     elif above > 0.5 * s.df_above and above > 0.0:
         s.maybe = s.now
         if kind == OTHER and s.n_defrost >= 1.0:
@@ -430,7 +444,7 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
     s.w_kind = kind
     s.w_start = s.ex_start
     s.w_peak_t = s.ex_peak_t
-    s.w_end = s.now
+    s.w_end = s.now if above > 0.0 else s.ex_fast_t
     s.w_base = s.ex_base
     s.w_peak = s.ex_peak
     s.w_slope = s.ex_slope
@@ -438,18 +452,36 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
     s.w_sure = sure
 
 
-def defrosted(s: Channel, o: Notices, above: float, rise: float) -> None:
-    """Learn from a finished defrost: height, duration, interval, recovery, level since the one before."""
-    n = s.n_defrost
-    s.n_defrost = n + 1.0
-    weight = 1.0 / (n + 1.0) if n < 11.0 else 0.0833
-    if n >= 4.0:
-        above = within(above, 0.4 * s.df_above, 2.0 * s.df_above)
-        rise = within(rise, 0.4 * s.df_rise, 2.0 * s.df_rise)
-    s.df_above_dev += (absolute(above - s.df_above) - s.df_above_dev) * (weight if n >= 1.0 else 0.0)
-    s.df_above += (above - s.df_above) * weight
-    s.df_rise += (rise - s.df_rise) * weight
-    s.df_above_max = above if above > s.df_above_max else s.df_above_max - 0.01 * s.df_above_max
+def longest(record: float, above: float, told: bool) -> float:
+    """Keep the record of a duration; what was reported as unusual moves it little."""
+    if above > record:
+        return record + 0.25 * (above - record) if told else above
+    return record - 0.01 * record
+
+
+def alike(s: Channel, above: float, rise: float) -> bool:
+    """Whether a slow disturbance is of the size of most of them."""
+    return 0.4 * s.df_rise < rise < 2.5 * s.df_rise and 0.4 * s.df_above < above < 2.5 * s.df_above
+
+
+def usual(s: Channel, above: float, rise: float) -> None:
+    """Height and duration of most slow disturbances: steps of one size, so that few strange ones count little."""
+    n = s.n_slow
+    s.n_slow = n + 1.0
+    if n == 0.0:
+        s.df_above = above
+        s.df_rise = rise
+        return
+    share = 0.25 if n < 8.0 else 0.12 if n < 24.0 else 0.06
+    s.df_above += within(above - s.df_above, -share * s.df_above, share * s.df_above)
+    s.df_rise += within(rise - s.df_rise, -share * s.df_rise, share * s.df_rise)
+    if n >= 3.0:
+        s.df_above_dev += (within(absolute(above - s.df_above), 0.0, s.df_above) - s.df_above_dev) * 0.1
+
+
+def defrosted(s: Channel, o: Notices, above: float) -> None:
+    """Learn from a finished defrost: interval, recovery, level since the one before."""
+    s.n_defrost += 1.0
     if s.last_cross == s.last_cross:
         interval(s, o, s.ex_cross - s.last_cross)
     s.last_cross = s.ex_cross
@@ -470,20 +502,27 @@ def missing_limit(s: Channel) -> float:
 def interval(s: Channel, o: Notices, took: float) -> None:
     """Time from one defrost to the next."""
     n = s.n_interval
-    if n >= 6.0 and took < 0.6 * s.iv_mean:
+    if n >= 6.0 and took < 0.62 * s.iv_min:
         s.n_close += 1.0
         if s.n_close >= 3.0:
-            tell(s, o, FREQUENT, True, s.last_cross, took, 0.6 * s.iv_mean, s.iv_max, n)
-        return
+            tell(s, o, FREQUENT, True, s.last_cross, took, 0.62 * s.iv_min, s.iv_max, n)
+        if s.n_close < 24.0:
+            return
+        # It has been so for long: somebody wants it so.
+        s.iv_min = took
     s.n_close = 0.0
-    tell(s, o, FREQUENT, False, s.last_cross, took, 0.6 * s.iv_mean, s.iv_max, n)
+    tell(s, o, FREQUENT, False, s.last_cross, took, 0.62 * s.iv_min, s.iv_max, n)
     if n >= 6.0:
-        took = within(took, 0.6 * s.iv_mean, 2.5 * s.iv_mean)
+        took = within(took, 0.4 * s.iv_mean, 2.5 * s.iv_mean)
     weight = 1.0 / (n + 1.0) if n < 15.0 else 0.0625
     s.n_interval = n + 1.0
     s.iv_dev += (absolute(took - s.iv_mean) - s.iv_dev) * (weight if n >= 1.0 else 0.0)
     s.iv_mean += (took - s.iv_mean) * weight
     s.iv_max = took if took > s.iv_max else s.iv_max - 0.02 * s.iv_max
+    if n == 0.0:
+        s.iv_min = took
+    else:
+        s.iv_min += (took - s.iv_min) * (0.4 if took < s.iv_min else 0.03)
 
 
 def recovery(s: Channel, o: Notices, pace: float) -> None:
@@ -540,7 +579,7 @@ def turning(s: Channel, p: Kind, o: Notices, x: float) -> None:
         if x > s.z_x:
             s.z_x = x
             s.z_t = s.now
-        elif x < s.z_x - reversal(s, p):
+        elif x < s.z_x - s.back:
             s.z_dir = -1.0
             peaked(s, p, o)
             s.z_x = x
@@ -549,7 +588,7 @@ def turning(s: Channel, p: Kind, o: Notices, x: float) -> None:
         if x < s.z_x:
             s.z_x = x
             s.z_t = s.now
-        elif x > s.z_x + reversal(s, p):
+        elif x > s.z_x + s.back:
             s.z_dir = 1.0
             troughed(s, p, o)
             s.z_x = x
@@ -561,13 +600,13 @@ def turning(s: Channel, p: Kind, o: Notices, x: float) -> None:
         if x < s.z_low:
             s.z_low = x
             s.z_low_t = s.now
-        if x < s.z_x - reversal(s, p):
+        if x < s.z_x - s.back:
             s.z_dir = -1.0
             s.peak_x = s.z_x
             s.peak_t = s.z_t
             s.z_x = x
             s.z_t = s.now
-        elif x > s.z_low + reversal(s, p):
+        elif x > s.z_low + s.back:
             s.z_dir = 1.0
             s.trough_x = s.z_low
             s.trough_t = s.z_low_t
@@ -624,6 +663,7 @@ def peaked(s: Channel, p: Kind, o: Notices) -> None:
     if s.n_hi >= 4.0:
         s.hi_dev += (within(absolute(e), 0.0, 2.0 * s.hi_dev + 0.1 * width(s, p)) - s.hi_dev) * 0.0625
     s.n_hi += 1.0
+    settle(s, p)
     if s.trough_t > s.ex_end and up > 0.0:
         pace = rise / up
         if s.n_cycle < 6.0:
@@ -643,9 +683,11 @@ def troughed(s: Channel, p: Kind, o: Notices) -> None:
     took = s.trough_t - before
     swing(s, p, o, fall, down)
     if s.mode != 0.0:
-        s.ex_falls += 1.0
-        if s.ex_falls >= 3.0:
-            moved(s, o)
+        if s.ex_fast <= s.ex_mark + s.least:
+            s.ex_falls += 1.0
+            if s.ex_falls >= 4.0:
+                moved(s, p, o)
+        s.ex_mark = s.ex_fast
         return
     if s.w_kind > 0.0:
         if s.trough_x < s.w_low:
@@ -654,6 +696,7 @@ def troughed(s: Channel, p: Kind, o: Notices) -> None:
     if s.n_big >= 3.0:
         return
     s.lo += follow(s, p, s.trough_x - s.lo)
+    settle(s, p)
     if before < s.ex_end or took <= 0.0:
         s.n_short = 0.0
         return
@@ -679,13 +722,14 @@ def cycle(s: Channel, p: Kind, o: Notices, took: float, down: float) -> None:
     s.n_cycle = n + 1.0
 
 
-def moved(s: Channel, o: Notices) -> None:
+def moved(s: Channel, p: Kind, o: Notices) -> None:
     """The compressor cycles as ever, at another level: not a disturbance any more, the level has moved."""
     back = s.t_last - s.now
     put(o, s, MOVED, 2.0, s.t_last, s.ex_start + back, s.ex_peak_t + back, s.t_last, 0.5 * (s.hi + s.lo),
           0.5 * (s.peak_x + s.trough_x), 0.0, 0.0, s.ex_falls)  # fmt: skip
     s.hi = s.peak_x
     s.lo = s.trough_x
+    settle(s, p)
     s.mode = 0.0
     s.flag = 0.0
     s.ex_end = s.now
@@ -697,13 +741,14 @@ def moved(s: Channel, o: Notices) -> None:
 
 def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
+    s.look = s.now + 300.0
     if p.room == 0.0:
         return
     if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0:
         tell(s, o, MISSING, True, s.maybe, s.now - s.maybe, 0.0, missing_limit(s), s.n_interval)
     quiet = s.now - s.turned
     if quiet < 7200.0:
-        if quiet < 60.0 and s.mode == 0.0:
+        if s.mode == 0.0:
             tell(s, o, UNSATISFIED, False, s.turned, x, s.lo, s.hi, s.n_cycle)
         return
     if s.mode == 0.0 and resolved(s) and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max):
@@ -723,6 +768,7 @@ def block(s: Channel, p: Kind, o: Notices) -> None:
             s.lo += 0.3 * (s.b_min - s.lo)
             if s.n_hi < 4.0:
                 s.n_hi += 1.0
+            settle(s, p)
     s.seg_sum += s.b_sum
     s.seg_w += s.b_w
     if p.room > 0.0:

@@ -53,13 +53,13 @@ class Life:
 
 KINDS: Mapping[str, tuple[RoomSpec, Life]] = {
     "chill": (
-        RoomSpec(name="chill", setpoint_c=2.0, frost_kg_s=2e-4, door_frost_kg_s=2e-3, defrost_end_c=10.0,
-                 heater_w=900.0, still_w_k=60.0, defrost_most_s=2700.0, capacity_w=2800.0),
+        RoomSpec(name="chill", setpoint_c=2.0, frost_kg_s=2e-4, door_frost_kg_s=2e-3, defrost_end_c=16.0,
+                 heater_w=700.0, still_w_k=60.0, defrost_most_s=1800.0, capacity_w=2800.0),
         Life(),
     ),
     "busy-chill": (
         RoomSpec(name="busy-chill", setpoint_c=3.0, differential_k=3.0, frost_kg_s=2e-4, door_frost_kg_s=1.2e-3,
-                 defrost_end_c=10.0, heater_w=1100.0, still_w_k=60.0, defrost_most_s=2700.0, capacity_w=4200.0,
+                 defrost_end_c=18.0, heater_w=900.0, still_w_k=60.0, defrost_most_s=2100.0, capacity_w=4200.0,
                  defrost_every_s=8 * 3600.0),
         Life(busy=14.0, deliveries=3.0),
     ),
@@ -80,13 +80,13 @@ KINDS: Mapping[str, tuple[RoomSpec, Life]] = {
     "cabinet": (
         RoomSpec(name="cabinet", setpoint_c=1.0, differential_k=2.5, wall_w_k=9.0, door_w_k=40.0, product_w_k=16.0,
                  air_j_k=45e3, product_j_k=350e3, coil_j_k=6e3, coil_w_k=60.0, still_w_k=10.0, capacity_w=550.0,
-                 heater_w=350.0, fan_w=20.0, frost_kg_s=3.5e-5, door_frost_kg_s=3e-4, defrost_end_c=9.0,
-                 defrost_most_s=2400.0, defrost_every_s=6 * 3600.0),
+                 heater_w=130.0, fan_w=20.0, frost_kg_s=3.5e-5, door_frost_kg_s=3e-4, defrost_end_c=16.0,
+                 defrost_most_s=1500.0, defrost_every_s=6 * 3600.0),
         Life(busy=9.0, open_s=(8.0, 40.0), deliveries=1.0, delivery_s=(120.0, 600.0), delivery_w_k=30.0),
     ),
     "product": (
-        RoomSpec(name="product", setpoint_c=2.0, frost_kg_s=2e-4, door_frost_kg_s=2e-3, defrost_end_c=10.0,
-                 heater_w=900.0, still_w_k=60.0, defrost_most_s=2700.0, capacity_w=2800.0),
+        RoomSpec(name="product", setpoint_c=2.0, frost_kg_s=2e-4, door_frost_kg_s=2e-3, defrost_end_c=16.0,
+                 heater_w=700.0, still_w_k=60.0, defrost_most_s=1800.0, capacity_w=2800.0),
         Life(where="product"),
     ),
 }
