@@ -69,9 +69,14 @@ def settle(s: Channel, p: Kind) -> None:
     s.least = larger(larger(1.2 * p.floor, 0.12 * (s.hi - s.lo)), 6.0 * s.noise)
 
 
+def cycling(s: Channel) -> bool:
+    """Whether the value goes up and down as a compressor makes it (air, not product)."""
+    return s.n_cycle >= 20.0 and s.period <= 7200.0
+
+
 def resolved(s: Channel) -> bool:
-    """Whether there is a compressor cycle, and samples dense enough for it."""
-    return s.n_cycle >= 20.0 and 5.0 * s.spacing <= s.period <= 7200.0
+    """Whether the samples are dense enough for the compressor's cycle."""
+    return cycling(s) and 5.0 * s.spacing <= s.period
 
 
 def label(s: Channel, o: Notices) -> None:
@@ -251,6 +256,8 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
         and rise >= s.least
         and rise >= 4.0 * s.warm * (s.now - since)
     )
+    if fast:
+        s.fast_t = s.now
     jumped(s, p, o, x, d, dt)
     if s.mode == 0.0:
         s.b_sum += x * dt
@@ -269,7 +276,7 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
     else:
         if fast:
             s.ex_fast_t = s.now
-        if d > 0.0 and (fast or d >= 2.5 * s.warm * dt):
+        if d > 0.0 and (fast or x - s.r_x >= 3.0 * s.warm * (s.now - s.r_t)):
             s.ex_fast += d
         excursion(s, p, o, x)
     turning(s, p, o, x)
@@ -354,7 +361,7 @@ def excursion(s: Channel, p: Kind, o: Notices, x: float) -> None:
     slope = (x - s.r_x) / (s.now - s.r_t) if s.now > s.r_t else 0.0
     if slope > s.ex_slope:
         s.ex_slope = slope
-    abrupt: bool = s.ex_fast >= 0.4 * (s.ex_peak - s.ex_base)
+    abrupt: bool = s.spacing <= 330.0 and s.ex_fast >= 0.4 * (s.ex_peak - s.ex_base)
     if s.ex_cross != s.ex_cross:
         if s.n_hi >= 4.0 and x > s.top:
             s.ex_cross = s.now
@@ -376,8 +383,8 @@ def excursion(s: Channel, p: Kind, o: Notices, x: float) -> None:
 
 def slow_limit(s: Channel) -> float:
     """How long a slow disturbance (a defrost) may stay above the usual peaks (s)."""
-    limit = larger(10800.0 if resolved(s) else DAY, 1.5 * s.slow_max)
-    if s.n_defrost >= 6.0 and resolved(s):
+    limit = larger(10800.0 if cycling(s) else DAY, 1.5 * s.slow_max)
+    if s.n_defrost >= 6.0 and cycling(s):
         limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
     return limit
 
@@ -391,11 +398,12 @@ def overdue(s: Channel, p: Kind, o: Notices, x: float, abrupt: bool) -> None:
     """Does the disturbance last longer than one of its kind may? A value that is on its way back has more time."""
     above = s.now - s.ex_cross
     falling: bool = x < s.ex_peak - 0.4 * (s.ex_peak - s.hi)
-    limit = door_limit(s) if abrupt else slow_limit(s)
+    door: bool = abrupt and cycling(s) and s.n_door >= 5.0
+    limit = door_limit(s) if door else slow_limit(s)
     if falling:
         limit *= 2.0
     if above > limit and not active(s, DOOR_OPEN) and not active(s, NO_RETURN):
-        if abrupt:
+        if door:
             tell(s, o, DOOR_OPEN, True, s.ex_start, x, s.lo, s.hi, s.n_door)
         else:
             tell(s, o, NO_RETURN, True, s.ex_start, x, s.lo, s.hi, s.n_defrost)
@@ -418,18 +426,24 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
                 s.n_door += 1.0
                 if s.spacing <= 120.0:
                     sure = 1.0
-            s.door_max = longest(s.door_max, above, told)
+            s.door_max = longest(s.door_max, above, 0.001, told)
+        elif s.ex_start - s.ex_end < 3.0 * s.period and cycling(s):
+            # Soon after the last one: cycles that go higher than they used to.
+            kind = NONE
+            again(s, p, o)
         elif above >= 300.0:
             if s.ex_falls == 0.0 and up >= 480.0 and not told:
                 if s.n_slow < 4.0 or alike(s, above, rise):
                     kind = DEFROST
-                    if s.n_slow >= 8.0:
+                    if s.n_slow >= 8.0 and s.spacing <= 330.0:
                         sure = 1.0
                 usual(s, above, rise)
-            s.slow_max = longest(s.slow_max, above, told)
+            s.slow_max = longest(s.slow_max, above, 0.01, told)
+            s.n_again = 0.0
         else:
             # Barely above, soon back, slowly: a cycle like others.
             kind = NONE
+            again(s, p, o)
     if kind == DEFROST:
         defrosted(s, o, above)
     elif above > 0.5 * s.df_above and above > 0.0:
@@ -452,16 +466,31 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
     s.w_sure = sure
 
 
-def longest(record: float, above: float, told: bool) -> float:
+def again(s: Channel, p: Kind, o: Notices) -> None:
+    """A cycle that goes a little higher: the usual peak follows, and moves for good when they all do."""
+    s.hi += follow(s, p, s.ex_peak - s.hi)
+    s.n_again += 1.0
+    if s.n_again >= 4.0:
+        move(s, p, o, s.ex_peak, s.trough_x)
+    settle(s, p)
+
+
+def longest(record: float, above: float, fades: float, told: bool) -> float:
     """Keep the record of a duration; what was reported as unusual moves it little."""
     if above > record:
         return record + 0.25 * (above - record) if told else above
-    return record - 0.01 * record
+    return record - fades * record
 
 
 def alike(s: Channel, above: float, rise: float) -> bool:
     """Whether a slow disturbance is of the size of most of them."""
-    return 0.4 * s.df_rise < rise < 2.5 * s.df_rise and 0.4 * s.df_above < above < 2.5 * s.df_above
+    coarse = s.spacing if s.spacing > 330.0 else 0.0
+    share = 0.4 if s.spacing <= 330.0 else 0.2
+    return (
+        share * s.df_rise < rise
+        and share * rise < s.df_rise
+        and 0.4 * s.df_above - coarse < above < 2.5 * s.df_above + coarse
+    )
 
 
 def usual(s: Channel, above: float, rise: float) -> None:
@@ -497,6 +526,11 @@ def defrosted(s: Channel, o: Notices, above: float) -> None:
 def missing_limit(s: Channel) -> float:
     """After how long without any defrost one is missing (s)."""
     return larger(larger(1.6 * s.iv_mean, s.iv_mean + 5.0 * s.iv_dev), 1.35 * s.iv_max)
+
+
+def regular(s: Channel) -> bool:
+    """Whether defrosts come evenly enough to miss one."""
+    return s.iv_dev < 0.35 * s.iv_mean
 
 
 def interval(s: Channel, o: Notices, took: float) -> None:
@@ -618,7 +652,7 @@ def turn(s: Channel) -> None:
     """Something turned: learn how long it may take until it does."""
     quiet = s.now - s.turned
     if not active(s, UNSATISFIED):
-        if quiet > s.quiet_max and s.mode == 0.0:
+        if quiet > s.quiet_max and s.mode == 0.0 and s.ex_end <= s.turned:
             s.quiet_max = within(quiet, 0.0, 2.0 * s.quiet_max + 3600.0)
         else:
             s.quiet_max -= s.quiet_max * (within(quiet, 0.0, DAY) / (20.0 * DAY))
@@ -627,15 +661,16 @@ def turn(s: Channel) -> None:
 
 def swing(s: Channel, p: Kind, o: Notices, size: float, took: float) -> None:
     """Half an oscillation: several in a row that are far too large, at an even pace, are hunting."""
-    usual = width(s, p)
-    if size > 2.2 * usual and size > usual + 6.0 * s.hi_dev and s.n_hi >= 20.0 and 0.33 * s.big_took < took < 3.0 * s.big_took:
+    held = width(s, p)
+    even: bool = 0.5 * s.big_took < took < 2.0 * s.big_took and s.now - s.fast_t > 2.0 * took
+    if size > 2.2 * held and size > held + 6.0 * s.hi_dev and s.n_hi >= 20.0 and even:
         s.n_big += 1.0
         if s.n_big >= 8.0:
-            tell(s, o, HUNTING, True, s.now - 8.0 * took, size, 0.0, 2.2 * usual, s.n_hi)
+            tell(s, o, HUNTING, True, s.now - 8.0 * took, size, 0.0, 2.2 * held, s.n_hi)
     else:
-        s.n_big = 1.0 if size > 2.2 * usual else 0.0
-        if size < 1.5 * usual:
-            tell(s, o, HUNTING, False, s.now, size, 0.0, 2.2 * usual, s.n_hi)
+        s.n_big = 1.0 if size > 2.2 * held else 0.0
+        if size < 1.5 * held:
+            tell(s, o, HUNTING, False, s.now, size, 0.0, 2.2 * held, s.n_hi)
     s.big_took = took
 
 
@@ -659,6 +694,7 @@ def peaked(s: Channel, p: Kind, o: Notices) -> None:
     if s.mode != 0.0 or s.n_big >= 3.0 or s.peak_t - s.ex_end < 300.0:
         return
     e = s.peak_x - s.hi
+    s.n_again = 0.0
     s.hi += follow(s, p, e)
     if s.n_hi >= 4.0:
         s.hi_dev += (within(absolute(e), 0.0, 2.0 * s.hi_dev + 0.1 * width(s, p)) - s.hi_dev) * 0.0625
@@ -722,19 +758,25 @@ def cycle(s: Channel, p: Kind, o: Notices, took: float, down: float) -> None:
     s.n_cycle = n + 1.0
 
 
-def moved(s: Channel, p: Kind, o: Notices) -> None:
-    """The compressor cycles as ever, at another level: not a disturbance any more, the level has moved."""
+def move(s: Channel, p: Kind, o: Notices, high: float, low: float) -> None:
+    """The compressor cycles as ever, at another level: not a disturbance, the level has moved."""
     back = s.t_last - s.now
     put(o, s, MOVED, 2.0, s.t_last, s.ex_start + back, s.ex_peak_t + back, s.t_last, 0.5 * (s.hi + s.lo),
-          0.5 * (s.peak_x + s.trough_x), 0.0, 0.0, s.ex_falls)  # fmt: skip
-    s.hi = s.peak_x
-    s.lo = s.trough_x
+        0.5 * (high + low), 0.0, 0.0, 1.0)  # fmt: skip
+    s.hi = high
+    s.lo = low
+    s.n_again = 0.0
+    s.maybe = s.now
+    s.last_cross = NAN
     settle(s, p)
+
+
+def moved(s: Channel, p: Kind, o: Notices) -> None:
+    """Several cycles within a disturbance."""
+    move(s, p, o, s.peak_x, s.trough_x)
     s.mode = 0.0
     s.flag = 0.0
     s.ex_end = s.now
-    s.maybe = s.now
-    s.last_cross = NAN
     tell(s, o, DOOR_OPEN, False, s.ex_start, s.peak_x, s.lo, s.hi, s.n_door)
     tell(s, o, NO_RETURN, False, s.ex_start, s.peak_x, s.lo, s.hi, s.n_defrost)
 
@@ -742,9 +784,9 @@ def moved(s: Channel, p: Kind, o: Notices) -> None:
 def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
     s.look = s.now + 300.0
-    if p.room == 0.0:
+    if p.room == 0.0 or s.now - s.flat_since > 1800.0:
         return
-    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0:
+    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0 and regular(s):
         tell(s, o, MISSING, True, s.maybe, s.now - s.maybe, 0.0, missing_limit(s), s.n_interval)
     quiet = s.now - s.turned
     if quiet < 7200.0:
@@ -785,6 +827,8 @@ def block(s: Channel, p: Kind, o: Notices) -> None:
 def faded(s: Channel, p: Kind, o: Notices) -> None:
     """The range of a block far below all that was: a probe in the product, or covered."""
     span = s.b_max - s.b_min
+    if span == 0.0:
+        return
     if s.n_span >= 24.0 and span < 0.5 * s.span_min and span < 0.35 * s.span:
         s.n_faint += 1.0
         if s.n_faint >= 4.0 and not active(s, STUCK):
