@@ -46,7 +46,7 @@ FIELDS = (
     "trough_x", "trough_t", "peak_x", "peak_t", "turned", "quiet_max",
     # the disturbance under way
     "mode", "ex_start", "ex_base", "ex_fast", "ex_peak", "ex_peak_t", "ex_cross", "ex_falls", "ex_slope", "ex_end",
-    "ex_fast_t", "ex_mark", "fast_t", "n_again",
+    "ex_fast_t", "ex_mark", "fast_t", "n_again", "slow_end",
     # the finished event that waits for its undershoot
     "w_kind", "w_start", "w_peak_t", "w_end", "w_base", "w_peak", "w_slope", "w_low", "w_sure",
     # defrosts and doors
@@ -84,6 +84,7 @@ FRESH = {
     "step_max": 0.3,
     "span_min": 1e6,
     "ex_end": -DAY,
+    "slow_end": -DAY,
     "fast_t": -DAY,
     "drift_dev": 0.2,
     "level_dev": 0.2,

@@ -106,6 +106,7 @@ cdef struct Channel:
     double ex_mark
     double fast_t
     double n_again
+    double slow_end
     double w_kind
     double w_start
     double w_peak_t
@@ -423,8 +424,9 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
     """One value of the thinned series."""
     dt = s.now - s.b_t
     d = x - s.b_x
-    if dt <= 300.0:
-        e = within(absolute(d - s.b_d), 0.0, 4.0 * s.noise + 0.02)
+    if dt <= 120.0:
+        # The turns of a quick cycle are no noise.
+        e = within(absolute(d - s.b_d), 0.0, larger(0.1, 0.16 * (s.hi - s.lo)))
         s.noise += (0.5 * e - s.noise) * 0.015625
     since = s.b_t if dt >= 60.0 else s.r_t
     origin = s.b_x if dt >= 60.0 else s.r_x
@@ -565,6 +567,7 @@ cdef double slow_limit(Channel *s) noexcept nogil:
     limit = larger(10800.0 if cycling(s) else DAY, 1.5 * s.slow_max)
     if s.n_defrost >= 6.0 and cycling(s):
         limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
+        limit = larger(limit, 2700.0)
     return limit
 
 
@@ -606,7 +609,7 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
                 if s.spacing <= 120.0:
                     sure = 1.0
             s.door_max = longest(s.door_max, above, 0.001, told)
-        elif s.ex_start - s.ex_end < 3.0 * s.period and cycling(s):
+        elif s.ex_start - s.slow_end < 3.0 * s.period and cycling(s) and not told:
             # Soon after the last one: cycles that go higher than they used to.
             kind = NONE
             again(s, p, o)
@@ -623,6 +626,8 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
             # Barely above, soon back, slowly: a cycle like others.
             kind = NONE
             again(s, p, o)
+    if above > 0.0 and not abrupt:
+        s.slow_end = s.now
     if kind == DEFROST:
         defrosted(s, o, above)
     elif above > 0.5 * s.df_above and above > 0.0:
@@ -709,7 +714,7 @@ cdef double missing_limit(Channel *s) noexcept nogil:
 
 cdef bint regular(Channel *s) noexcept nogil:
     """Whether defrosts come evenly enough to miss one."""
-    return s.iv_dev < 0.35 * s.iv_mean
+    return s.now > 5.0 * DAY and s.iv_dev < (0.35 if s.spacing <= 330.0 else 0.15) * s.iv_mean
 
 
 cdef void interval(Channel *s, Notices *o, double took) noexcept nogil:
@@ -731,7 +736,7 @@ cdef void interval(Channel *s, Notices *o, double took) noexcept nogil:
     s.n_interval = n + 1.0
     s.iv_dev += (absolute(took - s.iv_mean) - s.iv_dev) * (weight if n >= 1.0 else 0.0)
     s.iv_mean += (took - s.iv_mean) * weight
-    s.iv_max = took if took > s.iv_max else s.iv_max - 0.02 * s.iv_max
+    s.iv_max = took if took > s.iv_max else s.iv_max - 0.01 * s.iv_max
     if n == 0.0:
         s.iv_min = took
     else:
@@ -965,7 +970,7 @@ cdef void watch(Channel *s, const Kind *p, Notices *o, double x) noexcept nogil:
     s.look = s.now + 300.0
     if p.room == 0.0 or s.now - s.flat_since > 1800.0:
         return
-    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0 and regular(s):
+    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 8.0 and s.mode == 0.0 and regular(s):
         tell(s, o, MISSING, True, s.maybe, s.now - s.maybe, 0.0, missing_limit(s), s.n_interval)
     quiet = s.now - s.turned
     if quiet < 7200.0:
@@ -1048,7 +1053,7 @@ cdef void drift(Channel *s, Notices *o, double mean) noexcept nogil:
             dev = within(absolute(a), 0.0, 0.6)
             sign = 1.0 if now > 0.0 else -1.0
             total = (a + b + c) * sign
-            each = larger(0.15, 0.75 * s.drift_dev)
+            each = larger(larger(0.15, 0.75 * s.drift_dev), 0.18 * total)
             if (
                 a * sign > each
                 and b * sign > each

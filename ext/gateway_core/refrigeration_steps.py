@@ -244,8 +244,9 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
     """One value of the thinned series."""
     dt = s.now - s.b_t
     d = x - s.b_x
-    if dt <= 300.0:
-        e = within(absolute(d - s.b_d), 0.0, 4.0 * s.noise + 0.02)
+    if dt <= 120.0:
+        # The turns of a quick cycle are no noise.
+        e = within(absolute(d - s.b_d), 0.0, larger(0.1, 0.16 * (s.hi - s.lo)))
         s.noise += (0.5 * e - s.noise) * 0.015625
     since = s.b_t if dt >= 60.0 else s.r_t
     origin = s.b_x if dt >= 60.0 else s.r_x
@@ -386,6 +387,7 @@ def slow_limit(s: Channel) -> float:
     limit = larger(10800.0 if cycling(s) else DAY, 1.5 * s.slow_max)
     if s.n_defrost >= 6.0 and cycling(s):
         limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
+        limit = larger(limit, 2700.0)
     return limit
 
 
@@ -427,7 +429,7 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
                 if s.spacing <= 120.0:
                     sure = 1.0
             s.door_max = longest(s.door_max, above, 0.001, told)
-        elif s.ex_start - s.ex_end < 3.0 * s.period and cycling(s):
+        elif s.ex_start - s.slow_end < 3.0 * s.period and cycling(s) and not told:
             # Soon after the last one: cycles that go higher than they used to.
             kind = NONE
             again(s, p, o)
@@ -444,6 +446,8 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
             # Barely above, soon back, slowly: a cycle like others.
             kind = NONE
             again(s, p, o)
+    if above > 0.0 and not abrupt:
+        s.slow_end = s.now
     if kind == DEFROST:
         defrosted(s, o, above)
     elif above > 0.5 * s.df_above and above > 0.0:
@@ -530,7 +534,7 @@ def missing_limit(s: Channel) -> float:
 
 def regular(s: Channel) -> bool:
     """Whether defrosts come evenly enough to miss one."""
-    return s.iv_dev < 0.35 * s.iv_mean
+    return s.now > 5.0 * DAY and s.iv_dev < (0.35 if s.spacing <= 330.0 else 0.15) * s.iv_mean
 
 
 def interval(s: Channel, o: Notices, took: float) -> None:
@@ -552,7 +556,7 @@ def interval(s: Channel, o: Notices, took: float) -> None:
     s.n_interval = n + 1.0
     s.iv_dev += (absolute(took - s.iv_mean) - s.iv_dev) * (weight if n >= 1.0 else 0.0)
     s.iv_mean += (took - s.iv_mean) * weight
-    s.iv_max = took if took > s.iv_max else s.iv_max - 0.02 * s.iv_max
+    s.iv_max = took if took > s.iv_max else s.iv_max - 0.01 * s.iv_max
     if n == 0.0:
         s.iv_min = took
     else:
@@ -786,7 +790,7 @@ def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
     s.look = s.now + 300.0
     if p.room == 0.0 or s.now - s.flat_since > 1800.0:
         return
-    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 6.0 and s.mode == 0.0 and regular(s):
+    if s.now - s.maybe > missing_limit(s) and s.n_interval >= 8.0 and s.mode == 0.0 and regular(s):
         tell(s, o, MISSING, True, s.maybe, s.now - s.maybe, 0.0, missing_limit(s), s.n_interval)
     quiet = s.now - s.turned
     if quiet < 7200.0:
@@ -869,7 +873,7 @@ def drift(s: Channel, o: Notices, mean: float) -> None:
             dev = within(absolute(a), 0.0, 0.6)
             sign = 1.0 if now > 0.0 else -1.0
             total = (a + b + c) * sign
-            each = larger(0.15, 0.75 * s.drift_dev)
+            each = larger(larger(0.15, 0.75 * s.drift_dev), 0.18 * total)
             if (
                 a * sign > each
                 and b * sign > each
