@@ -38,29 +38,32 @@ KINDS = {"room": Kind(1.0, 30.0, 7200.0, 0.3), "process": Kind(0.0, 5.0, 600.0, 
 FIELDS = (
     # each sample
     "t_last", "now", "spacing", "flag", "b_t", "flat_x", "flat_since", "flat_due", "acc_sum", "acc_n",
-    "skipped", "backward", "flat_max", "look",
-    # the thinned series: newest value, older ones for slopes, noise
-    "b_x", "b_d", "noise", "r_t", "r_x", "q_t", "q_x",
+    # the thinned series
+    "b_x", "b_d", "noise", "r_t", "r_x", "q_t", "q_x", "look", "b_end", "top", "back", "least", "warm", "hi",
+    "lo", "mode", "z_dir", "z_x", "z_t", "fast_t", "b_sum", "b_w", "b_min", "b_max", "step_max", "jump_t",
+    "w_kind",
+    # now and then
+    "skipped", "backward", "flat_max",
     # learned peaks and troughs, turning points
-    "top", "back", "least", "hi", "lo", "hi_dev", "n_hi", "warm", "z_dir", "z_x", "z_t", "z_low", "z_low_t",
-    "trough_x", "trough_t", "peak_x", "peak_t", "turned", "quiet_max",
+    "hi_dev", "n_hi", "z_low", "z_low_t", "trough_x", "trough_t", "peak_x", "peak_t", "turned", "quiet_max",
     # the disturbance under way
-    "mode", "ex_start", "ex_base", "ex_fast", "ex_peak", "ex_peak_t", "ex_cross", "ex_falls", "ex_slope", "ex_end",
-    "ex_fast_t", "ex_mark", "fast_t", "n_again", "slow_end",
+    "ex_start", "ex_base", "ex_fast", "ex_peak", "ex_peak_t", "ex_cross", "ex_falls", "ex_slope", "ex_end",
+    "ex_fast_t", "ex_mark", "n_again", "slow_end",
     # the finished event that waits for its undershoot
-    "w_kind", "w_start", "w_peak_t", "w_end", "w_base", "w_peak", "w_slope", "w_low", "w_sure",
+    "w_start", "w_peak_t", "w_end", "w_base", "w_peak", "w_slope", "w_low", "w_sure",
     # defrosts and doors
-    "n_defrost", "df_above", "df_above_dev", "slow_max", "n_slow", "df_rise", "n_door", "door_max", "last_cross", "maybe",
-    "n_interval", "iv_mean", "iv_dev", "iv_max", "iv_min", "n_close",
-    "n_pace", "pace_ref", "pace_dev", "pace_now", "pace_sum",
-    "seg_sum", "seg_w", "n_level", "level", "level_dev", "up_n", "up_from", "up_most",
+    "n_defrost", "df_above", "df_above_dev", "df_rise", "slow_max", "n_slow", "n_door", "door_max",
+    "last_cross", "maybe", "n_interval", "iv_mean", "iv_dev", "iv_max", "iv_min", "n_close",
+    # recovery and level from one defrost to the next
+    "n_pace", "pace_ref", "pace_dev", "pace_now", "pace_sum", "seg_sum", "seg_w", "n_level", "level",
+    "level_dev", "up_n", "up_from", "up_most",
     # cycles and oscillations
-    "n_cycle", "period", "duty", "n_short", "n_big", "big_took",
+    "n_cycle", "period", "duty", "n_short", "n_big", "big_took", "big_t",
     # steps
-    "step_max", "jump_t", "jump_from", "jump_to", "jump_on",
+    "jump_from", "jump_to", "jump_on",
     # blocks
-    "b_end", "b_sum", "b_w", "b_min", "b_max", "slot", "pairs", "half", "pair0", "pair1", "pair2",
-    "n_drift", "drift_dev", "span", "span_min", "n_span", "n_faint",
+    "slot", "pairs", "half", "pair0", "pair1", "pair2", "n_drift", "drift_dev", "span", "span_min", "n_span",
+    "n_faint",
 )  # fmt: skip
 """Names of the doubles of a channel, in the order of the compiled struct and of a snapshot."""
 

@@ -175,12 +175,12 @@ def feed(s: Channel, p: Kind, o: Notices, t: float, x: float, usable: bool) -> i
 def unstick(s: Channel, o: Notices, x: float) -> None:
     """The value moves: learn how long it had stood."""
     run = s.now - s.flat_since
-    if active(s, STUCK):
+    if run > s.flat_due and active(s, STUCK):
         tell(s, o, STUCK, False, s.flat_since, x, 0.0, s.flat_max, s.now)
     elif run > s.flat_max:
         s.flat_max = run
     else:
-        s.flat_max -= s.flat_max * (within(run, 0.0, DAY) / (30.0 * DAY))
+        s.flat_max -= s.flat_max * (within(run, 0.0, DAY) * 3.9e-7)
     s.flat_x = x
     s.flat_since = s.now
     s.flat_due = larger(larger(3.0 * s.flat_max, 1800.0), 20.0 * s.spacing)
@@ -331,9 +331,7 @@ def jumped(s: Channel, p: Kind, o: Notices, x: float, d: float, dt: float) -> No
         else:
             s.step_max = size
     else:
-        s.step_max -= s.step_max * (within(dt, 0.0, DAY) / (60.0 * DAY))
-    if active(s, JUMP) and s.now - s.jump_on > DAY:
-        tell(s, o, JUMP, False, s.jump_on, x, s.lo, s.hi, s.now)
+        s.step_max -= s.step_max * (within(dt, 0.0, DAY) * 1.9e-7)
 
 
 def enter(s: Channel, o: Notices, start: float, base: float, x: float, fast: float) -> None:
@@ -429,7 +427,7 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
                 if s.spacing <= 120.0:
                     sure = 1.0
             s.door_max = longest(s.door_max, above, 0.001, told)
-        elif s.ex_start - s.slow_end < 3.0 * s.period and cycling(s) and not told:
+        elif cycling(s) and not told and s.ex_start - s.slow_end < 2.5 * s.period and not plain(s, above, rise):
             # Soon after the last one: cycles that go higher than they used to.
             kind = NONE
             again(s, p, o)
@@ -450,11 +448,10 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
         s.slow_end = s.now
     if kind == DEFROST:
         defrosted(s, o, above)
-    elif above > 0.5 * s.df_above and above > 0.0:
+    elif kind != NONE and above > 0.0 and (s.n_slow < 8.0 or (above > 0.6 * s.df_above and rise > 0.4 * s.df_rise)):
+        # Unlike the others, but it may have hidden one: the next interval proves nothing.
         s.maybe = s.now
-        if kind == OTHER and s.n_defrost >= 1.0:
-            # Unlike the others, but it may have been one: the next interval proves nothing.
-            s.last_cross = NAN
+        s.last_cross = NAN
     tell(s, o, DOOR_OPEN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_door)
     tell(s, o, NO_RETURN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_defrost)
     s.ex_end = s.now
@@ -495,6 +492,11 @@ def alike(s: Channel, above: float, rise: float) -> bool:
         and share * rise < s.df_rise
         and 0.4 * s.df_above - coarse < above < 2.5 * s.df_above + coarse
     )
+
+
+def plain(s: Channel, above: float, rise: float) -> bool:
+    """Whether it is a defrost without any doubt, however soon after the last one."""
+    return s.n_slow >= 8.0 and alike(s, above, rise) and above > 0.6 * s.df_above and rise > 0.6 * s.df_rise
 
 
 def usual(s: Channel, above: float, rise: float) -> None:
@@ -659,7 +661,7 @@ def turn(s: Channel) -> None:
         if quiet > s.quiet_max and s.mode == 0.0 and s.ex_end <= s.turned:
             s.quiet_max = within(quiet, 0.0, 2.0 * s.quiet_max + 3600.0)
         else:
-            s.quiet_max -= s.quiet_max * (within(quiet, 0.0, DAY) / (20.0 * DAY))
+            s.quiet_max -= s.quiet_max * (within(quiet, 0.0, DAY) * 5.8e-7)
     s.turned = s.now
 
 
@@ -667,14 +669,16 @@ def swing(s: Channel, p: Kind, o: Notices, size: float, took: float) -> None:
     """Half an oscillation: several in a row that are far too large, at an even pace, are hunting."""
     held = width(s, p)
     even: bool = 0.5 * s.big_took < took < 2.0 * s.big_took and s.now - s.fast_t > 2.0 * took
-    if size > 2.2 * held and size > held + 6.0 * s.hi_dev and s.n_hi >= 20.0 and even:
-        s.n_big += 1.0
-        if s.n_big >= 8.0:
-            tell(s, o, HUNTING, True, s.now - 8.0 * took, size, 0.0, 2.2 * held, s.n_hi)
-    else:
-        s.n_big = 1.0 if size > 2.2 * held else 0.0
-        if size < 1.5 * held:
-            tell(s, o, HUNTING, False, s.now, size, 0.0, 2.2 * held, s.n_hi)
+    known: bool = s.n_hi >= 20.0 or s.n_span >= 24.0
+    if size > 2.2 * held and size > held + 6.0 * s.hi_dev and known:
+        s.big_t = s.now
+        if even:
+            s.n_big += 1.0
+            if s.n_big >= 8.0:
+                s.n_big = 8.0
+                tell(s, o, HUNTING, True, s.now - 8.0 * took, size, 0.0, 2.2 * held, s.n_hi)
+    elif s.n_big > 0.0:
+        s.n_big = larger(s.n_big - 2.0, 0.0)
     s.big_took = took
 
 
@@ -746,7 +750,7 @@ def troughed(s: Channel, p: Kind, o: Notices) -> None:
 def cycle(s: Channel, p: Kind, o: Notices, took: float, down: float) -> None:
     """A cycle without any disturbance: period, duty, and whether it is far too short."""
     n = s.n_cycle
-    if n >= 30.0 and took < 0.45 * s.period and took > 3.0 * s.spacing:
+    if p.room > 0.0 and n >= 30.0 and 3.0 * s.spacing < took < 0.45 * s.period:
         s.n_short += 1.0
         if s.n_short >= 8.0:
             tell(s, o, SHORT_CYCLES, True, s.trough_t - 8.0 * took, took, 0.45 * s.period, s.period, n)
@@ -788,6 +792,11 @@ def moved(s: Channel, p: Kind, o: Notices) -> None:
 def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
     s.look = s.now + 300.0
+    if active(s, JUMP) and s.now - s.jump_on > DAY:
+        tell(s, o, JUMP, False, s.jump_on, x, s.lo, s.hi, s.now)
+    if active(s, HUNTING) and s.now - s.big_t > (7200.0 if p.room > 0.0 else 1800.0):
+        s.n_big = 0.0
+        tell(s, o, HUNTING, False, s.big_t, x, 0.0, 2.2 * width(s, p), s.n_hi)
     if p.room == 0.0 or s.now - s.flat_since > 1800.0:
         return
     if s.now - s.maybe > missing_limit(s) and s.n_interval >= 8.0 and s.mode == 0.0 and regular(s):
@@ -831,7 +840,7 @@ def block(s: Channel, p: Kind, o: Notices) -> None:
 def faded(s: Channel, p: Kind, o: Notices) -> None:
     """The range of a block far below all that was: a probe in the product, or covered."""
     span = s.b_max - s.b_min
-    if span == 0.0:
+    if span == 0.0 or active(s, HUNTING):
         return
     if s.n_span >= 24.0 and span < 0.5 * s.span_min and span < 0.35 * s.span:
         s.n_faint += 1.0
