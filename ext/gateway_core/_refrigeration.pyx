@@ -4,7 +4,8 @@
 from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport calloc, free, realloc
 
-from gateway_core.refrigeration_state import FIELDS, FRESH, RING
+from gateway_core.refrigeration_state import FIELDS, RING
+from gateway_core.refrigeration_state import Channel as Fresh
 
 include "refrigeration_steps.pxi"
 
@@ -26,7 +27,8 @@ cdef class Core:
         self.kinds = <Kind *>calloc(max(1, self.count), sizeof(Kind))
         if self.channels == NULL or self.kinds == NULL:
             raise MemoryError
-        fresh = tuple(FRESH.get(name, 0.0) for name in FIELDS) + (NAN,) * RING
+        first = Fresh(0)
+        fresh = (*(getattr(first, name) for name in FIELDS), *first.ring)
         for index, kind in enumerate(kinds):
             self.kinds[index].room = kind.room
             self.kinds[index].bucket = kind.bucket

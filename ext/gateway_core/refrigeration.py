@@ -9,6 +9,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Sequence
+from math import isnan
 from typing import Any, NamedTuple, Protocol
 
 from gateway_core import compiled, refrigeration_steps
@@ -181,9 +182,7 @@ class Bank:
             if state == 2.0:
                 start, peak_t, end, base, peak, slope, under, sure = rest
                 kind = LABELS[int(code)]
-                found.append(
-                    Label(int(channel), kind, start, peak_t, end, base, peak, slope, under, sure >= 1.0)
-                )
+                found.append(Label(int(channel), kind, start, peak_t, end, base, peak, slope, under, sure >= 1.0))
             else:
                 since, value, low, high, learned, *_ = rest
                 what = tuple(FINDINGS)[int(code) - 1]
@@ -207,7 +206,7 @@ class Bank:
             values, active = self._core.read(channel)
             kind = tuple(KINDS).index(self._kinds[channel])
             # Which NaN it is may differ between machines.
-            parts.append(ROW.pack(active | kind << 24, *(value if value == value else NAN for value in values)))
+            parts.append(ROW.pack(active | kind << 24, *(NAN if isnan(value) else value for value in values)))
         body = b"".join(parts)
         return body + struct.pack("<I", zlib.crc32(body))
 

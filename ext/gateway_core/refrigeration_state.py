@@ -1,9 +1,10 @@
 """What is kept of a refrigerated channel, and the names of what is recognised; shared by both twins."""
 
 from array import array
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["FIELDS", "FRESH", "KINDS", "RING", "Channel", "Kind", "Notices", "put"]
+__all__ = ["FIELDS", "KINDS", "RING", "Channel", "Kind", "Notices", "put"]
 
 NAN = float("nan")
 DAY = 86400.0
@@ -35,77 +36,168 @@ class Kind(NamedTuple):
 
 KINDS = {"room": Kind(1.0, 30.0, 7200.0, 0.3), "process": Kind(0.0, 5.0, 600.0, 0.15)}
 
-FIELDS = (
-    # each sample
-    "t_last", "now", "spacing", "flag", "b_t", "flat_x", "flat_since", "flat_due", "acc_sum", "acc_n",
-    # the thinned series
-    "b_x", "b_d", "noise", "r_t", "r_x", "q_t", "q_x", "look", "b_end", "top", "back", "least", "warm", "hi",
-    "lo", "mode", "z_dir", "z_x", "z_t", "fast_t", "b_sum", "b_w", "b_min", "b_max", "step_max", "jump_t",
-    "w_kind",
-    # now and then
-    "skipped", "backward", "flat_max",
-    # learned peaks and troughs, turning points
-    "hi_dev", "n_hi", "z_low", "z_low_t", "trough_x", "trough_t", "peak_x", "peak_t", "turned", "quiet_max",
-    # the disturbance under way
-    "ex_start", "ex_base", "ex_fast", "ex_peak", "ex_peak_t", "ex_cross", "ex_falls", "ex_slope", "ex_end",
-    "ex_fast_t", "ex_mark", "n_again", "slow_end",
-    # the finished event that waits for its undershoot
-    "w_start", "w_peak_t", "w_end", "w_base", "w_peak", "w_slope", "w_low", "w_sure",
-    # defrosts and doors
-    "n_defrost", "df_above", "df_above_dev", "df_rise", "slow_max", "n_slow", "n_door", "door_max",
-    "last_cross", "maybe", "n_interval", "iv_mean", "iv_dev", "iv_max", "iv_min", "n_close",
-    # recovery and level from one defrost to the next
-    "n_pace", "pace_ref", "pace_dev", "pace_now", "pace_sum", "seg_sum", "seg_w", "n_level", "level",
-    "level_dev", "up_n", "up_from", "up_most",
-    # cycles and oscillations
-    "n_cycle", "period", "duty", "n_short", "n_big", "big_took", "big_t",
-    # steps
-    "jump_from", "jump_to", "jump_on",
-    # blocks
-    "slot", "pairs", "half", "pair0", "pair1", "pair2", "n_drift", "drift_dev", "span", "span_min", "n_span",
-    "n_faint",
-)  # fmt: skip
-"""Names of the doubles of a channel, in the order of the compiled struct and of a snapshot."""
 
-FRESH = {
-    "t_last": NAN,
-    "b_t": NAN,
-    "b_end": NAN,
-    "flat_x": NAN,
-    "last_cross": NAN,
-    "jump_t": NAN,
-    "ex_cross": NAN,
-    "pair0": NAN,
-    "pair1": NAN,
-    "pair2": NAN,
-    "spacing": 60.0,
-    "noise": 0.03,
-    "flat_max": 28800.0,
-    "flat_due": DAY,
-    "hi_dev": 0.15,
-    "warm": 0.1 / 60.0,
-    "step_max": 0.3,
-    "span_min": 1e6,
-    "ex_end": -DAY,
-    "slow_end": -DAY,
-    "fast_t": -DAY,
-    "drift_dev": 0.2,
-    "level_dev": 0.2,
-}
-"""What is not zero at the start (a guess that the first values replace)."""
-
-
+@dataclass(slots=True)
 class Channel:
-    """One channel's memory; attributes are `FIELDS`, the ring of block means and the bits of active findings."""
+    """One channel's memory. Times are of its own clock (s), values in its unit, rates per second.
 
-    __slots__ = (*FIELDS, "active", "index", "ring")
+    The order is that of the compiled struct and of a snapshot: what each sample needs stands together.
+    """
 
-    def __init__(self, index: int) -> None:
-        for name in FIELDS:
-            setattr(self, name, FRESH.get(name, 0.0))
-        self.ring = array("d", [NAN]) * RING
-        self.active = 0
-        self.index = index
+    index: int
+
+    # each sample
+    t_last: float = NAN  # the caller's time of the newest sample
+    now: float = 0.0  # the channel's own clock: time seen, and gaps whose length is known
+    spacing: float = 60.0  # usual time between samples
+    flag: float = 0.0  # what is known at this moment: NONE, DOOR, DEFROST, OTHER
+    b_t: float = NAN  # own time of the newest value of the thinned series
+    flat_x: float = NAN  # the value that stands
+    flat_since: float = 0.0  # since when
+    flat_due: float = DAY  # how long a value may stand
+    acc_sum: float = 0.0  # samples that wait to be averaged
+    acc_n: float = 0.0  # and how many
+
+    # the thinned series
+    b_x: float = 0.0  # its newest value
+    b_d: float = 0.0  # its newest difference
+    noise: float = 0.03  # half of what second differences usually are
+    r_t: float = 0.0  # a value one to two minutes older, for slopes: its time
+    r_x: float = 0.0  # and the value
+    q_t: float = 0.0  # the next one to take that place
+    q_x: float = 0.0  # and its value
+    look: float = 0.0  # when to look again at what follows from time passing
+    b_end: float = NAN  # end of the block
+    top: float = 0.0  # above this a value is a disturbance
+    back: float = 0.3  # how far back makes a turning point
+    least: float = 0.4  # least rise of a door
+    warm: float = 0.0016666666666666668  # usual rate of warming between compressor runs
+    hi: float = 0.0  # usual peaks
+    lo: float = 0.0  # usual troughs
+    mode: float = 0.0  # 1 while a disturbance is under way
+    z_dir: float = 0.0  # 1 rising, -1 falling, 0 not known
+    z_x: float = 0.0  # the extreme that is not certain yet
+    z_t: float = 0.0  # and its time
+    fast_t: float = -DAY  # newest abrupt rise
+    b_sum: float = 0.0  # integral of the undisturbed value over the block
+    b_w: float = 0.0  # undisturbed time in it
+    b_min: float = 0.0  # least value in it
+    b_max: float = 0.0  # largest
+    step_max: float = 0.3  # largest step from value to value, slowly forgotten
+    jump_t: float = NAN  # a step that is too large, and may stay
+    w_kind: float = 0.0  # a finished event waits for its undershoot
+
+    # now and then
+    skipped: float = 0.0  # samples that were passed over
+    backward: float = 0.0  # samples in a row that were older than the newest
+    flat_max: float = 28800.0  # longest a value stood, slowly forgotten
+
+    # learned peaks and troughs, turning points
+    hi_dev: float = 0.15  # how far peaks are usually from the usual peak
+    n_hi: float = 0.0  # peaks learned from
+    z_low: float = 0.0  # lowest value while the direction is not known
+    z_low_t: float = 0.0  # and its time
+    trough_x: float = 0.0  # newest trough
+    trough_t: float = 0.0  # and its time
+    peak_x: float = 0.0  # newest peak
+    peak_t: float = 0.0  # and its time
+    turned: float = 0.0  # when the newest turning point was certain
+    quiet_max: float = 0.0  # longest time without one, slowly forgotten
+
+    # the disturbance under way
+    ex_start: float = 0.0  # where the rise began
+    ex_base: float = 0.0  # value there
+    ex_fast: float = 0.0  # how much of the rise was abrupt
+    ex_peak: float = 0.0  # highest value
+    ex_peak_t: float = 0.0  # and its time
+    ex_cross: float = NAN  # when it left the band
+    ex_falls: float = 0.0  # turns within it
+    ex_slope: float = 0.0  # steepest rise over one to two minutes
+    ex_end: float = -DAY  # end of the newest finished one
+    ex_fast_t: float = 0.0  # newest abrupt rise in it
+    ex_mark: float = 0.0  # ex_fast at the newest trough
+    n_again: float = 0.0  # cycles in a row that went a little too high
+    slow_end: float = -DAY  # end of the newest one that was not abrupt
+
+    # the finished event that waits for its undershoot
+    w_start: float = 0.0  # its start
+    w_peak_t: float = 0.0  # time of its peak
+    w_end: float = 0.0  # its end
+    w_base: float = 0.0  # value at its start
+    w_peak: float = 0.0  # highest value
+    w_slope: float = 0.0  # steepest rise
+    w_low: float = 0.0  # lowest value since its end
+    w_sure: float = 0.0  # whether it agrees with what was learned
+
+    # defrosts and doors
+    n_defrost: float = 0.0  # defrosts named
+    df_above: float = 0.0  # how long most slow disturbances stay above the band
+    df_above_dev: float = 0.0  # how far others differ
+    df_rise: float = 0.0  # how far most rise above the usual peaks
+    slow_max: float = 0.0  # longest time above the band, slowly forgotten
+    n_slow: float = 0.0  # slow disturbances learned from
+    n_door: float = 0.0  # doors named
+    door_max: float = 0.0  # longest time above the band after an abrupt rise, slowly forgotten
+    last_cross: float = NAN  # when the newest defrost left the band
+    maybe: float = 0.0  # when there was, or may have been, a defrost
+    n_interval: float = 0.0  # intervals learned from
+    iv_mean: float = 0.0  # their mean
+    iv_dev: float = 0.0  # their mean deviation
+    iv_max: float = 0.0  # the longest, slowly forgotten
+    iv_min: float = 0.0  # the shortest that is usual
+    n_close: float = 0.0  # far shorter ones in a row
+
+    # recovery and level from one defrost to the next
+    n_pace: float = 0.0  # recoveries learned from
+    pace_ref: float = 0.0  # usual seconds per kelvin
+    pace_dev: float = 0.0  # mean deviation
+    pace_now: float = 0.0  # the newest few
+    pace_sum: float = 0.0  # sum of what was too slow (CUSUM)
+    seg_sum: float = 0.0  # integral of the level since the newest defrost
+    seg_w: float = 0.0  # and its time
+    n_level: float = 0.0  # levels seen
+    level: float = 0.0  # the newest
+    level_dev: float = 0.2  # usual change from one to the next
+    up_n: float = 0.0  # rises in a row
+    up_from: float = 0.0  # where they began
+    up_most: float = 0.0  # the largest of them
+
+    # cycles and oscillations
+    n_cycle: float = 0.0  # undisturbed cycles learned from
+    period: float = 0.0  # usual period
+    duty: float = 0.0  # usual share of falling time
+    n_short: float = 0.0  # far too short ones in a row
+    n_big: float = 0.0  # half swings in a row that are far too large
+    big_took: float = 0.0  # duration of the newest half swing
+    big_t: float = 0.0  # when the newest large one was
+
+    # steps
+    jump_from: float = 0.0  # value before a step that is too large
+    jump_to: float = 0.0  # value after it
+    jump_on: float = 0.0  # when it was reported
+
+    # blocks
+    slot: float = 0.0  # place in the ring
+    pairs: float = 0.0  # place in a pair of blocks: 0 none known, 1 the first is, 2 a pair is complete
+    half: float = 0.0  # first of the pair: difference to the day before
+    pair0: float = NAN  # three pairs ago
+    pair1: float = NAN  # two pairs ago
+    pair2: float = NAN  # newest pair
+    n_drift: float = 0.0  # comparisons learned from
+    drift_dev: float = 0.2  # usual change from pair to pair
+    span: float = 0.0  # usual range of a block
+    span_min: float = 1000000.0  # the least that is usual
+    n_span: float = 0.0  # blocks learned from
+    n_faint: float = 0.0  # far too small ones in a row
+
+    ring: "array[float]" = field(default_factory=lambda: array("d", [NAN]) * RING)
+    """Means of the blocks of the last day."""
+    active: int = 0
+    """Findings that are active, by their bits."""
+
+
+FIELDS = tuple(name for name in Channel.__slots__ if name not in {"index", "ring", "active"})
+"""Names of the doubles of a channel, in their order."""
 
 
 class Notices:

@@ -15,6 +15,8 @@ from gateway_core.refrigeration_state import FIELDS, RING
 __all__ = ["TARGET", "translated"]
 
 HERE = Path(__file__).parent
+PARTS = ("base", "defrosts", "events", "turns", "blocks", "steps")
+"""Files of the twin, each using those before it."""
 TARGET = HERE / "refrigeration_steps.pxi"
 
 TYPES = {
@@ -28,7 +30,7 @@ TYPES = {
 }
 INLINE = {"absolute", "larger", "within", "width", "margin", "reversal", "active"}
 HEAD = '''# cython: language_level=3
-"""Written by ``python -m gateway_core.translate`` from refrigeration_steps.py; change that file, not this one."""
+"""Written by ``python -m gateway_core.translate`` from refrigeration_base.py to _steps.py; change those."""
 
 from libc.math cimport NAN
 
@@ -54,13 +56,18 @@ cdef struct Channel:
 
 def translated() -> str:
     """The text that belongs into `TARGET`."""
-    source = (HERE / "refrigeration_steps.py").read_text(encoding="utf-8")
-    imports, body = re.split(r"^__all__.*\n", source, maxsplit=1, flags=re.M)
-    wanted = re.findall(r"^    ([A-Z_]+),$", imports, flags=re.M)
+    wanted: set[str] = set()
+    body = ""
+    for part in PARTS:
+        source = (HERE / f"refrigeration_{part}.py").read_text(encoding="utf-8")
+        start = re.search(r"^__all__ = \[[^]]*\]\n", source, flags=re.M)
+        assert start is not None
+        wanted.update(re.findall(r"\b[A-Z][A-Z_]+\b", source[start.end() :]))
+        body += source[start.end() :]
     constants = {
         name: value
-        for name in wanted
-        if name != "NAN" and isinstance(value := getattr(refrigeration_state, name), float)
+        for name in sorted(wanted - {"NAN"})
+        if isinstance(value := getattr(refrigeration_state, name, None), float)
     }
     head = HEAD.format(
         defines="\n".join(f"    #define R_{name} {value!r}" for name, value in constants.items()),
@@ -68,12 +75,12 @@ def translated() -> str:
         fields="\n".join(f"    double {name}" for name in FIELDS),
         ring=RING,
     )
-    body = re.sub(r"^def (\w+)\(([^)]*)\) -> (\w+):$", _signature, body, flags=re.M)
+    body = re.sub(r"^def (\w+)\(([^)]*)\) -> (\w+):$", _signature, body, flags=re.M | re.S)
     body = re.sub(r"\bint\((code|s\.\w+)\)", r"<int>\1", body).replace("  # fmt: skip", "")
     return head + PUT + body.replace("range(12):", f"range({RING}):")
 
 
-PUT = '''
+PUT = """
 cdef struct Notices:
     double *rows
     Py_ssize_t count
@@ -112,7 +119,7 @@ cdef void put(
     row[9] = f
     row[10] = g
     row[11] = h
-'''
+"""
 
 
 def _signature(match: "re.Match[str]") -> str:

@@ -15,9 +15,7 @@ GAIN = 0.12
 class HuntingPasteuriser(Pasteuriser):
     """From ``hunts_at_s`` on the loop has ``gain`` (1/K) and sees the milk ``late_s`` after the fact."""
 
-    def __init__(
-        self, rng: random.Random, *, hunts_at_s: float, gain: float = 0.35, late_s: int = 30
-    ) -> None:
+    def __init__(self, rng: random.Random, *, hunts_at_s: float, gain: float = 0.35, late_s: int = 30) -> None:
         super().__init__(rng)
         self._hunts_at_s = hunts_at_s
         self._gain = gain
