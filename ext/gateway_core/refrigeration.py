@@ -8,7 +8,7 @@ What comes out is advice and labels: nothing here knows or touches a limit.
 import struct
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from gateway_core import compiled, refrigeration_steps
 from gateway_core.refrigeration_state import FIELDS, KINDS, NAN, RING, Channel, Kind, Notices
 from gateway_core.refrigeration_words import FINDINGS, LABELS, explained
 
-__all__ = ["Bank", "Core", "Finding", "Label", "PureCore"]
+__all__ = ["Bank", "Core", "Finding", "Label", "PureCore", "exchanged"]
 
 MAGIC = b"AGR1"
 HEAD = struct.Struct("<4sHHI")
@@ -27,8 +27,8 @@ class Label(NamedTuple):
     """A finished event of one channel. Times in seconds of the caller's clock, values in the channel's unit.
 
     ``kind`` is door, defrost, other or moved (the level is another one now). ``baseline`` is the value at the
-    ``start``, ``slope`` the steepest rise (K/s) over one to two minutes, ``undershoot`` how far the value went below
-    the usual troughs afterwards (negative: it did not get there). ``sure`` tells whether it agrees with what was
+    ``start``, ``slope`` the steepest rise (K/s) over one to two minutes, ``undershoot`` how far it went below the
+    usual troughs afterwards (negative: it did not get there). ``sure`` tells whether it agrees with what was
     learned of the channel (defrosts) or was seen densely enough to know (doors, up to 2 minutes apart).
     """
 
@@ -223,3 +223,25 @@ class Bank:
                 raise ValueError("the memory is of channels of other kinds")
         for channel, (word, *values) in enumerate(rows):
             self._core.write(channel, values, word & 0xFFFFFF)
+
+
+def exchanged(findings: Iterable[Finding]) -> list[tuple[int, int]]:
+    """Pairs of channels whose probes were exchanged, by their jumps.
+
+    Two jumps that begin within a quarter of an hour, each into the other's old band (and its width around it).
+    """
+    jumps = [finding for finding in findings if finding.what == "jump" and finding.active]
+    return [
+        (one.channel, other.channel)
+        for number, one in enumerate(jumps)
+        for other in jumps[number + 1 :]
+        if one.channel != other.channel
+        and abs(one.since_s - other.since_s) <= 900.0
+        and _fits(one.value, other)
+        and _fits(other.value, one)
+    ]
+
+
+def _fits(value: float, before: Finding) -> bool:
+    width = before.high - before.low
+    return before.low - width <= value <= before.high + width

@@ -14,22 +14,27 @@ __all__ = [
     "resolved",
     "reversal",
     "settle",
+    "smaller",
     "tell",
     "width",
     "within",
 ]
 
 
-def absolute(x: float) -> float:
-    return -x if x < 0.0 else x
-
-
 def larger(a: float, b: float) -> float:
     return b if b > a else a
 
 
+def absolute(x: float) -> float:
+    return larger(x, -x)
+
+
+def smaller(a: float, b: float) -> float:
+    return b if b < a else a
+
+
 def within(x: float, low: float, high: float) -> float:
-    return low if x < low else high if x > high else x
+    return smaller(larger(x, low), high)
 
 
 def width(s: Channel, p: Kind) -> float:

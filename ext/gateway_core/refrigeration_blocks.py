@@ -17,7 +17,7 @@ from gateway_core.refrigeration_state import (
     Notices,
 )
 
-__all__ = ["block", "drift", "faded", "forget_day", "push", "watch"]
+__all__ = ["block", "drift", "faded", "forget_day", "patience", "push", "watch"]
 
 
 def push(s: Channel, mean: float) -> None:
@@ -52,9 +52,21 @@ def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
         if s.mode == 0.0:
             tell(s, o, UNSATISFIED, False, s.turned, x, s.lo, s.hi, s.n_cycle)
         return
-    if s.mode == 0.0 and resolved(s) and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max):
-        if x > s.lo + 0.25 * (s.hi - s.lo):
-            tell(s, o, UNSATISFIED, True, s.turned, quiet, 0.0, larger(8.0 * s.period, 14400.0), s.n_cycle)
+    if (
+        s.mode == 0.0
+        and resolved(s)
+        and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max)
+        and x > s.lo + 0.25 * (s.hi - s.lo)
+    ):
+        tell(s, o, UNSATISFIED, True, s.turned, quiet, 0.0, larger(8.0 * s.period, 14400.0), s.n_cycle)
+
+
+def patience(s: Channel) -> None:
+    """How long a value may stand from now on."""
+    s.flat_due = larger(larger(4.0 * s.flat_max, 3600.0), 20.0 * s.spacing)
+    if s.now < 7.0 * DAY:
+        # A week has a weekend.
+        s.flat_due = larger(s.flat_due, DAY)
 
 
 def block(s: Channel, p: Kind, o: Notices) -> None:
@@ -75,6 +87,10 @@ def block(s: Channel, p: Kind, o: Notices) -> None:
     if p.room > 0.0:
         drift(s, o, mean)
     push(s, mean)
+    # Records fade: half of them in two months.
+    s.step_max -= s.step_max * (1.3e-7 * p.block)
+    s.flat_max -= s.flat_max * (1.3e-7 * p.block)
+    patience(s)
     while s.now >= s.b_end:
         s.b_end += p.block
     s.b_sum = 0.0
@@ -133,13 +149,13 @@ def drift(s: Channel, o: Notices, mean: float) -> None:
                 a * sign > each
                 and b * sign > each
                 and c * sign > each
-                and total > larger(0.8, 4.0 * s.drift_dev)
-                and now * sign > larger(0.8, 4.0 * s.drift_dev)
-                and s.n_drift > 6.0
+                and total > larger(0.8, 5.0 * s.drift_dev)
+                and now * sign > larger(0.8, 5.0 * s.drift_dev)
+                and s.n_drift > 30.0
             ):
-                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 4.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
             elif now * sign < 0.4:
-                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 4.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
             s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
         return
     s.pairs = 1.0

@@ -72,7 +72,7 @@ def defrosted(s: Channel, o: Notices) -> None:
 
 def missing_limit(s: Channel) -> float:
     """After how long without any defrost one is missing (s)."""
-    return larger(larger(1.6 * s.iv_mean, s.iv_mean + 5.0 * s.iv_dev), 1.35 * s.iv_max)
+    return larger(larger(2.2 * s.iv_mean, s.iv_mean + 5.0 * s.iv_dev), 1.35 * s.iv_max)
 
 
 def regular(s: Channel) -> bool:
@@ -110,7 +110,9 @@ def recovery(s: Channel, o: Notices, pace: float) -> None:
     """Seconds for each kelvin of the way back after a defrost; they grow when the coil ices up."""
     n = s.n_pace
     if n >= 8.0:
-        z = within((pace - s.pace_ref) / larger(s.pace_dev, 0.15 * s.pace_ref), -2.0, 3.0)
+        z = within(
+            (pace - s.pace_ref) / larger(s.pace_dev, (0.15 if s.spacing <= 90.0 else 0.3) * s.pace_ref), -2.0, 3.0
+        )
         s.pace_sum = larger(s.pace_sum + z - 0.75, 0.0)
         s.pace_now += (pace - s.pace_now) * 0.25
         pace = within(pace, 0.4 * s.pace_ref, 2.0 * s.pace_ref)

@@ -24,7 +24,7 @@ LONGEST = 12.0
 class Kind(NamedTuple):
     """What differs between a refrigerated place and a controlled process.
 
-    ``bucket`` (s): samples are averaged so that one value at most comes out in this time; ``block`` (s): span of one
+    ``bucket`` (s): samples are averaged so that one value at most comes out in this time; ``block`` (s): span of a
     mean of the level; ``floor`` (K): what is smaller than this never counts.
     """
 
@@ -90,7 +90,7 @@ class Channel:
     # now and then
     skipped: float = 0.0  # samples that were passed over
     backward: float = 0.0  # samples in a row that were older than the newest
-    flat_max: float = 28800.0  # longest a value stood, slowly forgotten
+    flat_max: float = 0.0  # longest a value stood, slowly forgotten
 
     # learned peaks and troughs, turning points
     hi_dev: float = 0.15  # how far peaks are usually from the usual peak

@@ -218,16 +218,20 @@ cdef void put(
     row[11] = h
 
 
-cdef inline double absolute(double x) noexcept nogil:
-    return -x if x < 0.0 else x
-
-
 cdef inline double larger(double a, double b) noexcept nogil:
     return b if b > a else a
 
 
+cdef inline double absolute(double x) noexcept nogil:
+    return larger(x, -x)
+
+
+cdef inline double smaller(double a, double b) noexcept nogil:
+    return b if b < a else a
+
+
 cdef inline double within(double x, double low, double high) noexcept nogil:
-    return low if x < low else high if x > high else x
+    return smaller(larger(x, low), high)
 
 
 cdef inline double width(Channel *s, const Kind *p) noexcept nogil:
@@ -359,7 +363,7 @@ cdef void defrosted(Channel *s, Notices *o) noexcept nogil:
 
 cdef double missing_limit(Channel *s) noexcept nogil:
     """After how long without any defrost one is missing (s)."""
-    return larger(larger(1.6 * s.iv_mean, s.iv_mean + 5.0 * s.iv_dev), 1.35 * s.iv_max)
+    return larger(larger(2.2 * s.iv_mean, s.iv_mean + 5.0 * s.iv_dev), 1.35 * s.iv_max)
 
 
 cdef bint regular(Channel *s) noexcept nogil:
@@ -397,7 +401,9 @@ cdef void recovery(Channel *s, Notices *o, double pace) noexcept nogil:
     """Seconds for each kelvin of the way back after a defrost; they grow when the coil ices up."""
     n = s.n_pace
     if n >= 8.0:
-        z = within((pace - s.pace_ref) / larger(s.pace_dev, 0.15 * s.pace_ref), -2.0, 3.0)
+        z = within(
+            (pace - s.pace_ref) / larger(s.pace_dev, (0.15 if s.spacing <= 90.0 else 0.3) * s.pace_ref), -2.0, 3.0
+        )
         s.pace_sum = larger(s.pace_sum + z - 0.75, 0.0)
         s.pace_now += (pace - s.pace_now) * 0.25
         pace = within(pace, 0.4 * s.pace_ref, 2.0 * s.pace_ref)
@@ -769,9 +775,21 @@ cdef void watch(Channel *s, const Kind *p, Notices *o, double x) noexcept nogil:
         if s.mode == 0.0:
             tell(s, o, UNSATISFIED, False, s.turned, x, s.lo, s.hi, s.n_cycle)
         return
-    if s.mode == 0.0 and resolved(s) and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max):
-        if x > s.lo + 0.25 * (s.hi - s.lo):
-            tell(s, o, UNSATISFIED, True, s.turned, quiet, 0.0, larger(8.0 * s.period, 14400.0), s.n_cycle)
+    if (
+        s.mode == 0.0
+        and resolved(s)
+        and quiet > larger(larger(8.0 * s.period, 14400.0), 1.5 * s.quiet_max)
+        and x > s.lo + 0.25 * (s.hi - s.lo)
+    ):
+        tell(s, o, UNSATISFIED, True, s.turned, quiet, 0.0, larger(8.0 * s.period, 14400.0), s.n_cycle)
+
+
+cdef void patience(Channel *s) noexcept nogil:
+    """How long a value may stand from now on."""
+    s.flat_due = larger(larger(4.0 * s.flat_max, 3600.0), 20.0 * s.spacing)
+    if s.now < 7.0 * DAY:
+        # A week has a weekend.
+        s.flat_due = larger(s.flat_due, DAY)
 
 
 cdef void block(Channel *s, const Kind *p, Notices *o) noexcept nogil:
@@ -792,6 +810,10 @@ cdef void block(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     if p.room > 0.0:
         drift(s, o, mean)
     push(s, mean)
+    # Records fade: half of them in two months.
+    s.step_max -= s.step_max * (1.3e-7 * p.block)
+    s.flat_max -= s.flat_max * (1.3e-7 * p.block)
+    patience(s)
     while s.now >= s.b_end:
         s.b_end += p.block
     s.b_sum = 0.0
@@ -850,13 +872,13 @@ cdef void drift(Channel *s, Notices *o, double mean) noexcept nogil:
                 a * sign > each
                 and b * sign > each
                 and c * sign > each
-                and total > larger(0.8, 4.0 * s.drift_dev)
-                and now * sign > larger(0.8, 4.0 * s.drift_dev)
-                and s.n_drift > 6.0
+                and total > larger(0.8, 5.0 * s.drift_dev)
+                and now * sign > larger(0.8, 5.0 * s.drift_dev)
+                and s.n_drift > 30.0
             ):
-                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 4.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
             elif now * sign < 0.4:
-                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 4.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
             s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
         return
     s.pairs = 1.0
@@ -914,7 +936,8 @@ cdef int feed(Channel *s, const Kind *p, Notices *o, double t, double x, bint us
             cut(s)
         else:
             s.now += dt
-            s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.0625
+            if dt != s.spacing:
+                s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.0625
     s.t_last = t
     s.backward = 0.0
     if x != s.flat_x:
@@ -924,7 +947,8 @@ cdef int feed(Channel *s, const Kind *p, Notices *o, double t, double x, bint us
     s.acc_sum += x
     s.acc_n += 1.0
     if not (s.now - s.b_t < p.bucket):
-        x = s.acc_sum / s.acc_n
+        if s.acc_n > 1.0:
+            x = s.acc_sum / s.acc_n
         s.acc_sum = 0.0
         s.acc_n = 0.0
         if s.b_t == s.b_t:
@@ -937,17 +961,14 @@ cdef int feed(Channel *s, const Kind *p, Notices *o, double t, double x, bint us
 cdef void unstick(Channel *s, Notices *o, double x) noexcept nogil:
     """The value moves: learn how long it had stood."""
     run = s.now - s.flat_since
-    if run > s.flat_due and active(s, STUCK):
-        tell(s, o, STUCK, False, s.flat_since, x, 0.0, s.flat_max, s.now)
-    elif run > s.flat_max:
-        s.flat_max = run
-    else:
-        s.flat_max -= s.flat_max * (within(run, 0.0, DAY) * 3.9e-7)
+    if run > s.flat_max:
+        if active(s, STUCK):
+            tell(s, o, STUCK, False, s.flat_since, x, 0.0, s.flat_max, s.now)
+        else:
+            s.flat_max = run
+            patience(s)
     s.flat_x = x
     s.flat_since = s.now
-    s.flat_due = larger(larger(3.0 * s.flat_max, 1800.0), 20.0 * s.spacing)
-    if s.now < 2.0 * DAY:
-        s.flat_due = larger(s.flat_due, DAY)
 
 
 cdef void stick(Channel *s, Notices *o, double x) noexcept nogil:
@@ -998,17 +1019,17 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
     since = s.b_t if dt >= 60.0 else s.r_t
     origin = s.b_x if dt >= 60.0 else s.r_x
     rise = x - origin
-    fast: bool = p.room > 0.0 and dt <= 330.0 and rise >= s.least and rise >= 4.0 * s.warm * (s.now - since)
+    fast: bool = rise >= s.least and dt <= 330.0 and p.room > 0.0 and rise >= 4.0 * s.warm * (s.now - since)
     if fast:
         s.fast_t = s.now
-    jumped(s, p, o, x, d, dt)
+    size = absolute(d)
+    if size > s.step_max or s.jump_t == s.jump_t:
+        jumped(s, p, o, x, size)
     if s.mode == 0.0:
         s.b_sum += x * dt
         s.b_w += dt
-        if x < s.b_min:
-            s.b_min = x
-        if x > s.b_max:
-            s.b_max = x
+        s.b_min = smaller(s.b_min, x)
+        s.b_max = larger(s.b_max, x)
         if fast:
             enter(s, o, since, origin, x, rise)
         elif x > s.top and s.n_hi >= 4.0:
@@ -1042,9 +1063,8 @@ cdef void advance(Channel *s, const Kind *p, Notices *o, double x) noexcept nogi
     s.b_d = d
 
 
-cdef void jumped(Channel *s, const Kind *p, Notices *o, double x, double d, double dt) noexcept nogil:
+cdef void jumped(Channel *s, const Kind *p, Notices *o, double x, double size) noexcept nogil:
     """A step that no room makes: the probe hangs elsewhere now, or it is another probe."""
-    size = absolute(d)
     if s.jump_t == s.jump_t:
         if s.now - s.jump_t >= 900.0 and s.now - s.jump_t >= 2.5 * s.spacing:
             step = s.jump_to - s.jump_from
@@ -1065,12 +1085,9 @@ cdef void jumped(Channel *s, const Kind *p, Notices *o, double x, double d, doub
                 s.jump_on = s.now
             s.jump_t = NAN
         return
-    if size > s.step_max:
-        if s.now > DAY and size > 2.5 * s.step_max and size > 2.0 * width(s, p) and size > 5.0 * p.floor:
-            s.jump_t = s.now
-            s.jump_from = s.b_x
-            s.jump_to = x
-        else:
-            s.step_max = size
+    if s.now > DAY and size > 2.5 * s.step_max and size > 2.0 * width(s, p) and size > 5.0 * p.floor:
+        s.jump_t = s.now
+        s.jump_from = s.b_x
+        s.jump_to = x
     else:
-        s.step_max -= s.step_max * (within(dt, 0.0, DAY) * 1.9e-7)
+        s.step_max = size

@@ -1,7 +1,7 @@
 """One sample of one refrigerated channel: the entry to the bank."""
 
-from gateway_core.refrigeration_base import absolute, active, label, larger, settle, tell, width, within
-from gateway_core.refrigeration_blocks import block, forget_day, push, watch
+from gateway_core.refrigeration_base import absolute, active, label, larger, settle, smaller, tell, width, within
+from gateway_core.refrigeration_blocks import block, forget_day, patience, push, watch
 from gateway_core.refrigeration_events import enter, excursion
 from gateway_core.refrigeration_state import (
     DAY,
@@ -69,7 +69,8 @@ def feed(s: Channel, p: Kind, o: Notices, t: float, x: float, usable: bool) -> i
             cut(s)
         else:
             s.now += dt
-            s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.0625
+            if dt != s.spacing:
+                s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.0625
     s.t_last = t
     s.backward = 0.0
     if x != s.flat_x:
@@ -79,7 +80,8 @@ def feed(s: Channel, p: Kind, o: Notices, t: float, x: float, usable: bool) -> i
     s.acc_sum += x
     s.acc_n += 1.0
     if not (s.now - s.b_t < p.bucket):
-        x = s.acc_sum / s.acc_n
+        if s.acc_n > 1.0:
+            x = s.acc_sum / s.acc_n
         s.acc_sum = 0.0
         s.acc_n = 0.0
         if s.b_t == s.b_t:
@@ -92,17 +94,14 @@ def feed(s: Channel, p: Kind, o: Notices, t: float, x: float, usable: bool) -> i
 def unstick(s: Channel, o: Notices, x: float) -> None:
     """The value moves: learn how long it had stood."""
     run = s.now - s.flat_since
-    if run > s.flat_due and active(s, STUCK):
-        tell(s, o, STUCK, False, s.flat_since, x, 0.0, s.flat_max, s.now)
-    elif run > s.flat_max:
-        s.flat_max = run
-    else:
-        s.flat_max -= s.flat_max * (within(run, 0.0, DAY) * 3.9e-7)
+    if run > s.flat_max:
+        if active(s, STUCK):
+            tell(s, o, STUCK, False, s.flat_since, x, 0.0, s.flat_max, s.now)
+        else:
+            s.flat_max = run
+            patience(s)
     s.flat_x = x
     s.flat_since = s.now
-    s.flat_due = larger(larger(3.0 * s.flat_max, 1800.0), 20.0 * s.spacing)
-    if s.now < 2.0 * DAY:
-        s.flat_due = larger(s.flat_due, DAY)
 
 
 def stick(s: Channel, o: Notices, x: float) -> None:
@@ -153,17 +152,17 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
     since = s.b_t if dt >= 60.0 else s.r_t
     origin = s.b_x if dt >= 60.0 else s.r_x
     rise = x - origin
-    fast: bool = p.room > 0.0 and dt <= 330.0 and rise >= s.least and rise >= 4.0 * s.warm * (s.now - since)
+    fast: bool = rise >= s.least and dt <= 330.0 and p.room > 0.0 and rise >= 4.0 * s.warm * (s.now - since)
     if fast:
         s.fast_t = s.now
-    jumped(s, p, o, x, d, dt)
+    size = absolute(d)
+    if size > s.step_max or s.jump_t == s.jump_t:
+        jumped(s, p, o, x, size)
     if s.mode == 0.0:
         s.b_sum += x * dt
         s.b_w += dt
-        if x < s.b_min:
-            s.b_min = x
-        if x > s.b_max:
-            s.b_max = x
+        s.b_min = smaller(s.b_min, x)
+        s.b_max = larger(s.b_max, x)
         if fast:
             enter(s, o, since, origin, x, rise)
         elif x > s.top and s.n_hi >= 4.0:
@@ -197,9 +196,8 @@ def advance(s: Channel, p: Kind, o: Notices, x: float) -> None:
     s.b_d = d
 
 
-def jumped(s: Channel, p: Kind, o: Notices, x: float, d: float, dt: float) -> None:
+def jumped(s: Channel, p: Kind, o: Notices, x: float, size: float) -> None:
     """A step that no room makes: the probe hangs elsewhere now, or it is another probe."""
-    size = absolute(d)
     if s.jump_t == s.jump_t:
         if s.now - s.jump_t >= 900.0 and s.now - s.jump_t >= 2.5 * s.spacing:
             step = s.jump_to - s.jump_from
@@ -220,12 +218,9 @@ def jumped(s: Channel, p: Kind, o: Notices, x: float, d: float, dt: float) -> No
                 s.jump_on = s.now
             s.jump_t = NAN
         return
-    if size > s.step_max:
-        if s.now > DAY and size > 2.5 * s.step_max and size > 2.0 * width(s, p) and size > 5.0 * p.floor:
-            s.jump_t = s.now
-            s.jump_from = s.b_x
-            s.jump_to = x
-        else:
-            s.step_max = size
+    if s.now > DAY and size > 2.5 * s.step_max and size > 2.0 * width(s, p) and size > 5.0 * p.floor:
+        s.jump_t = s.now
+        s.jump_from = s.b_x
+        s.jump_to = x
     else:
-        s.step_max -= s.step_max * (within(dt, 0.0, DAY) * 1.9e-7)
+        s.step_max = size

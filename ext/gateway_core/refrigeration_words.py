@@ -59,13 +59,13 @@ FINDINGS = {
         "undisturbed cycles",
     ),
     "drift": Words(
-        "the level moves steadily: three rises (or falls) in a row over twelve hours, against the same hours a day ago",
+        "the level moves steadily: three rises (or falls) in a row within twelve hours, compared with a day before",
         "difference to the day before; low and high is what differences usually stay within",
         "K",
         "comparisons of four hours",
     ),
     "stuck": Words(
-        "exactly the same value for longer than three times what this channel ever did",
+        "exactly the same value for longer than four times what this channel ever did",
         "value; low is how long it stands (s), high the limit (s)",
         "value",
         "seconds of history",
@@ -136,7 +136,7 @@ def explained(kind: str, s: dict[str, float], active: int) -> dict[str, Any]:
             "interval_shortest_s": known(s["n_interval"] >= 1, s["iv_min"]),
             "interval_longest_s": known(s["n_interval"] >= 1, s["iv_max"]),
             "missing_after_s": known(
-                regular, max(1.6 * s["iv_mean"], s["iv_mean"] + 5.0 * s["iv_dev"], 1.35 * s["iv_max"])
+                regular, max(2.2 * s["iv_mean"], s["iv_mean"] + 5.0 * s["iv_dev"], 1.35 * s["iv_max"])
             ),
             "recovery_s_per_k": known(s["n_pace"] >= 8, s["pace_ref"]),
             "of": int(s["n_defrost"]),

@@ -28,7 +28,7 @@ TYPES = {
     "int": "int ",
     "None": "void ",
 }
-INLINE = {"absolute", "larger", "within", "width", "margin", "reversal", "active"}
+INLINE = {"absolute", "larger", "smaller", "within", "width", "margin", "reversal", "active"}
 HEAD = '''# cython: language_level=3
 """Written by ``python -m gateway_core.translate`` from refrigeration_base.py to _steps.py; change those."""
 

@@ -209,6 +209,8 @@ class _Run:
     def __init__(self, spec: RoomSpec, life: Life, seed: int, fault: Fault | None) -> None:
         self.spec, self.life, self.fault = spec, life, fault
         self.rng = random.Random(f"{seed}/{spec.name}")
+        # A stream of its own, so that the same room lives the same life however often somebody looks.
+        self.noise = random.Random(f"{seed}/{spec.name}/probe")
         self.now = 0.0
         self.air = self.product = self.coil = spec.setpoint_c + spec.differential_k / 2
         self.frost = 0.1
@@ -251,7 +253,7 @@ class _Run:
         self.weather += (rng.gauss(0.0, life.weather_k) - self.weather) * 0.05
 
     def live(self, days: float, period_s: float) -> Month:
-        life, rng = self.life, self.rng
+        life = self.life
         times, values = array("d"), array("d")
         every = max(1, round(period_s / STEP_S))
         inner = max(1, round(STEP_S / period_s)) if period_s < STEP_S else 1
@@ -266,7 +268,7 @@ class _Run:
             if step % every == 0 or inner > 1:
                 for k in range(1, inner + 1):
                     true = before + (self.probe - before) * k / inner
-                    value = true + rng.gauss(0.0, life.noise)
+                    value = true + self.noise.gauss(0.0, life.noise)
                     if self.fault is not None and self.fault.kind == "drift" and self.faulty("drift"):
                         value += self.fault.size * (self.now - self.fault.at_s) / 3600.0
                     value = round(round(value / life.resolution) * life.resolution, 6)
