@@ -7,6 +7,7 @@ __all__ = [
     "alike",
     "between",
     "defrosted",
+    "expected",
     "interval",
     "longest",
     "missing_limit",
@@ -80,6 +81,14 @@ def regular(s: Channel) -> bool:
     return s.now > 5.0 * DAY and s.iv_dev < (0.35 if s.spacing <= 90.0 else 0.15) * s.iv_mean
 
 
+def expected(s: Channel, took: float) -> bool:
+    """Whether a defrost may have come after this time; where they come by the clock, that is known well."""
+    if s.n_interval < 8.0 or s.iv_dev > 0.1 * s.iv_mean:
+        return True
+    late = took - s.iv_mean if took < 1.5 * s.iv_mean else took - 2.0 * s.iv_mean
+    return absolute(late) < 0.2 * s.iv_mean
+
+
 def interval(s: Channel, o: Notices, took: float) -> None:
     """Time from one defrost to the next."""
     n = s.n_interval
@@ -108,6 +117,8 @@ def interval(s: Channel, o: Notices, took: float) -> None:
 
 def recovery(s: Channel, o: Notices, pace: float) -> None:
     """Seconds for each kelvin of the way back after a defrost; they grow when the coil ices up."""
+    if s.spacing > 330.0:
+        return
     n = s.n_pace
     if n >= 8.0:
         z = within(
@@ -125,11 +136,12 @@ def recovery(s: Channel, o: Notices, pace: float) -> None:
     s.n_pace = n + 1.0
     s.pace_dev += (absolute(pace - s.pace_ref) - s.pace_dev) * (weight if n >= 1.0 else 0.0)
     s.pace_ref += (pace - s.pace_ref) * weight
-    slow: bool = s.pace_sum >= 6.0 and s.pace_now > 1.3 * s.pace_ref
+    limit = (1.3 if s.spacing <= 90.0 else 1.5) * s.pace_ref
+    slow: bool = s.pace_sum >= 6.0 and s.pace_now > limit
     if slow:
-        tell(s, o, ICING, True, s.ex_start, s.pace_now, 0.0, 1.3 * s.pace_ref, n)
+        tell(s, o, ICING, True, s.ex_start, s.pace_now, 0.0, limit, n)
     elif s.pace_sum < 1.0 and s.pace_now < 1.15 * s.pace_ref and s.up_n < 3.0:
-        tell(s, o, ICING, False, s.ex_start, s.pace_now, 0.0, 1.3 * s.pace_ref, n)
+        tell(s, o, ICING, False, s.ex_start, s.pace_now, 0.0, limit, n)
 
 
 def between(s: Channel, o: Notices, level: float) -> None:

@@ -1,7 +1,7 @@
 """Disturbances of a refrigerated channel: where one begins, what it is, when it is over or lasts too long."""
 
 from gateway_core.refrigeration_base import active, cycling, follow, label, larger, move, settle, tell
-from gateway_core.refrigeration_defrosts import alike, defrosted, longest, plain, usual
+from gateway_core.refrigeration_defrosts import alike, defrosted, expected, longest, plain, usual
 from gateway_core.refrigeration_state import (
     DAY,
     DEFROST,
@@ -61,7 +61,8 @@ def excursion(s: Channel, p: Kind, o: Notices, x: float) -> None:
         s.flag = DOOR if s.now - s.ex_start <= 1800.0 or active(s, DOOR_OPEN) else OTHER
     else:
         s.flag = DEFROST if s.ex_falls == 0.0 else OTHER
-    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.now > 3.0 * DAY and p.room > 0.0:
+    again_cycling: bool = s.ex_falls > 0.0 and s.now - s.turned < 3.0 * s.period
+    if s.ex_cross == s.ex_cross and not again_cycling and s.now > 3.0 * DAY and p.room > 0.0:
         overdue(s, o, x, abrupt)
 
 
@@ -70,7 +71,8 @@ def slow_limit(s: Channel) -> float:
     limit = larger(10800.0 if cycling(s) else DAY, 1.5 * s.slow_max)
     if s.n_defrost >= 6.0 and cycling(s):
         limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
-        limit = larger(limit, 2700.0)
+        # It may begin just when the room is being loaded.
+        limit = larger(limit, larger(2700.0, s.df_above + s.door_max))
     return limit
 
 
@@ -135,7 +137,8 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
         defrosted(s, o)
     elif kind != NONE and above > 0.0 and (s.n_slow < 8.0 or (above > 0.6 * s.df_above and rise > 0.4 * s.df_rise)):
         # Unlike the others, but it may have hidden one: the next interval proves nothing.
-        s.maybe = s.now
+        if expected(s, s.ex_cross - s.maybe):
+            s.maybe = s.now
         s.last_cross = NAN
     tell(s, o, DOOR_OPEN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_door)
     tell(s, o, NO_RETURN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_defrost)
@@ -144,7 +147,7 @@ def leave(s: Channel, p: Kind, o: Notices, abrupt: bool) -> None:
     s.w_kind = kind
     s.w_start = s.ex_start
     s.w_peak_t = s.ex_peak_t
-    s.w_end = s.now if above > 0.0 else s.ex_fast_t
+    s.w_end = s.now if above > 0.0 else larger(s.ex_fast_t, s.ex_peak_t)
     s.w_base = s.ex_base
     s.w_peak = s.ex_peak
     s.w_slope = s.ex_slope

@@ -371,6 +371,14 @@ cdef bint regular(Channel *s) noexcept nogil:
     return s.now > 5.0 * DAY and s.iv_dev < (0.35 if s.spacing <= 90.0 else 0.15) * s.iv_mean
 
 
+cdef bint expected(Channel *s, double took) noexcept nogil:
+    """Whether a defrost may have come after this time; where they come by the clock, that is known well."""
+    if s.n_interval < 8.0 or s.iv_dev > 0.1 * s.iv_mean:
+        return True
+    late = took - s.iv_mean if took < 1.5 * s.iv_mean else took - 2.0 * s.iv_mean
+    return absolute(late) < 0.2 * s.iv_mean
+
+
 cdef void interval(Channel *s, Notices *o, double took) noexcept nogil:
     """Time from one defrost to the next."""
     n = s.n_interval
@@ -399,6 +407,8 @@ cdef void interval(Channel *s, Notices *o, double took) noexcept nogil:
 
 cdef void recovery(Channel *s, Notices *o, double pace) noexcept nogil:
     """Seconds for each kelvin of the way back after a defrost; they grow when the coil ices up."""
+    if s.spacing > 330.0:
+        return
     n = s.n_pace
     if n >= 8.0:
         z = within(
@@ -416,11 +426,12 @@ cdef void recovery(Channel *s, Notices *o, double pace) noexcept nogil:
     s.n_pace = n + 1.0
     s.pace_dev += (absolute(pace - s.pace_ref) - s.pace_dev) * (weight if n >= 1.0 else 0.0)
     s.pace_ref += (pace - s.pace_ref) * weight
-    slow: bool = s.pace_sum >= 6.0 and s.pace_now > 1.3 * s.pace_ref
+    limit = (1.3 if s.spacing <= 90.0 else 1.5) * s.pace_ref
+    slow: bool = s.pace_sum >= 6.0 and s.pace_now > limit
     if slow:
-        tell(s, o, ICING, True, s.ex_start, s.pace_now, 0.0, 1.3 * s.pace_ref, n)
+        tell(s, o, ICING, True, s.ex_start, s.pace_now, 0.0, limit, n)
     elif s.pace_sum < 1.0 and s.pace_now < 1.15 * s.pace_ref and s.up_n < 3.0:
-        tell(s, o, ICING, False, s.ex_start, s.pace_now, 0.0, 1.3 * s.pace_ref, n)
+        tell(s, o, ICING, False, s.ex_start, s.pace_now, 0.0, limit, n)
 
 
 cdef void between(Channel *s, Notices *o, double level) noexcept nogil:
@@ -489,7 +500,8 @@ cdef void excursion(Channel *s, const Kind *p, Notices *o, double x) noexcept no
         s.flag = DOOR if s.now - s.ex_start <= 1800.0 or active(s, DOOR_OPEN) else OTHER
     else:
         s.flag = DEFROST if s.ex_falls == 0.0 else OTHER
-    if s.ex_cross == s.ex_cross and s.ex_falls == 0.0 and s.now > 3.0 * DAY and p.room > 0.0:
+    again_cycling: bool = s.ex_falls > 0.0 and s.now - s.turned < 3.0 * s.period
+    if s.ex_cross == s.ex_cross and not again_cycling and s.now > 3.0 * DAY and p.room > 0.0:
         overdue(s, o, x, abrupt)
 
 
@@ -498,7 +510,8 @@ cdef double slow_limit(Channel *s) noexcept nogil:
     limit = larger(10800.0 if cycling(s) else DAY, 1.5 * s.slow_max)
     if s.n_defrost >= 6.0 and cycling(s):
         limit = larger(larger(2.0 * s.df_above, s.df_above + 6.0 * s.df_above_dev) + 600.0, 1.4 * s.slow_max)
-        limit = larger(limit, 2700.0)
+        # It may begin just when the room is being loaded.
+        limit = larger(limit, larger(2700.0, s.df_above + s.door_max))
     return limit
 
 
@@ -563,7 +576,8 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
         defrosted(s, o)
     elif kind != NONE and above > 0.0 and (s.n_slow < 8.0 or (above > 0.6 * s.df_above and rise > 0.4 * s.df_rise)):
         # Unlike the others, but it may have hidden one: the next interval proves nothing.
-        s.maybe = s.now
+        if expected(s, s.ex_cross - s.maybe):
+            s.maybe = s.now
         s.last_cross = NAN
     tell(s, o, DOOR_OPEN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_door)
     tell(s, o, NO_RETURN, False, s.ex_start, s.ex_peak, s.lo, s.hi, s.n_defrost)
@@ -572,7 +586,7 @@ cdef void leave(Channel *s, const Kind *p, Notices *o, bint abrupt) noexcept nog
     s.w_kind = kind
     s.w_start = s.ex_start
     s.w_peak_t = s.ex_peak_t
-    s.w_end = s.now if above > 0.0 else s.ex_fast_t
+    s.w_end = s.now if above > 0.0 else larger(s.ex_fast_t, s.ex_peak_t)
     s.w_base = s.ex_base
     s.w_peak = s.ex_peak
     s.w_slope = s.ex_slope
@@ -704,7 +718,8 @@ cdef void troughed(Channel *s, const Kind *p, Notices *o) noexcept nogil:
     took = s.trough_t - before
     swing(s, p, o, fall, down)
     if s.mode != 0.0:
-        if s.ex_fast <= s.ex_mark + s.least:
+        even: bool = 0.3 * s.period < took < 3.0 * s.period
+        if even and before > s.ex_cross and s.ex_fast <= s.ex_mark + s.least:
             s.ex_falls += 1.0
             if s.ex_falls >= 4.0:
                 moved(s, p, o)

@@ -112,7 +112,8 @@ def troughed(s: Channel, p: Kind, o: Notices) -> None:
     took = s.trough_t - before
     swing(s, p, o, fall, down)
     if s.mode != 0.0:
-        if s.ex_fast <= s.ex_mark + s.least:
+        even: bool = 0.3 * s.period < took < 3.0 * s.period
+        if even and before > s.ex_cross and s.ex_fast <= s.ex_mark + s.least:
             s.ex_falls += 1.0
             if s.ex_falls >= 4.0:
                 moved(s, p, o)
