@@ -96,7 +96,7 @@ class PureBank:
         return freeze(self.config, b"".join(state.pack() for state in self._states))
 
     def restore(self, kept: bytes) -> None:
-        """Take a snapshot back. Raises `ValueError`, naming what is wrong and changing nothing, for one that misfits."""
+        """Take a snapshot back. Raises `ValueError`, naming what is wrong, for one that does not fit."""
         states = thaw(self.config, self.channels, kept)
         size = 8 * DOUBLES
         self._states = [State.unpack(states[at : at + size]) for at in range(0, len(states), size)]

@@ -22,6 +22,9 @@ enum { A_NOT_JUDGED, A_WARMING, A_NORMAL, A_ADVISORY, A_HELD, A_EXPECTED };
 
 enum { A_DAY_BINS = 24, A_WEEK_BINS = 56, A_CYCLE_BINS = 16 };
 
+/* Statistics in which a single value shows: one step of the sensor's resolution beyond the band is nothing. */
+#define A_DIRECT (1u << A_LEVEL | 1u << A_RATE | 1u << A_DAILY | 1u << A_WEEKLY | 1u << A_CYCLE | 1u << A_PEAK | 1u << A_TROUGH)
+
 #define A_HOUR_S 3600.0
 #define A_DAY_S 86400.0
 #define A_WEEK_S 604800.0
@@ -34,9 +37,9 @@ enum { A_DAY_BINS = 24, A_WEEK_BINS = 56, A_CYCLE_BINS = 16 };
 #define A_CLAMP 4.0
 
 typedef struct {
-    double warm_up_s, short_s, medium_s, long_s, noise_s, peak_s, refractory_s, budget_s, mark_s, flat_s;
-    double threshold, breakthrough, budget, maturity, agreement, allowance, hysteresis, regularity, floor;
-    double flat_weight, day_visits, week_visits, cycle_visits;
+    double warm_up_s, short_s, medium_s, long_s, noise_s, peak_s, refractory_s, budget_s, mark_s, teach_s, flat_s;
+    double threshold, breakthrough, budget, maturity, agreement, relevance, allowance, hysteresis, regularity;
+    double floor, flat_weight, day_visits, week_visits, cycle_visits;
 } anomaly_config;
 
 typedef struct {
@@ -45,7 +48,7 @@ typedef struct {
     double day[A_DAY_BINS], week[A_WEEK_BINS], cycle[A_CYCLE_BINS];
     double samples, first_t, t, observed, settled, interval;
     double shares_of, short_share, medium_share, long_share, noise_share, peak_share;
-    double x, held, mean, middle, base, spread, base_spread, noise, up, down, peak, trough, flat, day_mean;
+    double x, grain, held, mean, middle, base, spread, base_spread, noise, up, down, peak, trough, flat, day_mean;
     double hour, day_sum, day_s, week_sum, week_s, profile_s;
     double side, crossed_t, period, period_spread, crossings;
     double refractory_until, recent, recent_at, advisories, advisory_t, suppressed, explained;
@@ -301,9 +304,13 @@ static inline double anomaly_mark(const anomaly_config *c, const anomaly_state *
 
 static inline double anomaly_widths(const anomaly_config *c, const anomaly_state *s, const anomaly_view *v, int k,
                                     double beyond) {
-    double z;
+    double z, width, whole;
     if (k == A_FLAT) z = c->flat_weight * (beyond / (s->high[k] + c->flat_s));
-    else z = beyond / (s->high[k] - s->low[k] + v->floor);
+    else {
+        width = k == A_SPREAD || k == A_NOISE ? s->high[k] : s->high[k] - s->low[k];
+        whole = k == A_CUSUM ? 2.0 * A_CLAMP : s->high[A_LEVEL] - s->low[A_LEVEL];
+        z = beyond / (width + c->relevance * whole + v->floor);
+    }
     return z < A_HIGHEST ? z : A_HIGHEST;
 }
 
@@ -327,6 +334,7 @@ static inline unsigned anomaly_hold(const anomaly_config *c, anomaly_state *s, c
             outside |= 1u << k;
             if (!warm && s->learned[k] >= c->warm_up_s) {
                 z = beyond - anomaly_mark(c, s, anomaly_side(s, k, v->value[k]));
+                if (A_DIRECT >> k & 1u) z -= s->grain;
                 if (z > 0.0) {
                     z = anomaly_widths(c, s, v, k, z);
                     *total += z * z;
@@ -341,11 +349,12 @@ static inline unsigned anomaly_hold(const anomaly_config *c, anomaly_state *s, c
     return outside;
 }
 
-/* What lies outside and was not alarmed is the stream's own record: the band widens. What was is only marked. */
+/* What lies outside and was not alarmed is the stream's own record: the band gives way, at once while it is still
+   learning, slowly later, so that what creeps is not followed. What was alarmed only leaves a mark. */
 static inline void anomaly_teach(const anomaly_config *c, anomaly_state *s, const anomaly_view *v, unsigned outside,
                                  int alarmed) {
     int k, side;
-    double beyond, mark;
+    double beyond, mark, share;
     for (k = 0; outside >> k; k++) {
         if (!(outside >> k & 1u)) continue;
         beyond = anomaly_beyond(s, k, v->value[k]);
@@ -353,9 +362,11 @@ static inline void anomaly_teach(const anomaly_config *c, anomaly_state *s, cons
         mark = anomaly_mark(c, s, side);
         if (alarmed) mark = anomaly_larger(mark, beyond);
         else {
+            share = s->learned[k] < c->warm_up_s ? 1.0 : anomaly_share(v->step, c->teach_s);
+            beyond *= share;
             mark = anomaly_larger(mark - beyond, 0.0);
-            if (v->value[k] > s->high[k]) s->high[k] = v->value[k];
-            else s->low[k] = v->value[k];
+            if (v->value[k] > s->high[k]) s->high[k] += beyond;
+            else s->low[k] -= beyond;
         }
         s->mark[side] = mark;
         s->marked_at[side] = s->observed;
@@ -395,7 +406,7 @@ static inline void anomaly_note(const anomaly_config *c, anomaly_state *s, const
 
 /* A labelled excursion: neither alarmed nor taught; only whether it would have fired is counted. */
 static inline double anomaly_excuse(const anomaly_config *c, anomaly_state *s, const anomaly_view *v, double x) {
-    double beyond = anomaly_beyond(s, A_LEVEL, x) - anomaly_mark(c, s, anomaly_side(s, A_LEVEL, x));
+    double beyond = anomaly_beyond(s, A_LEVEL, x) - anomaly_mark(c, s, anomaly_side(s, A_LEVEL, x)) - s->grain;
     s->fired = -1.0;
     s->outside = s->exceedance = s->score = 0.0;
     s->verdict = A_EXPECTED;
@@ -456,6 +467,7 @@ static inline double anomaly_update(const anomaly_config *c, anomaly_state *s, d
     v.jump = x - s->x;
     v.near = !v.gap && s->held == 0.0;
     v.floor = c->floor * anomaly_size(x) + 1e-200;
+    if (v.jump != 0.0 && (s->grain == 0.0 || anomaly_size(v.jump) < s->grain)) s->grain = anomaly_size(v.jump);
     s->flat = v.jump == 0.0 ? s->flat + v.step : 0.0;
     s->x = x;
     s->held = expected ? 1.0 : 0.0;

@@ -53,8 +53,9 @@ class State:
     long_share: float = 0.0
     noise_share: float = 0.0
     peak_share: float = 0.0
-    # The newest value, whether it was an expected one, and the running statistics.
+    # The newest value, the smallest change seen, whether the value was an expected one, the running statistics.
     x: float = 0.0
+    grain: float = 0.0
     held: float = 0.0
     mean: float = 0.0
     middle: float = 0.0

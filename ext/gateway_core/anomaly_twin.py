@@ -1,8 +1,8 @@
 """The arithmetic of the anomaly detectors in readable words: the twin of ``anomaly_core.h``.
 
 A value is turned into fourteen statistics (level, short mean, rate, spread, noise, drift, ...). Each has a band
-that it has learned from the channel's own past. How far a value lies outside, in widths of the band, is its exceedance;
-the exceedances of all statistics become one score. docs/anomaly.md tells the reader of a score what it means.
+that it has learned from the channel's own past. How far outside it lies, in widths of the band, is its exceedance;
+all exceedances together become one score. docs/anomaly.md tells the reader of a score what it means.
 
 Both twins return the same bits for the same values, on every processor: the arithmetic is + - * / sqrt and
 comparisons in the order written here, and any change has to be made in both.
@@ -18,6 +18,9 @@ __all__ = ["update"]
 (LEVEL, MEAN, RATE, SPREAD, NOISE, DRIFT, CUSUM, DAILY, DAILY_MEAN, WEEKLY, CYCLE, PEAK, TROUGH, FLAT) = range(
     len(STATISTICS)
 )
+
+DIRECT = frozenset((LEVEL, RATE, DAILY, WEEKLY, CYCLE, PEAK, TROUGH))
+"""Statistics in which a single value shows: one step of the sensor's resolution beyond the band is nothing."""
 
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86400.0, 604800.0
 WEEK_HOURS, WEEK_BIN_HOURS = 168, 3
@@ -62,6 +65,9 @@ def update(c: Config, s: State, t: float, x: float, *, usable: bool, expected: b
     v.jump = x - s.x
     v.near = not v.gap and s.held == 0.0
     v.floor = c.floor * abs(x) + 1e-200
+    size = abs(v.jump)
+    if size != 0.0 and (s.grain == 0.0 or size < s.grain):
+        s.grain = size
     s.flat = s.flat + v.step if v.jump == 0.0 else 0.0
     s.x = x
     s.held = 1.0 if expected else 0.0
@@ -303,10 +309,15 @@ def _mark(c: Config, s: State, side: int) -> float:
 
 
 def _widths(c: Config, s: State, v: _View, k: int, beyond: float) -> float:
+    """Exceedance in widths. Sizes (spread, noise) are held against their own size; and no band counts as narrower
+    than a share of the band of the level, for what is small beside it does not matter.
+    """
     if k == FLAT:
         z = c.flat_weight * (beyond / (s.high[k] + c.flat_s))
     else:
-        z = beyond / (s.high[k] - s.low[k] + v.floor)
+        width = s.high[k] if k in {SPREAD, NOISE} else s.high[k] - s.low[k]
+        whole = 2.0 * CLAMP if k == CUSUM else s.high[LEVEL] - s.low[LEVEL]
+        z = beyond / (width + c.relevance * whole + v.floor)
     return min(z, HIGHEST)
 
 
@@ -327,6 +338,8 @@ def _hold(c: Config, s: State, v: _View) -> tuple[list[int], float, float]:
             outside.append(k)
             if not warm and s.learned[k] >= c.warm_up_s:
                 z = beyond - _mark(c, s, _side(s, k, f))
+                if k in DIRECT:
+                    z -= s.grain
                 if z > 0.0:
                     z = _widths(c, s, v, k, z)
                     total += z * z
@@ -350,7 +363,7 @@ def _note(c: Config, s: State, v: _View, worst: float) -> None:
 
 def _excuse(c: Config, s: State, v: _View, x: float) -> float:
     """A labelled excursion: neither alarmed nor taught; only whether its level would have fired is counted."""
-    beyond = _beyond(s, LEVEL, x) - _mark(c, s, _side(s, LEVEL, x))
+    beyond = _beyond(s, LEVEL, x) - _mark(c, s, _side(s, LEVEL, x)) - s.grain
     s.fired = -1.0
     s.outside = s.exceedance = s.score = 0.0
     s.verdict = float(Verdict.EXPECTED)
@@ -385,7 +398,9 @@ def _decide(c: Config, s: State, worst: float, total: float) -> float:
 
 
 def _teach(c: Config, s: State, v: _View, outside: list[int], alarmed: bool) -> None:
-    """What lies outside and was not alarmed is the stream's own record: the band widens. What was, is marked."""
+    """What lies outside and was not alarmed is the stream's own record: the band gives way, at once while it is still
+    learning, slowly later, so that what creeps is not followed. What was alarmed only leaves a mark.
+    """
     for k in outside:
         f = v.value[k]
         beyond = _beyond(s, k, f)
@@ -394,11 +409,12 @@ def _teach(c: Config, s: State, v: _View, outside: list[int], alarmed: bool) -> 
         if alarmed:
             mark = _larger(mark, beyond)
         else:
+            beyond *= 1.0 if s.learned[k] < c.warm_up_s else _share(v.step, c.teach_s)
             mark = _larger(mark - beyond, 0.0)
             if f > s.high[k]:
-                s.high[k] = f
+                s.high[k] += beyond
             else:
-                s.low[k] = f
+                s.low[k] -= beyond
         s.mark[side] = mark
         s.marked_at[side] = s.observed
 

@@ -21,6 +21,8 @@ __all__ = [
     "config_hash",
 ]
 
+HOUR_S, DAY_S = 3600.0, 86400.0
+
 THRESHOLD = 0.5
 """A score from here on is an advisory."""
 
@@ -60,38 +62,44 @@ class Verdict(IntEnum):
 
 
 class Config(NamedTuple):
-    """Settings of all channels of a bank. Times in seconds; `over` derives them all from one time scale.
+    """Settings of all channels of a bank; times in seconds. The defaults are those for plant: days, not samples.
 
     The pure numbers were chosen once (docs/anomaly.md says how) and are not meant to be tuned at a site.
     """
 
-    warm_up_s: float = 172800.0
+    warm_up_s: float = 7.0 * DAY_S
     """Each statistic learns so long before it judges."""
-    short_s: float = 8640.0
+    short_s: float = 2.0 * HOUR_S
     """Time constant of mean, spread and seasonal mean."""
-    medium_s: float = 34560.0
-    """Time constant of the mean that `short_s` is compared with, and of the cumulative sum."""
-    long_s: float = 345600.0
+    medium_s: float = 12.0 * HOUR_S
+    """Time constant of the mean that the short one is compared with, and of the cumulative sum."""
+    long_s: float = 4.0 * DAY_S
     """Time constant of the base and its spread."""
-    noise_s: float = 8640.0
-    peak_s: float = 34560.0
-    refractory_s: float = 34560.0
+    noise_s: float = 2.0 * HOUR_S
+    """Time constant of the noise (mean change from value to value)."""
+    peak_s: float = 8.0 * HOUR_S
+    """Time constant with which peak and trough fall back."""
+    refractory_s: float = 12.0 * HOUR_S
     """After an advisory nothing further is said for so long, save what is `breakthrough` times as high."""
-    budget_s: float = 172800.0
-    """Advisories are forgotten with this time constant."""
-    mark_s: float = 1728000.0
+    budget_s: float = 60.0 * DAY_S
+    """Advisories weigh on the budget with this time constant."""
+    mark_s: float = 30.0 * DAY_S
     """How high an advisory was is forgotten with this time constant."""
-    flat_s: float = 3456.0
-    """Least width of the band of unchanged values."""
-    threshold: float = 0.04
+    teach_s: float = 12.0 * HOUR_S
+    """A band that has learned gives way to what lies outside it with this time constant."""
+    flat_s: float = HOUR_S
+    """Least time by which the band of unchanged values is measured."""
+    threshold: float = 0.07
     """Exceedance in band widths, after maturity and budget, that makes an advisory: there the score is 0.5."""
     breakthrough: float = 20.0
-    budget: float = 0.3
-    """Each recent advisory raises the threshold by this share."""
+    budget: float = 1.0
+    """Each recent advisory raises the threshold by this share of itself."""
     maturity: float = 1.0
     """Exceedances count n / (n + maturity) after n warm-up times."""
     agreement: float = 0.5
     """Share of the root sum of squares of all statistics against the worst alone."""
+    relevance: float = 0.1
+    """No band counts as narrower than this share of the band of the level."""
     allowance: float = 0.5
     """What the cumulative sum forgives, in spreads."""
     hysteresis: float = 1.0
@@ -99,24 +107,37 @@ class Config(NamedTuple):
     regularity: float = 0.35
     """Largest mean deviation of the cycle, as a share of its period, at which it counts as one."""
     floor: float = 1e-6
-    """Least width of a band as a share of the value."""
+    """No band counts as narrower than this share of the value."""
     flat_weight: float = 0.02
-    day_visits: float = 5.0
+    """What is flat counts so little, since unchanged values are common."""
+    day_visits: float = 7.0
+    """What is usual at an hour follows over so many days."""
     week_visits: float = 3.0
+    """What is usual at a time of the week follows over so many weeks."""
     cycle_visits: float = 16.0
+    """Period and shape of the own cycle follow over so many cycles."""
 
     @classmethod
     def over(cls, scale_s: float) -> "Config":
-        """The settings with all times in the same proportion to the warm-up time ``scale_s``.
+        """Settings for a stream of unknown kind, all times in proportion to a warm-up time ``scale_s``.
 
         Raises `ValueError` where that is not a positive number.
         """
         if not 0.0 < scale_s < 1e9:
             raise ValueError(f"a time scale of {scale_s} s is not usable; give seconds above 0")
-        usual = cls()
-        share = scale_s / usual.warm_up_s
-        times = {name: getattr(usual, name) * share for name in cls._fields if name.endswith("_s")}
-        return usual._replace(**times)
+        return cls(
+            warm_up_s=scale_s,
+            short_s=0.05 * scale_s,
+            medium_s=0.2 * scale_s,
+            long_s=2.0 * scale_s,
+            noise_s=0.05 * scale_s,
+            peak_s=0.2 * scale_s,
+            refractory_s=0.2 * scale_s,
+            budget_s=0.5 * scale_s,
+            mark_s=10.0 * scale_s,
+            teach_s=0.1 * scale_s,
+            flat_s=0.02 * scale_s,
+        )
 
     def check(self) -> None:
         """Raise `ValueError`, naming the setting, where the arithmetic would not hold."""
