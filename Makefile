@@ -17,7 +17,7 @@ help:
 system:
 	@scripts/install-system-packages $(PACKAGES)
 
-$(STAMP): setup.py pyproject.toml $(wildcard ext/gateway_core/*.pyx ext/gateway_core/*.pxi)
+$(STAMP): setup.py pyproject.toml $(wildcard ext/gateway_core/*.pyx ext/gateway_core/*.pxi ext/gateway_core/*.h)
 	@test -x $(PY) || scripts/make-venv $(VENV)
 	@echo '== installing Python packages and compiling the core'
 	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[test]'

@@ -42,7 +42,12 @@ def extensions():
     """One extension per .pyx; the same arithmetic on every machine, hence no contraction of products."""
     sources = sorted(path.relative_to(ROOT) for path in (ROOT / "ext/gateway_core").glob("*.pyx"))
     found = [
-        Extension(f"gateway_core.{path.stem}", [str(path)], extra_compile_args=["-O2", "-ffp-contract=off"])
+        Extension(
+            f"gateway_core.{path.stem}",
+            [str(path)],
+            depends=sorted(str(header) for header in path.parent.glob("*.h")),
+            extra_compile_args=["-O2", "-ffp-contract=off"],
+        )
         for path in sources
     ]
     if not found:
