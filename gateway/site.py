@@ -92,6 +92,8 @@ class PointSpec:
     group: str = ""
     alert_hours: tuple[Hours, ...] = ()
     product_tau_s: float | None = None
+    advisories: bool | tuple[str, ...] = True
+    """Whether what is learned of the point may advise, or which of its findings (docs/advisories.md)."""
     tolerance: float | None = None
     """Largest error at a verification, in the channel's unit; None: the customary one."""
 

@@ -2,7 +2,8 @@
 
 A deviation belongs with those of the same point, of points of the same declared group, and of the same device; a
 silence (communication lost, point stale) with those of the same device and of the same bus. What follows keeps its
-own state and record. A critical alarm never follows one that is not: it would be less seen than it must be.
+own state and record. No alarm follows one of a lesser tier: it would be less seen than it must be, and advice could
+silence a limit.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from gateway.site import Site
 
 __all__ = ["Groups"]
 
+GRAVITY = {tier: place for place, tier in enumerate(Tier)}
 SILENCES = {"communication-loss", "stale"}
 
 
@@ -53,7 +55,7 @@ class Groups:
                 or other.group is not None
                 or other.hidden
                 or other.newest_ms < earliest_ms
-                or (entry.condition.tier is Tier.CRITICAL and other.condition.tier is not Tier.CRITICAL)
+                or GRAVITY[other.condition.tier] > GRAVITY[entry.condition.tier]
                 or not mine & self.keys(other)
             ):
                 continue

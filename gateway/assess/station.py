@@ -42,6 +42,10 @@ def judges_of(site: Site) -> tuple[tuple[str, JudgeFactory], ...]:
         from gateway.assess.processes import ProcessJudge
 
         judges = (*judges, (ProcessJudge.name, ProcessJudge))
+    if any(point.advisories for point in site.points):
+        from gateway.assess.advisories import AdvisoryJudge
+
+        judges = (*judges, (AdvisoryJudge.name, AdvisoryJudge))
     return judges
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from gateway_core.refrigeration_words import FINDINGS
+
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.food import AlarmsTable, Layer, ProfileTable
 from gateway.config.models import ModelBook
@@ -17,6 +19,8 @@ from gateway.site import AlarmSpec, PointSpec
 
 __all__ = ["alarm_spec", "build_points", "member_profiles", "parse_hours"]
 
+ADVICE = ("unusual", *FINDINGS)
+"""What a point can be advised of."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"(?:([a-z]{3})(?:-([a-z]{3}))?\s+)?(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 HOURS_REMEDY = 'write days and times: "mon-fri 06:00-18:00", "sat 22:00-04:00", "06:00-18:00"'
@@ -138,6 +142,7 @@ def build_points(tables: Tables, models: ModelBook, report: Report) -> list[Poin
                 group=point.group or "",
                 alert_hours=_hours(entry, point, report),
                 product_tau_s=_product_tau(entry, point, profile, report),
+                advisories=_advisories(entry, point, report),
                 tolerance=point.tolerance,
             )
         )
@@ -215,6 +220,17 @@ def _product_tau(
     if profile.product_tau_s is None:
         report.add(at, f"profile {profile.id!r} has no time constant", 'write simulate = "60min"')
     return profile.product_tau_s
+
+
+def _advisories(entry: Entry[PointTable], point: PointTable, report: Report) -> bool | tuple[str, ...]:
+    """What the point may be advised of; every name that is none is a mistake."""
+    if isinstance(point.advisories, bool):
+        return point.advisories
+    for number, name in enumerate(point.advisories):
+        if name not in ADVICE:
+            place = (*entry.at, "advisories", number)
+            report.add(place, f"{name!r} is no advice that there is", did_you_mean(name, ADVICE))
+    return tuple(point.advisories)
 
 
 def _hours(entry: Entry[PointTable], point: PointTable, report: Report) -> tuple[Hours, ...]:

@@ -237,4 +237,5 @@ class PointTable(Table):
     alert_hours: list[Text] | None = Field(None, min_length=1, max_length=20, examples=[["mon-fri 06:00-18:00"]])
     simulate: Annotated[bool | float, BeforeValidator(_product)] = Field(False, examples=["60min"])
     reason: Text | None = Field(None, examples=["label allows 8 C; HACCP plan, section 3"])
+    advisories: bool | list[Text] = Field(True, examples=[["defrost-missing", "stuck"]])
     tolerance: float | None = Field(None, gt=0, le=1e6, examples=[0.5])
