@@ -1,8 +1,8 @@
 """The detectors as a harness for the Numenta Anomaly Benchmark wants one: built per file, fed value by value.
 
-The harness hands over the range of the file (not used: it would be a look into the future), the number of rows in the
-probationary part and the usual interval in seconds. Probation is the only time scale of a stream whose kind is not
-known. Rows that are not judged (a second value for the same instant) score 0. The frozen threshold is `THRESHOLD`.
+The harness hands over the range of the file (not used: it would be a look into the future), the number of rows in
+the probationary part and the usual interval in seconds. Probation is the only time scale of a stream whose kind is
+not known. Rows that are not judged (a second value for the same instant) score 0. `THRESHOLD` is frozen.
 """
 
 from gateway_core.anomaly import THRESHOLD, Bank, Config

@@ -106,6 +106,10 @@ static inline void anomaly_begin(anomaly_state *s) {
     double *field = (double *)s;
     int i;
     for (i = 0; i < (int)(sizeof(anomaly_state) / sizeof(double)); i++) field[i] = 0.0;
+    for (i = 0; i < A_STATISTICS; i++) {
+        s->low[i] = A_UNSET;
+        s->high[i] = -A_UNSET;
+    }
     anomaly_forget_profiles(s);
     anomaly_forget_cycle(s);
     anomaly_end_visits(s);
@@ -254,6 +258,7 @@ static inline void anomaly_turn(const anomaly_config *c, anomaly_state *s, anoma
 static inline void anomaly_measure(const anomaly_config *c, anomaly_state *s, anomaly_view *v, double x) {
     unsigned judged = 1u << A_LEVEL | 1u << A_MEAN | 1u << A_FLAT;
     double *f = v->value;
+    f[A_DAILY] = f[A_WEEKLY] = f[A_CYCLE] = 0.0;
     anomaly_visit(c, s, v);
     if (s->day[v->day_bin] != A_UNSET) {
         f[A_DAILY] = x - s->day[v->day_bin];
@@ -294,12 +299,13 @@ static inline double anomaly_beyond(const anomaly_state *s, int k, double f) {
     return f > s->high[k] ? f - s->high[k] : s->low[k] - f;
 }
 
-/* Each statistic has two marks, below its band and above: how far outside it was when it was alarmed, fading. */
+/* Each statistic has two marks, below its band and above: how far outside it was when it was alarmed. It
+   holds for a time and fades then. */
 static inline int anomaly_side(const anomaly_state *s, int k, double f) { return 2 * k + (f > s->high[k]); }
 
 static inline double anomaly_mark(const anomaly_config *c, const anomaly_state *s, int side) {
-    double mark = s->mark[side];
-    return mark == 0.0 ? 0.0 : mark * (c->mark_s / (c->mark_s + (s->observed - s->marked_at[side])));
+    double mark = s->mark[side], age = s->observed - s->marked_at[side];
+    return age > c->mark_s ? mark * (c->mark_s / age) : mark;
 }
 
 static inline double anomaly_widths(const anomaly_config *c, const anomaly_state *s, const anomaly_view *v, int k,
@@ -314,34 +320,40 @@ static inline double anomaly_widths(const anomaly_config *c, const anomaly_state
     return z < A_HIGHEST ? z : A_HIGHEST;
 }
 
-/* Hold every statistic against its band; those that are still learning widen theirs. Returns those that lie outside. */
+/* The statistics that lie outside their bands; those without a band yet are among them. No branches: this is where
+   nearly every value ends. */
+static inline unsigned anomaly_outside(const anomaly_state *s, const anomaly_view *v) {
+    unsigned outside = 0;
+    int k;
+    for (k = 0; k < A_STATISTICS; k++)
+        outside |= (unsigned)((v->value[k] > s->high[k]) | (v->value[k] < s->low[k])) << k;
+    return outside & v->judged;
+}
+
+/* Begin the bands of statistics that had none, and find the worst exceedance and the sum of squares of the others.
+   Returns what is still outside. */
 static inline unsigned anomaly_hold(const anomaly_config *c, anomaly_state *s, const anomaly_view *v, double *worst,
                                     double *total) {
-    unsigned outside = 0;
+    unsigned outside = anomaly_outside(s, v), rest;
     int k, warm = s->settled < c->warm_up_s;
-    double beyond, z;
+    double z;
     s->fired = -1.0;
-    for (k = 0; k < A_STATISTICS; k++) {
-        if (!(v->judged >> k & 1u)) continue;
+    for (k = 0, rest = outside; rest; k++, rest >>= 1) {
+        if (!(rest & 1u)) continue;
         if (s->learned[k] == 0.0) {
             s->low[k] = k == A_FLAT ? 0.0 : v->value[k];
             s->high[k] = v->value[k];
             s->learned[k] = v->step;
-            continue;
-        }
-        beyond = anomaly_beyond(s, k, v->value[k]);
-        if (beyond > 0.0) {
-            outside |= 1u << k;
-            if (!warm && s->learned[k] >= c->warm_up_s) {
-                z = beyond - anomaly_mark(c, s, anomaly_side(s, k, v->value[k]));
-                if (A_DIRECT >> k & 1u) z -= s->grain;
-                if (z > 0.0) {
-                    z = anomaly_widths(c, s, v, k, z);
-                    *total += z * z;
-                    if (z > *worst) {
-                        *worst = z;
-                        s->fired = k;
-                    }
+            outside &= ~(1u << k);
+        } else if (!warm && s->learned[k] >= c->warm_up_s) {
+            z = anomaly_beyond(s, k, v->value[k]) - anomaly_mark(c, s, anomaly_side(s, k, v->value[k]));
+            if (A_DIRECT >> k & 1u) z -= s->grain;
+            if (z > 0.0) {
+                z = anomaly_widths(c, s, v, k, z);
+                *total += z * z;
+                if (z > *worst) {
+                    *worst = z;
+                    s->fired = k;
                 }
             }
         }
@@ -377,8 +389,7 @@ static inline void anomaly_teach(const anomaly_config *c, anomaly_state *s, cons
 static inline void anomaly_learn(const anomaly_config *c, anomaly_state *s, const anomaly_view *v, double x) {
     double *bin;
     int k;
-    for (k = 0; k < A_STATISTICS; k++)
-        if (v->judged >> k & 1u) s->learned[k] += v->step;
+    for (k = 0; k < A_STATISTICS; k++) s->learned[k] += v->judged >> k & 1u ? v->step : 0.0;
     s->profile_s += v->step;
     s->day_sum += x * v->step;
     s->day_s += v->step;

@@ -30,8 +30,8 @@ class State:
     """
 
     # The band of each statistic, how long it has been taught (s), and how far beyond it was alarmed: below, above.
-    low: list[float] = field(default_factory=lambda: [0.0] * BANDS)
-    high: list[float] = field(default_factory=lambda: [0.0] * BANDS)
+    low: list[float] = field(default_factory=lambda: [UNSET] * BANDS)
+    high: list[float] = field(default_factory=lambda: [-UNSET] * BANDS)
     learned: list[float] = field(default_factory=lambda: [0.0] * BANDS)
     mark: list[float] = field(default_factory=lambda: [0.0] * 2 * BANDS)
     marked_at: list[float] = field(default_factory=lambda: [0.0] * 2 * BANDS)

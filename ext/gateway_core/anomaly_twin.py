@@ -303,9 +303,9 @@ def _side(s: State, k: int, f: float) -> int:
 
 
 def _mark(c: Config, s: State, side: int) -> float:
-    """How far outside it was when it was alarmed, fading."""
-    mark = s.mark[side]
-    return 0.0 if mark == 0.0 else mark * (c.mark_s / (c.mark_s + (s.observed - s.marked_at[side])))
+    """How far outside it was when it was alarmed. It holds for a time and fades then."""
+    mark, age = s.mark[side], s.observed - s.marked_at[side]
+    return mark * (c.mark_s / age) if age > c.mark_s else mark
 
 
 def _widths(c: Config, s: State, v: _View, k: int, beyond: float) -> float:
@@ -398,8 +398,8 @@ def _decide(c: Config, s: State, worst: float, total: float) -> float:
 
 
 def _teach(c: Config, s: State, v: _View, outside: list[int], alarmed: bool) -> None:
-    """What lies outside and was not alarmed is the stream's own record: the band gives way, at once while it is still
-    learning, slowly later, so that what creeps is not followed. What was alarmed only leaves a mark.
+    """What lies outside and was not alarmed is the stream's own record: the band gives way, at once while it is
+    still learning, slowly later, so that what creeps is not followed. What was alarmed only leaves a mark.
     """
     for k in outside:
         f = v.value[k]

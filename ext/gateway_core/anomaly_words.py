@@ -84,12 +84,12 @@ class Config(NamedTuple):
     budget_s: float = 60.0 * DAY_S
     """Advisories weigh on the budget with this time constant."""
     mark_s: float = 30.0 * DAY_S
-    """How high an advisory was is forgotten with this time constant."""
+    """What was alarmed is not said again for so long unless it goes further; then that fades."""
     teach_s: float = 12.0 * HOUR_S
     """A band that has learned gives way to what lies outside it with this time constant."""
     flat_s: float = HOUR_S
     """Least time by which the band of unchanged values is measured."""
-    threshold: float = 0.07
+    threshold: float = 0.06
     """Exceedance in band widths, after maturity and budget, that makes an advisory: there the score is 0.5."""
     breakthrough: float = 20.0
     budget: float = 1.0
