@@ -187,9 +187,7 @@ def build_outputs(found: OutputTables, base: Path) -> dict[str, Any]:
     return {
         "outputs": outputs,
         "notify": rules,
-        "notices": NoticesSpec(
-            link=notices.link or "", timezone=notices.timezone, unreachable_s=notices.unreachable
-        ),
+        "notices": NoticesSpec(link=notices.link or "", unreachable_s=notices.unreachable),
     }
 
 

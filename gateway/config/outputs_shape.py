@@ -10,7 +10,6 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, create_model
 from pydantic import Field as Shape
@@ -46,14 +45,6 @@ def parse_window(text: str) -> Window:
         return Window(tuple(range(7)), begin, end)
     count = (DAYS.index(last) - DAYS.index(first)) % 7 + 1
     return Window(tuple((DAYS.index(first) + day) % 7 for day in range(count)), begin, end)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise Wrong(f"{name!r} is not a time zone", 'write it as "Europe/Warsaw", or "UTC"') from None
-    return name
 
 
 def _link(text: str) -> str:
@@ -108,7 +99,6 @@ class NoticesTable(Table):
     """What all notices share."""
 
     link: Annotated[Text, _said(_link)] | None = Shape(None, examples=["http://gateway.local:8080/"])
-    timezone: Annotated[Text, _said(_zone)] = Shape("UTC", examples=["Europe/Warsaw"])
     unreachable: Annotated[Duration, Shape(ge=60, le=604_800)] = Shape(1800.0, examples=["30min"])
 
 

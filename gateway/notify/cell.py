@@ -81,13 +81,23 @@ class _Room:
         self.thread.start()
 
     def _live(self) -> None:
-        with suppress(Stopped):
-            self.loop.run_forever()
+        try:
+            with suppress(Stopped):
+                self.loop.run_forever()
+            self._cancel_all()
+        except Stopped:  # thrown once more, between the steps of this end
+            self._cancel_all()
+        finally:
+            with suppress(Stopped):
+                self.loop.close()
+            self.loop.close()
+
+    def _cancel_all(self) -> None:
         with suppress(Stopped):
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
 
     def interrupt(self) -> None:
         """Have the thread raise `Stopped` at its next step of Python code."""
@@ -185,7 +195,6 @@ class Cell:
         if self._stuck:
             assert self._room is not None
             if self._room.thread.is_alive():
-                self._room.interrupt()
                 raise OutputError("the plugin still blocks since an earlier call", "report it to its maker")
             self._room, self._stuck = None, False
         if self._room is None or not self._room.thread.is_alive():
