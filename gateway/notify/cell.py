@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 2.0
 """What an output gets to clean up after its time limit."""
-CLOSE_S = 3.0
+CLOSE_S = 1.5
 LINES_PER_MINUTE = 20
 
 

@@ -111,6 +111,7 @@ class Notifier:
 
     async def resync(self, alarms: Iterable[Alarm]) -> None:
         """Compare what stands with what was told, once after the start; whatever was missed is told now."""
+        self._intake.clear()  # What came before is in these alarms.
         self._refuse(await self._db(self._desk.resync, list(alarms), self._clock()))
         self._wake()
 

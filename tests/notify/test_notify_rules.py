@@ -1,6 +1,7 @@
 """Who is told of what, and when."""
 
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -274,4 +275,8 @@ async def test_what_is_silenced_is_not_told_until_it_speaks_again(tmp_path: Path
         assert Probe.told == []
         await world.notifier.accept([alarm(back[state.value])])
         await until(lambda: Probe.told)
-    assert told() == [("raised", "a@x.example")]
+        await world.notifier.accept([alarm("shelved"), replace(alarm("unshelved"), at_ms=200_000)])
+        await until(lambda: len(Probe.told) == 2)
+        await world.idle()
+    assert told() == [("raised", "a@x.example")] * 2
+    assert len({notice.key for _, notice in Probe.told}) == 2, "that it speaks again is news"

@@ -1,5 +1,6 @@
 """From an alarm's event to the one who is told, and everything that can come between."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -388,6 +389,24 @@ async def test_an_output_that_left_the_site_file_takes_its_notices_along(tmp_pat
         await world.idle()
         rows = await world.notifier._db(lambda store: store.open_of("cold-room-1/high-critical"))
     assert rows == []
+
+
+async def test_what_came_before_the_start_is_told_by_what_stands(tmp_path: Path) -> None:
+    """Raised and taken up before the outputs were there: nobody need be told. Come and gone unseen: somebody must."""
+    site = site_of(tmp_path, [output()], [rule()])
+    notifier = Notifier(site, HandClock(), lambda _: None, lambda _: None)
+    await notifier.open()
+    notifier.alarm(alarm(alarm="taken/up"))
+    notifier.alarm(alarm("acknowledged", alarm="taken/up"))
+    await notifier.resync([standing_alarm(state=AlarmState.RETURNED, active=False)])
+    running = asyncio.create_task(notifier.run())
+    await until(lambda: len(Probe.told) == 2)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [(notice.alarm, notice.transition) for _, notice in Probe.told] == [
+        ("cold-room-1/high-critical", "raised"),
+        ("cold-room-1/high-critical", "returned"),
+    ]
 
 
 async def test_closing_queues_what_has_come(tmp_path: Path) -> None:
