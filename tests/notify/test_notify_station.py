@@ -392,7 +392,7 @@ async def test_an_output_that_left_the_site_file_takes_its_notices_along(tmp_pat
 
 
 async def test_what_came_before_the_start_is_told_by_what_stands(tmp_path: Path) -> None:
-    """Raised and taken up before the outputs were there: nobody need be told. Come and gone unseen: somebody must."""
+    """Taken up before the outputs were there: nobody need be told. Come and gone unseen: somebody must."""
     site = site_of(tmp_path, [output()], [rule()])
     notifier = Notifier(site, HandClock(), lambda _: None, lambda _: None)
     await notifier.open()
