@@ -63,7 +63,7 @@ def alarm(kind: str = "raised", **changes: Any) -> Event:
         "device": "probe-1",
         "value": 8.2,
         "limit": 5.0,
-        "unit": "°C",
+        "unit": "degC",
         "since_ms": 40_000,
         "raised_ms": 100_000,
         "group": None,
@@ -90,7 +90,7 @@ def standing_alarm(**changes: Any) -> Alarm:
         point="cold-room-1",
         value=8.2,
         limit=5.0,
-        unit="°C",
+        unit="degC",
         words="Cold room 1 is above its critical limit",
     )
     found = Alarm(

@@ -76,7 +76,7 @@ async def test_the_example_is_found_by_its_entry_point_checked_and_told(
     with (tmp_path / "alarms.csv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     assert [row["transition"] for row in rows] == ["test", "raised", "acknowledged"]
-    assert (rows[1]["value"], rows[1]["unit"], rows[2]["person"]) == ("8.2", "°C", "Ann")
+    assert (rows[1]["value"], rows[1]["unit"], rows[2]["person"]) == ("8.2", "degC", "Ann")
     sys.modules.pop("aurora_csv_drop", None)
 
 

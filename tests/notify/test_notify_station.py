@@ -37,7 +37,7 @@ async def test_an_alarm_reaches_its_recipients_with_all_that_is_known(tmp_path: 
         sent = world.events[0].data
     (_, notice), _ = Probe.told
     assert [notice.recipient for _, notice in Probe.told] == ["a@x.example", "b@x.example"]
-    assert (notice.name, notice.value, notice.limit, notice.unit) == ("Cold room 1", 8.2, 5.0, "°C")
+    assert (notice.name, notice.value, notice.limit, notice.unit) == ("Cold room 1", 8.2, 5.0, "degC")
     assert notice.subject == "CRITICAL: Cold room 1 8.2 °C (limit 5 °C)"
     assert "since: 2025-11-24 11:59 UTC" in notice.body
     assert "http://gw.local:8080/" in notice.body
