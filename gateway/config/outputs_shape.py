@@ -70,7 +70,7 @@ class OutputTable(Table):
     type: Text = Shape(examples=["email"])
     to: list[Text] = Shape(default_factory=list, max_length=50, examples=[["quality@dairy.example"]])
     language: Literal["en", "fr", "nl", "pl", "es"] = Shape("en", examples=["en"])
-    timeout: Annotated[Duration, Shape(ge=1, le=110)] = Shape(30.0, examples=["30s"])
+    timeout: Annotated[Duration, Shape(ge=1, le=110)] | None = Shape(None, examples=["30s"])
     limit: int = Shape(20, ge=1, le=100_000, examples=[20])
     per: Annotated[Duration, Shape(ge=1, le=86400)] = Shape(3600.0, examples=["1h"])
     late: Annotated[Duration, Shape(ge=1, le=86400)] = Shape(600.0, examples=["10min"])

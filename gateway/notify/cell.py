@@ -172,11 +172,12 @@ class Cell:
         if isinstance(failure, PluginError):
             raise OutputError(failure.what, failure.remedy)
         self.faults.raised += 1
-        self.faults.last = f"{type(failure).__name__}: {failure}"
-        raise OutputError(
-            f"the plugin {self.spec.type!r} failed by a defect of its own ({self.faults.last})",
+        error = OutputError(
+            f"the plugin {self.spec.type!r} failed by a defect of its own ({type(failure).__name__}: {failure})",
             "report it to its maker",
-        ) from failure
+        )
+        self.faults.last = error.what
+        raise error from failure
 
     async def close(self) -> None:
         """Let the output give back what is open, for a few seconds."""
@@ -184,6 +185,7 @@ class Cell:
         if room is None:
             return
         if not self._stuck and room.output is not None:
+            self._grace_s = min(self._grace_s, 0.2)
             with suppress(OutputError):
                 await self.call(lambda output: output.close(), CLOSE_S)
         self._room = None

@@ -125,7 +125,7 @@ output = "mail"
     assert mail.settings["password"] == Secret(file=tmp_path / "smtp.password")
     assert mail.settings["ca"] == tmp_path / "mail-ca.pem"
     assert mail.settings["security"] == "starttls"
-    assert (siren.sends, siren.follows) == (False, True)
+    assert (siren.sends, siren.follows, siren.timeout_s) == (False, True, 30)
     rule = site.notify[0]
     assert (rule.level, rule.delay_s, rule.to, rule.points) == (1, 300, ("boss@dairy.example",), ("cold", "room"))
     assert rule.times == (Window((0, 1, 2, 3, 4), 420, 1080), Window((0, 1, 2, 3, 4, 5, 6), 1320, 360))
