@@ -253,6 +253,8 @@ class Output:
     """Whether it is given notices."""
     follows: ClassVar[bool] = False
     """Whether it is given what stands: at the start, at each change, and about once a minute."""
+    timeout_s: ClassVar[float] = 30.0
+    """How long one notice may take, unless the site file says otherwise."""
     digests: ClassVar[bool] = True
     """Whether several notices may be told as one when the rate limit is reached; False lifts the limit."""
 

@@ -251,11 +251,10 @@ class NotifySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticesSpec:
-    """What all notices share: the page's address as recipients reach it, the time zone in which they are told,
-    and how long nobody may be reachable before that is an alarm itself."""
+    """What all notices share: the page's address as recipients reach it, and how long nobody may be reachable
+    before that is an alarm itself."""
 
     link: str = ""
-    timezone: str = "UTC"
     unreachable_s: float = 1800.0
 
 

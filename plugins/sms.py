@@ -1,6 +1,7 @@
 """Notices as text messages through a modem on a serial port (3GPP TS 27.005, text mode)."""
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,9 @@ NO_RECIPIENT = {1, 28, 30}
 """Causes that say that this number is none (3GPP TS 24.011, annex E-2)."""
 NETWORK_S = 60.0
 """A network may take this long to accept a message."""
-REGISTERED = {1: "at home", 5: "roaming"}
+MARGIN_S = 1.0
+REGISTERED = {1, 5, 6, 7}
+"""In a network at home or roaming, or for text messages only (3GPP TS 27.007, 7.2)."""
 
 
 def check_number(number: str) -> None:
@@ -44,6 +47,7 @@ class SmsOutput(Output):
     title = "text message through a modem"
     Settings = SmsSettings
     address = "a telephone number"
+    timeout_s = 100.0
     settings: SmsSettings
 
     def __init__(self, settings: SmsSettings, host: Host) -> None:
@@ -57,12 +61,13 @@ class SmsOutput(Output):
 
     async def send(self, notice: Notice) -> None:
         """One message, or a few numbered ones where it is long."""
+        until_s = time.monotonic() + self.host.timeout_s - MARGIN_S
         wide, pieces = self._pieces(notice.short)
         with self._open() as modem:
             try:
                 self._prepare(modem, wide)
                 for piece in pieces:
-                    self._send_piece(modem, notice.recipient, piece, wide)
+                    self._send_piece(modem, notice.recipient, piece, wide=wide, until_s=until_s)
             except Refused as refused:
                 raise self._named(refused, notice.recipient) from refused
 
@@ -122,11 +127,13 @@ class SmsOutput(Output):
         if match is None or int(match[1]) not in REGISTERED:
             raise OutputError(f"the modem is not in a network ({state})", "see antenna, reception and contract")
 
-    def _send_piece(self, modem: Modem, number: str, text: str, wide: bool) -> None:
+    def _send_piece(self, modem: Modem, number: str, text: str, *, wide: bool, until_s: float) -> None:
+        """Hand over one message and wait for the network, which may take long, but not beyond our own time."""
         content = ucs2_hex(text).encode() if wide else gsm_bytes(text)
         assert content is not None
         to = ucs2_hex(number) if wide else number
-        answer = modem.message(f'AT+CMGS="{to}"'.encode(), content, max(NETWORK_S, self.host.timeout_s))
+        wait_s = max(1.0, min(NETWORK_S, until_s - time.monotonic()))
+        answer = modem.message(f'AT+CMGS="{to}"'.encode(), content, wait_s)
         if not any(line.startswith("+CMGS:") for line in answer):
             raise OutputError("the modem says OK, but not that the network took the message", "see the modem")
 

@@ -187,9 +187,7 @@ def build_outputs(found: OutputTables, base: Path) -> dict[str, Any]:
     return {
         "outputs": outputs,
         "notify": rules,
-        "notices": NoticesSpec(
-            link=notices.link or "", timezone=notices.timezone, unreachable_s=notices.unreachable
-        ),
+        "notices": NoticesSpec(link=notices.link or "", unreachable_s=notices.unreachable),
     }
 
 
@@ -201,7 +199,7 @@ def _output(table: OutputTable, base: Path) -> OutputSpec:
         settings={name: _whole(base, value) for name, value in own_settings(table).items()},
         to=tuple(table.to),
         language=table.language,
-        timeout_s=table.timeout,
+        timeout_s=plugin.timeout_s if table.timeout is None else table.timeout,
         limit=table.limit,
         per_s=table.per,
         late_s=table.late,

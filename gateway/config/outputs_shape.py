@@ -10,7 +10,6 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, create_model
 from pydantic import Field as Shape
@@ -48,14 +47,6 @@ def parse_window(text: str) -> Window:
     return Window(tuple((DAYS.index(first) + day) % 7 for day in range(count)), begin, end)
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise Wrong(f"{name!r} is not a time zone", 'write it as "Europe/Warsaw", or "UTC"') from None
-    return name
-
-
 def _link(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text):
@@ -79,7 +70,7 @@ class OutputTable(Table):
     type: Text = Shape(examples=["email"])
     to: list[Text] = Shape(default_factory=list, max_length=50, examples=[["quality@dairy.example"]])
     language: Literal["en", "fr", "nl", "pl", "es"] = Shape("en", examples=["en"])
-    timeout: Annotated[Duration, Shape(ge=1, le=110)] = Shape(30.0, examples=["30s"])
+    timeout: Annotated[Duration, Shape(ge=1, le=110)] | None = Shape(None, examples=["30s"])
     limit: int = Shape(20, ge=1, le=100_000, examples=[20])
     per: Annotated[Duration, Shape(ge=1, le=86400)] = Shape(3600.0, examples=["1h"])
     late: Annotated[Duration, Shape(ge=1, le=86400)] = Shape(600.0, examples=["10min"])
@@ -108,7 +99,6 @@ class NoticesTable(Table):
     """What all notices share."""
 
     link: Annotated[Text, _said(_link)] | None = Shape(None, examples=["http://gateway.local:8080/"])
-    timezone: Annotated[Text, _said(_zone)] = Shape("UTC", examples=["Europe/Warsaw"])
     unreachable: Annotated[Duration, Shape(ge=60, le=604_800)] = Shape(1800.0, examples=["30min"])
 
 

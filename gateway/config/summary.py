@@ -2,7 +2,7 @@
 
 from firmware_interfaces.modbus.model import load_model
 from gateway.config.wire import line_load, reads_of
-from gateway.site import BusSpec, Site
+from gateway.site import BusSpec, OutputSpec, Site
 
 __all__ = ["explain"]
 
@@ -36,6 +36,7 @@ def explain(site: Site) -> str:
         lines.append(f"process {process.id}: {process.calculation} on {where}, {process.tier}")
     lines.append(f"together {values_s:.3g} values a second, {values_s * 86400:,.0f} a day")
     lines.append(_uplink(site))
+    lines += [_told(site, output) for output in site.outputs]
     lines.append(f"page and metrics: http://{site.web.host}:{site.web.port}/" if site.web else "page: switched off")
     if site.clock.source == "host":
         lines.append(f"time: taken from the host on the operator's word, within {site.clock.error_s:g} s")
@@ -63,6 +64,13 @@ def _calibrated(count: int) -> str:
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _told(site: Site, output: OutputSpec) -> str:
+    rules = [rule for rule in site.notify if rule.output == output.id]
+    recipients = {recipient for rule in rules for recipient in rule.to or output.to}
+    to = f" to {_many(len(recipients), 'recipient')}" if recipients else ""
+    return f"output {output.id}: {output.type}{to}, by {_many(len(rules), 'rule')}"
 
 
 def _uplink(site: Site) -> str:

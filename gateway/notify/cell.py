@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 2.0
 """What an output gets to clean up after its time limit."""
-CLOSE_S = 3.0
+CLOSE_S = 1.5
 LINES_PER_MINUTE = 20
 
 
@@ -81,13 +81,23 @@ class _Room:
         self.thread.start()
 
     def _live(self) -> None:
-        with suppress(Stopped):
-            self.loop.run_forever()
+        try:
+            with suppress(Stopped):
+                self.loop.run_forever()
+            self._cancel_all()
+        except Stopped:  # thrown once more, between the steps of this end
+            self._cancel_all()
+        finally:
+            with suppress(Stopped):
+                self.loop.close()
+            self.loop.close()
+
+    def _cancel_all(self) -> None:
         with suppress(Stopped):
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
 
     def interrupt(self) -> None:
         """Have the thread raise `Stopped` at its next step of Python code."""
@@ -162,11 +172,12 @@ class Cell:
         if isinstance(failure, PluginError):
             raise OutputError(failure.what, failure.remedy)
         self.faults.raised += 1
-        self.faults.last = f"{type(failure).__name__}: {failure}"
-        raise OutputError(
-            f"the plugin {self.spec.type!r} failed by a defect of its own ({self.faults.last})",
+        error = OutputError(
+            f"the plugin {self.spec.type!r} failed by a defect of its own ({type(failure).__name__}: {failure})",
             "report it to its maker",
-        ) from failure
+        )
+        self.faults.last = error.what
+        raise error from failure
 
     async def close(self) -> None:
         """Let the output give back what is open, for a few seconds."""
@@ -174,6 +185,7 @@ class Cell:
         if room is None:
             return
         if not self._stuck and room.output is not None:
+            self._grace_s = min(self._grace_s, 0.2)
             with suppress(OutputError):
                 await self.call(lambda output: output.close(), CLOSE_S)
         self._room = None
@@ -185,7 +197,6 @@ class Cell:
         if self._stuck:
             assert self._room is not None
             if self._room.thread.is_alive():
-                self._room.interrupt()
                 raise OutputError("the plugin still blocks since an earlier call", "report it to its maker")
             self._room, self._stuck = None, False
         if self._room is None or not self._room.thread.is_alive():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import tzinfo
 
 from gateway.model import Alarm, AlarmState, ClockClaim, Event
-from gateway.notify.facts import KINDS, Facts, missed, rank
+from gateway.notify.facts import AGAIN, KINDS, Facts, missed, rank
 from gateway.notify.rules import Order, follows_from, matches, opens_in_ms, orders
 from gateway.notify.store import Row, Store
 from gateway.site import NotifySpec, OutputSpec
@@ -52,7 +52,8 @@ class Desk:
                     log.exception("an event %s cannot be understood, and nobody is told of it", event.kind)
                     continue
                 facts = facts.following(store.alarm(facts.alarm), anew=event.kind == "alarm.raised")
-                refused += self._happened(store, facts, [transition] if transition else [], claim)
+                again = f"-again-{claim.boot.hex()}-{event.at_ms}" if event.kind in AGAIN else ""
+                refused += self._happened(store, facts, [transition] if transition else [], claim, again=again)
             store.prune()
         return refused
 
@@ -69,11 +70,20 @@ class Desk:
             for before in store.alarms():
                 if before.alarm in seen or before.state == AlarmState.NORMAL.value:
                     continue
-                facts = replace(before, state=AlarmState.NORMAL.value, active=False)
+                facts = replace(
+                    before,
+                    state=AlarmState.NORMAL.value,
+                    active=False,
+                    value=None,
+                    limit=None,
+                    words="It is no longer among the alarms that stand",
+                )
                 refused += self._happened(store, facts, ["returned"] if before.active else [], claim)
         return refused
 
-    def _happened(self, store: Store, facts: Facts, transitions: Sequence[str], claim: ClockClaim) -> list[Row]:
+    def _happened(
+        self, store: Store, facts: Facts, transitions: Sequence[str], claim: ClockClaim, *, again: str = ""
+    ) -> list[Row]:
         refused: list[Row] = []
         first = store.alarm(facts.group) if facts.group else None
         silent = follows_from(facts, first)
@@ -86,6 +96,8 @@ class Desk:
                 facts, transition, claim, rules=self._rules, outputs=self._sending, zone=self._zone
             ):
                 row = _row(facts, transition, order, claim)
+                if again and store.told(row):
+                    row = row._replace(key=row.key + again)
                 if order.told and not store.told(row):
                     continue
                 if not self._has_room(store, row):

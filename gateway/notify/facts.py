@@ -9,7 +9,7 @@ from gateway.api import Notice
 from gateway.model import Alarm, AlarmState, ClockClaim, Event, Tier
 from gateway.notify.words import clean
 
-__all__ = ["KINDS", "Facts", "missed", "rank"]
+__all__ = ["AGAIN", "KINDS", "Facts", "missed", "rank"]
 
 KINDS = {
     "alarm.raised": "raised",
@@ -25,8 +25,11 @@ KINDS = {
     "alarm.out-of-service": "",
     "alarm.grouped": "",
 }
-"""Event kinds of alarms and the transition that each is for a recipient; an alarm that speaks again counts as
-raised, unless that was told before. Those without one change what stands, and are not told."""
+"""Event kinds of alarms and the transition that each is for a recipient. Those without one change what stands, and
+are not told."""
+
+AGAIN = {"alarm.unshelved", "alarm.unsuppressed", "alarm.in-service"}
+"""An alarm that was silenced speaks again: whoever was told that it was raised is told once more."""
 
 WAITING = {AlarmState.UNACKNOWLEDGED.value, AlarmState.RETURNED.value}
 SILENT = {AlarmState.SHELVED.value, AlarmState.SUPPRESSED.value, AlarmState.OUT_OF_SERVICE.value}
@@ -200,7 +203,7 @@ class Facts:
 def missed(before: Facts | None, now: Facts) -> list[str]:
     """The transitions that lie between what was known and what is: what happened while nobody listened."""
     if before is None or not now.same_occurrence(before):
-        return ["raised"] if now.speaks else []
+        return ["raised", *([] if now.active else ["returned"])] if now.speaks else []
     found = []
     if now.escalation > before.escalation and now.speaks:
         found.append("escalated")

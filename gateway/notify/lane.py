@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 SETTLE_S = 1.5
 LONGEST_REST_S = 120.0
 FIRST_PROBE_S = 30.0
+TURN_TRIES = 3
 DIGEST_MOST = 500
 
 
@@ -192,13 +193,13 @@ class Lane:
             return
         if not head.tries:
             self._tell("notify.failed", head, final=False, what=error.what, remedy=error.remedy)
+        ids = [row.id for row in batch] if error.recipient else [head.id]
         if error.recipient:
             rest_s = max(error.after_s, self._rest_s(head.tries))
-            ids = [row.id for row in batch]
         else:
-            rest_s = self._rest(error)
-            ids = [head.id]
-        due_ms = self._boot_ms() + round(rest_s * 1000) if error.recipient else head.due_ms
+            # Perhaps it is this notice that the output cannot stand: others get their turn before it does again.
+            rest_s = self._rest(error) * (2 if head.tries >= TURN_TRIES else 0)
+        due_ms = self._boot_ms() + round(rest_s * 1000)
         await self._office.db(_postpone, ids, due_ms, error.what)
 
     async def _give_up(self, rows: Sequence[Row], what: str, remedy: str) -> None:

@@ -49,7 +49,8 @@ class Notifier:
     """All outputs of a site. `open`, then `resync` with what stands, then `run` until cancelled.
 
     ``on_event`` takes ``notify.sent``, ``notify.failed``, ``notify.test`` and ``notify.queue`` for the record,
-    ``on_condition`` that an output, or all of them, reach nobody. ``pace`` overrides times of `Office` (seconds).
+    ``on_condition`` that an output, or all of them, reach nobody. ``timezone`` is the site's: notices tell its
+    time, and rules mean it. ``pace`` overrides times of `Office` (seconds).
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Notifier:
         on_event: Callable[[Event], None],
         on_condition: Callable[[Condition], None],
         *,
+        timezone: str = "UTC",
         random: Random | None = None,
         **pace: float,
     ) -> None:
@@ -75,7 +77,7 @@ class Notifier:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._intake: deque[Event] = deque()
         self._arrived = asyncio.Event()
-        zone = ZoneInfo(site.notices.timezone)
+        zone = ZoneInfo(timezone)
         self._outputs = {spec.id: spec for spec in site.outputs}
         self._desk = Desk(self._outputs, site.notify, zone)
         self._office = Office(
@@ -109,6 +111,7 @@ class Notifier:
 
     async def resync(self, alarms: Iterable[Alarm]) -> None:
         """Compare what stands with what was told, once after the start; whatever was missed is told now."""
+        self._intake.clear()  # What came before is in these alarms.
         self._refuse(await self._db(self._desk.resync, list(alarms), self._clock()))
         self._wake()
 

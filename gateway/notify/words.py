@@ -152,6 +152,8 @@ _ES = {
     "page": "Página",
 }
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "fr": _FR, "nl": _NL, "pl": _PL, "es": _ES}
+SIGNS = {"degC": "\N{DEGREE SIGN}C", "degF": "\N{DEGREE SIGN}F", "ohm": "\N{GREEK CAPITAL LETTER OMEGA}"}
+"""Units of device models as people write them."""
 COMMA = {"fr", "nl", "pl", "es"}
 
 
@@ -211,7 +213,7 @@ def _quantity(value: float, unit: str, language: str) -> str:
     number = f"{value:.10g}"
     if language in COMMA:
         number = number.replace(".", ",")
-    return f"{number} {unit}".rstrip()
+    return f"{number} {SIGNS.get(unit, unit)}".rstrip()
 
 
 def _body(notice: Notice, say: Mapping[str, str], zone: tzinfo) -> list[str]:

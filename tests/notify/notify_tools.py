@@ -22,17 +22,20 @@ MONDAY_NOON = 1_763_985_600_000
 
 
 class HandClock:
-    """Boot time that moves by hand; the wall clock is known where ``utc_ms`` is."""
+    """Boot time that leaps by hand and flows as it does; the wall clock is known where ``utc_ms`` is."""
 
     def __init__(self, boot_ms: int = 100_000, utc_ms: int | None = MONDAY_NOON, boot: bytes = BOOT) -> None:
         self.boot_ms = boot_ms
         self.utc_ms = utc_ms
         self.boot = boot
+        self._began_s = time.monotonic()
 
     def __call__(self) -> ClockClaim:
+        flown_ms = round((time.monotonic() - self._began_s) * 1000)
+        boot_ms = self.boot_ms + flown_ms
         if self.utc_ms is None:
-            return ClockClaim(self.boot, self.boot_ms, None, None, ClockState.UNTRUSTED)
-        return ClockClaim(self.boot, self.boot_ms, self.utc_ms, 5, ClockState.TRUSTED)
+            return ClockClaim(self.boot, boot_ms, None, None, ClockState.UNTRUSTED)
+        return ClockClaim(self.boot, boot_ms, self.utc_ms + flown_ms, 5, ClockState.TRUSTED)
 
     def pass_s(self, seconds: float) -> None:
         self.boot_ms += round(seconds * 1000)
@@ -63,7 +66,7 @@ def alarm(kind: str = "raised", **changes: Any) -> Event:
         "device": "probe-1",
         "value": 8.2,
         "limit": 5.0,
-        "unit": "°C",
+        "unit": "degC",
         "since_ms": 40_000,
         "raised_ms": 100_000,
         "group": None,
@@ -90,7 +93,7 @@ def standing_alarm(**changes: Any) -> Alarm:
         point="cold-room-1",
         value=8.2,
         limit=5.0,
-        unit="°C",
+        unit="degC",
         words="Cold room 1 is above its critical limit",
     )
     found = Alarm(

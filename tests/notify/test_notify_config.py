@@ -11,7 +11,7 @@ from smtp_sink import write_secret
 
 from gateway import api
 from gateway.api import BUILT_IN, Mistake, Output, Secret, load_output, output_types, setting
-from gateway.config import check_site, load_site_aside
+from gateway.config import check_site, explain, load_site_aside
 from gateway.errors import Problem
 from gateway.site import Site, Window
 
@@ -74,7 +74,6 @@ def test_a_whole_configuration_becomes_nouns(tmp_path: Path) -> None:
     text = """
 [notices]
 link = "http://gw.local:8080/"
-timezone = "Europe/Warsaw"
 unreachable = "20min"
 
 [[output]]
@@ -126,11 +125,11 @@ output = "mail"
     assert mail.settings["password"] == Secret(file=tmp_path / "smtp.password")
     assert mail.settings["ca"] == tmp_path / "mail-ca.pem"
     assert mail.settings["security"] == "starttls"
-    assert (siren.sends, siren.follows) == (False, True)
+    assert (siren.sends, siren.follows, siren.timeout_s) == (False, True, 30)
     rule = site.notify[0]
     assert (rule.level, rule.delay_s, rule.to, rule.points) == (1, 300, ("boss@dairy.example",), ("cold", "room"))
     assert rule.times == (Window((0, 1, 2, 3, 4), 420, 1080), Window((0, 1, 2, 3, 4, 5, 6), 1320, 360))
-    assert (site.notices.timezone, site.notices.unreachable_s) == ("Europe/Warsaw", 1200)
+    assert (site.notices.link, site.notices.unreachable_s) == ("http://gw.local:8080/", 1200)
     assert pickle.loads(pickle.dumps(site)) == site, "it comes to the daemon from another process"
     for spec in site.outputs:
         kind = load_output(spec.type)
@@ -204,8 +203,6 @@ def test_a_mistake_in_a_rule_is_named(rule: str, message: str) -> None:
     ("text", "message"),
     [
         ('[notices]\nlink = "gw.local"', "notices.link: 'gw.local' is no address of a page"),
-        ('[notices]\ntimezone = "Warsaw"', "notices.timezone: 'Warsaw' is not a time zone; write it as"),
-        ('[notices]\ntimezone = "../../etc/passwd"', "notices.timezone: '../../etc/passwd' is not a time zone"),
         ("[output]\nid = 1", "output: is not a list of tables; write [[output]]"),
         (MAIL + MAIL + RULE, "output[2].id: 'mail' is the id of another output"),
         ('[[output]]\nid = "x"', 'output[1].type: is missing; add type = "email"'),
@@ -353,3 +350,9 @@ def test_a_plugin_with_a_defect_is_named_and_the_rest_is_checked(
     found = said(text)
     assert any(line.startswith("output[1].") and words in line for line in found), found
     assert any(line.startswith("output[2].prot: is not a setting") for line in found)
+
+
+def test_the_check_says_who_will_be_told() -> None:
+    site, _ = checked(MAIL + RULE + RULE + 'to = ["boss@dairy.example"]\nlevel = 1\n')
+    assert site is not None
+    assert "output mail: email to 2 recipients, by 2 rules" in explain(site)

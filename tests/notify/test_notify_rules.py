@@ -1,12 +1,13 @@
 """Who is told of what, and when."""
 
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notify_tools import HandClock, Probe, alarm, notifying, output, rule, site_of, until
 
@@ -76,6 +77,7 @@ def test_while_the_time_of_day_is_not_known_every_window_is_open() -> None:
     assert opens_in_ms((parse_window("mon 07:00-08:00"),), claim, 1000, WARSAW) == 0
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
@@ -115,6 +117,7 @@ def test_after_the_wait_a_window_is_open_and_a_moment_before_it_was_not(
     assert waited_ms <= 7 * 86_400_000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.floats(1, 10_000), st.lists(st.floats(0, 500), max_size=60))
 def test_no_more_than_the_limit_in_any_stretch_twice_as_short(count: int, per_s: float, gaps: list[float]) -> None:
     """A full bucket and what flows in meanwhile: at most twice the count in any ``per_s`` seconds."""
@@ -274,4 +277,8 @@ async def test_what_is_silenced_is_not_told_until_it_speaks_again(tmp_path: Path
         assert Probe.told == []
         await world.notifier.accept([alarm(back[state.value])])
         await until(lambda: Probe.told)
-    assert told() == [("raised", "a@x.example")]
+        await world.notifier.accept([alarm("shelved"), replace(alarm("unshelved"), at_ms=200_000)])
+        await until(lambda: len(Probe.told) == 2)
+        await world.idle()
+    assert told() == [("raised", "a@x.example")] * 2
+    assert len({notice.key for _, notice in Probe.told}) == 2, "that it speaks again is news"

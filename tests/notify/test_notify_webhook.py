@@ -73,7 +73,7 @@ async def test_a_post_brings_the_notice_signed(tmp_path: Path) -> None:
     ((path, headers, body),) = server.got
     assert path == "/hook?site=1"
     sent = json.loads(body)
-    assert (sent["value"], sent["limit"], sent["unit"], sent["words"]) == (8.2, 5.0, "°C", "Zażółć")
+    assert (sent["value"], sent["limit"], sent["unit"], sent["words"]) == (8.2, 5.0, "degC", "Zażółć")
     assert (sent["alarm"], sent["occurrence"], sent["transition"]) == ("cold-room-1/high-critical", 1, "raised")
     assert headers["Aurora-Signature"] == "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
     assert headers["Idempotency-Key"] == sent["key"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugin_tools import notice
 
@@ -71,6 +71,7 @@ def test_others_told_with_it_are_listed_up_to_a_point() -> None:
     assert ", and 25 more" in digest.short
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=300),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -89,6 +90,7 @@ def test_the_short_text_is_short_and_never_cuts_a_number(
     assert "\n" not in one_line(one, UTC)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=3000))
 def test_a_text_becomes_one_printable_line(text: str) -> None:
     line = clean(text)
