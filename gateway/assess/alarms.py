@@ -14,6 +14,7 @@ because food is at stake:
 """
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 from gateway.assess.bootline import BootLine, Move
@@ -51,6 +52,8 @@ class AlarmEngine:
         self._entries: dict[str, Entry] = {}
         self._open: set[str] = set()
         """Alarms with something that time can change."""
+        self.due_ms = 0.0
+        """Before this nothing is to be done by `tick`."""
         self._line = BootLine()
         self._newest_ms = 0
         self._touched = True
@@ -147,6 +150,8 @@ class AlarmEngine:
         if self._line.begun_ms is None:
             self._move(self._line.begin(claim.boot, now_ms))
         self._move(self._line.clock(claim))
+        if now_ms < self.due_ms:
+            return []
         events: list[Event] = []
         for state in self.states.over(now_ms):
             events += self._end_state(state.point, state.kind, now_ms, None, None)
@@ -161,15 +166,27 @@ class AlarmEngine:
             if (event := self._escalate(entry, now_ms)) is not None:
                 events.append(event)
             self._note(entry, touched=bool(events))
+        self.due_ms = min((self._due(self._entries[alarm]) for alarm in self._open), default=inf)
+        self.due_ms = min(self.due_ms, self.states.next_end_ms)
         return events
 
+    def _due(self, entry: Entry) -> float:
+        """When time alone next changes an alarm."""
+        ends = [hold.until_ms for hold in (entry.shelved, entry.out) if hold is not None]
+        due_ms = min((end for end in ends if end is not None), default=inf)
+        after_s = self._waits_for_s(entry)
+        return due_ms if after_s is None else min(due_ms, entry.waits_ms + after_s * SECONDS_MS)
+
+    def _waits_for_s(self, entry: Entry) -> float | None:
+        """Seconds after which it escalates; None where it does not."""
+        tier = entry.condition.tier
+        if entry.acknowledged or entry.hidden or entry.escalation >= MOST_ESCALATIONS:
+            return None
+        return self._spec.escalate_s.get(tier.value) if entry.active or tier is Tier.CRITICAL else None
+
     def _escalate(self, entry: Entry, now_ms: int) -> Event | None:
-        after_s = self._spec.escalate_s.get(entry.condition.tier.value)
-        if entry.acknowledged or entry.hidden or after_s is None or entry.escalation >= MOST_ESCALATIONS:
-            return None
-        if not entry.active and entry.condition.tier is not Tier.CRITICAL:
-            return None
-        if now_ms - entry.waits_ms < after_s * SECONDS_MS:
+        after_s = self._waits_for_s(entry)
+        if after_s is None or now_ms - entry.waits_ms < after_s * SECONDS_MS:
             return None
         entry.escalation += 1
         entry.waits_ms = now_ms
@@ -330,6 +347,7 @@ class AlarmEngine:
 
     def _note(self, entry: Entry, *, touched: bool = True) -> None:
         self._touched |= touched
+        self.due_ms = 0.0
         if entry.hidden or not entry.acknowledged:
             self._open.add(entry.condition.alarm)
         else:
@@ -343,7 +361,7 @@ class AlarmEngine:
         for entry in self._entries.values():
             entry.move(move)
         self.states.move(move)
-        self._touched = True
+        self._touched, self.due_ms = True, 0.0
 
     def memory(self) -> bytes | None:
         """What a restart needs; the same bytes while nothing has changed. Holds go on by what is known of time."""

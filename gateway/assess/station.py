@@ -179,6 +179,14 @@ class Assess:
             if findings:
                 self._take(border, findings)
 
+    @property
+    def due_ms(self) -> float:
+        """Before this `tick` would change nothing; 0 where a judge does not say."""
+        due_ms = self.engine.due_ms
+        for border in self.borders:
+            due_ms = min(due_ms, getattr(border.judge, "due_ms", 0.0))
+        return due_ms
+
     def _take(self, border: Border, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if isinstance(finding, Event):

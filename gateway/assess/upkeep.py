@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from math import inf
 from typing import Any
 
 from gateway.assess.bootline import Move
@@ -62,6 +63,12 @@ class DeviceWatch:
             return None
         self.lost_since_ms = answered_ms
         return self.loss(now_ms, active=True)
+
+    def due_ms(self, begun_ms: int) -> float:
+        """Before this `tick` has nothing to say, if no value comes to put it off further."""
+        if self.lost_since_ms is not None:
+            return inf
+        return max(begun_ms, self.answered_ms or begun_ms) + self.silence_ms
 
     def loss(self, at_ms: int, *, active: bool) -> Condition:
         """Silence of the device, begun or ended."""

@@ -111,6 +111,14 @@ class PointWatch:
                     found.append(self.condition(state, None, now_ms, since))
         return found
 
+    def due_ms(self, begun_ms: int) -> float:
+        """Before this `tick` has nothing to say, if no value comes to put it off further."""
+        if any(state.active and isinstance(state, TimeState) for state in self.states):
+            return 0.0
+        if self.stale_since_ms is not None:
+            return inf
+        return max(begun_ms, self.seen_ms or begun_ms) + self._stale_ms
+
     def set_hours(self, minute: tuple[int, int] | None, now_ms: int) -> list[Condition]:
         """Whether alert limits are judged now: ``minute`` is (weekday, minute of the day), None when not known."""
         if not self._alert_only_in_hours:
