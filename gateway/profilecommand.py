@@ -8,7 +8,7 @@ from gateway.config.words import did_you_mean
 from gateway.errors import AuroraError
 from gateway.profile import Limit, Profile, RateLimit, StageLimit, TimeLimit
 
-__all__ = ["profile_lines", "profiles_command"]
+__all__ = ["profile_lines", "profiles_command", "profiles_page"]
 
 
 def profiles_command(name: str | None) -> int:
@@ -21,6 +21,28 @@ def profiles_command(name: str | None) -> int:
         raise AuroraError(f"there is no profile {name!r}; {did_you_mean(name, builtin_profiles())}")
     sys.stdout.write("\n".join(profile_lines(builtin_profile(name))) + "\n")
     return 0
+
+
+def profiles_page() -> str:
+    """All profiles as the page docs/profiles.md shows them (Markdown)."""
+    parts = []
+    for name in builtin_profiles():
+        profile = builtin_profile(name)
+        head = f"### {name}\n\n{profile.title}. " + (f"Limits in {profile.unit}." if profile.unit else "")
+        rules = [*rule_words(profile), f"stale: no usable value for {duration(profile.stale_s * 1000)}"]
+        if profile.interval_s is not None:
+            rules.append(f"a value at least every {duration(profile.interval_s * 1000)}")
+        if profile.product_tau_s is not None:
+            rules.append(f"product, where it is simulated: time constant {duration(profile.product_tau_s * 1000)}")
+        rules += [
+            f"while {kind} is declared, these may rest: {', '.join(one.rules)}"
+            f" (up to {duration(one.longest_s * 1000)}, again after {duration(one.every_s * 1000)})"
+            for kind, one in profile.states.items()
+        ]
+        listed = "\n".join(f"- {words}" for words in rules)
+        sources = "\n".join(f"- {source}" for source in profile.sources)
+        parts.append(f"{head.strip()}\n\n{listed}\n\nSources:\n\n{sources}\n\n{profile.note}\n")
+    return "\n".join(parts)
 
 
 def profile_lines(profile: Profile) -> list[str]:
