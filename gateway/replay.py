@@ -48,6 +48,7 @@ class Player:
     now_ms: int = 0
     claim: ClockClaim = UNKNOWN
     scans: int = 0
+    first_utc: int | None = None
     tick_ms: int = TICK_MS
     assess: Assess = field(init=False)
     _kept: dict[str, bytes] = field(default_factory=dict)
@@ -74,16 +75,23 @@ class Player:
     def begin(self, claim: ClockClaim) -> None:
         """The first time of the data."""
         self.claim, self.now_ms = claim, claim.boot_ms
+        if self.first_utc is None:
+            self.first_utc = claim.utc_ms
         self.assess.update(claim)
         self.assess.tick(claim)
 
     def reboot(self, claim: ClockClaim) -> None:
-        """Another boot: the judges go on with their memories, as they do live."""
+        """Another boot, or another process: the judges go on with their memories, as they do live."""
         self.assess.stopping()
         self._kept |= self.assess.memories(final=True)
         self.claim, self.now_ms = claim, claim.boot_ms
         self.assess = self._assess(self._kept)
         self.begin(claim)
+
+    def resume(self, boot_ms: int) -> None:
+        """The gateway had not been running up to ``boot_ms``: it is started again, as it was live."""
+        if boot_ms - self.now_ms > TICK_MS // 60:
+            self.reboot(_at(self.claim, boot_ms))
 
     def move(self, boot_ms: int) -> None:
         """Time goes on to ``boot_ms``: to what falls due before it, or in steps where a judge does not say."""
@@ -235,6 +243,8 @@ def play_journal(site: Site, tell: Tell, look: Callable[[int | None, Scan, Layou
                     boot = claim.boot
                 elif known.utc_ms is not None:
                     player.claim = _at(known, player.now_ms)
+                if isinstance(record, Miss) and record.quality == Quality.GATEWAY_DOWN:
+                    player.resume(at_ms)
                 player.move(at_ms)
                 _feed(player, layout, of_layout, record, look)
     if not player.scans:

@@ -43,6 +43,7 @@ def replay_command(arguments: argparse.Namespace) -> int:
         site = load_site(arguments.source)
         player = play_journal(site, sink.tell, None if chart is None else _looker(chart, site))
         sites = player.site
+        sink.journal(player)
     else:
         sites = _replay_csv(arguments, sink, chart)
     sink.summary(sys.stderr)
@@ -211,6 +212,12 @@ class Sink:
         self._first, self._last = table.times[0], max(self._last, table.times[-1])
         many = f"{len(table.times)} values of {len(table.channels)} channels"
         self._lines.append(f"{many}, {table.without_value} of them without a value, {table.bad_rows} rows left out")
+
+    def journal(self, player: Player) -> None:
+        """What the journal held."""
+        self._first = player.first_utc if player.first_utc is not None else self._first
+        self._last = max(self._last, player.claim.utc_ms or 0)
+        self._lines.append(f"{player.scans} scans of {len(player.layout.devices)} devices")
 
     def summary(self, out: IO[str]) -> None:
         """How often each alarm came, how long it lasted."""

@@ -161,11 +161,31 @@ class _Rows:
         self._last: list[int] = []
 
     def take(self, rows: Iterable[list[str]]) -> None:
-        """Every row, the heading if there is one."""
+        """Every row, the heading if there is one. What is plain is taken here, the rest is looked at closely."""
+        table, index, last, read_time = self._table, self._index, self._last, self._read_time
+        add_time, add_channel, add_value = table.times.append, table.of.append, table.values.append
+        time_at, channel_at, value_at, device_at = self._places
         for line, row in enumerate(rows, 1):
             if line == 1 and (places := _columns(row)) is not None:
-                self._places = places
-            elif row:
+                self._places = time_at, channel_at, value_at, device_at = places
+                continue
+            if device_at is None:
+                try:
+                    channel, (at_ms, _), value = (
+                        index[row[channel_at]],
+                        read_time(row[time_at]),
+                        float(row[value_at]),
+                    )
+                except (LookupError, ValueError, OverflowError, OSError):
+                    pass
+                else:
+                    if at_ms > last[channel] and isfinite(value):
+                        last[channel] = at_ms
+                        add_time(at_ms)
+                        add_channel(channel)
+                        add_value(value)
+                        continue
+            if row:
                 self._take(line, row)
 
     def _take(self, line: int, row: list[str]) -> None:

@@ -105,7 +105,7 @@ class Border:
             active=active,
             at_ms=at_ms,
             since_ms=at_ms,
-            rule="judge-failed",
+            rule=f"judge-{self.name}",
             tier=Tier.CRITICAL if self.name == "limits" else Tier.MAINTENANCE,
             words=words,
             detail={"judge": self.name, "count": self.failures},

@@ -1,15 +1,21 @@
 """Limits on values: strict, delayed, with hysteresis, by time and by count, over gaps, restarts and reboots."""
 
+from array import array
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import exp
 
 import pytest
-from alarm_world import EPOCH_MS, HEAD, MINUTE, World, device_text, point_text
+from alarm_world import EPOCH_MS, HEAD, MINUTE, World, device_text, layout_of, point_text, site_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.assess.firstorder import FirstOrder
-from gateway.model import AlarmState, Quality
+from gateway.assess.limits import LimitJudge
+from gateway.assess.rules import LimitState
+from gateway.config.profiles import builtin_profile
+from gateway.model import AlarmState, Column, Layout, Quality, Scan
+from gateway.seal.events import decode_events, encode_events
 
 HOUR = 60 * MINUTE
 
@@ -600,3 +606,55 @@ def test_a_quiet_value_costs_no_memory() -> None:
     before = dict(room.memories)
     room.run(*[3.1] * 30)
     assert room.memories == before
+
+
+# doors and batteries
+
+
+def test_a_door_that_stands_open_too_long_and_a_battery() -> None:
+    (door,) = builtin_profile("door").limits
+    state = LimitState(door, 1000)
+    changes = [state.feed(1.0, second * 1000) for second in range(700)]
+    assert changes.index(1) == pytest.approx(600, abs=1)
+    assert state.feed(0.0, 700_000) == -1
+
+
+def battery_world(watched: bool) -> tuple[LimitJudge, Layout]:
+    text = HEAD + device_text("room") + point_text("room", more="[point.limits]\nhigh-alert = 50.0\n")
+    site = site_of(text)
+    if watched:
+        point = replace(site.points[0], id="cell", channel="battery", profile=builtin_profile("battery"))
+        site = replace(site, points=(*site.points, point))
+    columns = (Column("temperature", "degC", 1), Column("battery", "%", 0))
+    device = replace(layout_of(site).devices[0], columns=columns)
+    layout = Layout((device,))
+    return LimitJudge(site, layout), layout
+
+
+@pytest.mark.parametrize(("watched", "alarm"), [(False, "room.battery/battery-low"), (True, "cell/battery-low")])
+def test_a_battery_in_percent_is_watched_once_with_or_without_a_point(watched: bool, alarm: str) -> None:
+    judge, _ = battery_world(watched)
+
+    def feed(percent: float, at_ms: int) -> list[tuple[str, bool]]:
+        scan = Scan(0, at_ms // 60_000, at_ms, array("d", [3.0, percent]), bytes(2))
+        return [(condition.alarm, condition.active) for condition in judge.scan(scan)]
+
+    assert feed(20.0, 60_000) == []
+    assert feed(19.0, 120_000) == [(alarm, True)]
+    assert feed(24.0, 180_000) == []
+    assert feed(25.0, 240_000) == [(alarm, False)]
+
+
+def test_events_of_alarms_pass_the_codec_of_the_record_unchanged() -> None:
+    world_ = World(
+        HEAD + device_text("room") + point_text("room", more='profile = "chilled-uk"\nsimulate = true\n')
+    )
+    world_.run(*[9.0] * 400)
+    world_.assess.declare_state("room", "loading", "Zo\u00eb", "pallets", 60.0)
+    world_.assess.confirm("room/above-8", "Zo\u00eb", "moved \N{SNOWFLAKE}")
+    alarms = [event for event in world_.events if event.kind.startswith(("alarm.", "state."))]
+    assert len(alarms) > 5
+    decoded = decode_events(encode_events(alarms))
+    assert [(event.kind, event.at_ms, event.data) for event in decoded] == [
+        (event.kind, event.at_ms, event.data) for event in alarms
+    ]

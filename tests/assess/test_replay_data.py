@@ -334,7 +334,9 @@ def test_a_file_is_judged_by_the_points_of_a_site(tmp_path: Path, capsys: pytest
     assert said.count("'other'") == 1
 
 
-async def record(folder: Path, values: Sequence[float | None], boots: Sequence[int]) -> None:
+async def record(
+    folder: Path, values: Sequence[float | None], *, boots: Sequence[int] = (), down: bool = False
+) -> None:
     """A journal with one scan a minute (None: a missed slot); the machine restarts before the samples ``boots``."""
     site = load_site(folder / "site.toml")
     layout = Layout((device_layout(site.devices[0], load_model("xy-md02")),))
@@ -361,7 +363,7 @@ async def record(folder: Path, values: Sequence[float | None], boots: Sequence[i
         for value in values[first:last]:
             slot = now[0] // 60_000
             if value is None:
-                journal.put(Miss(0, slot, 1, Quality.TIMEOUT))
+                journal.put(Miss(0, slot, 1, Quality.GATEWAY_DOWN if down else Quality.TIMEOUT))
             else:
                 journal.put(Scan(0, slot, now[0], array("d", [value, 80.0]), bytes(2)))
             now[0] += 60_000
@@ -382,6 +384,18 @@ async def test_a_journal_is_judged_over_its_reboots_as_it_was_live(
     assert alarms == [("alarm.raised", "00:15"), ("alarm.returned", "00:19")]
     assert "cold/high-critical" in summary
     assert (tmp_path / "c.svg").stat().st_size > 500
+
+
+@pytest.mark.parametrize(("down", "alarms"), [(False, 1), (True, 0)])
+async def test_silence_while_the_gateway_was_down_is_not_the_device_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], down: bool, alarms: int
+) -> None:
+    (tmp_path / "site.toml").write_text(SITE)
+    await record(tmp_path, [4.0] * 5 + [None] * 20 + [4.0] * 5, down=down)
+    lines, summary = await asyncio.to_thread(replay, capsys, tmp_path / "site.toml")
+    assert sum(line["event"] == "alarm.raised" for line in lines) == alarms
+    assert "10 scans of 1 devices" in summary
+    assert "2021-06-24T00:00:00.000Z to 2021-06-24T00:29:00.000Z" in summary
 
 
 def test_a_site_without_a_journal_and_options_that_do_not_fit(
