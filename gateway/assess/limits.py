@@ -110,8 +110,8 @@ class LimitJudge:
                 continue
             found += watch.value(value, at_ms, before)
             self._touched = True
-        if device.index is not None and quality[device.index] < BAD:
-            low = device.battery(values[device.index], layout.columns[device.index], at_ms)
+        if device.battery_at is not None and quality[device.battery_at] < BAD:
+            low = device.battery(values[device.battery_at], layout.columns[device.battery_at], at_ms)
             if low is not None:
                 found.append(low)
         if found:
@@ -234,17 +234,13 @@ class LimitJudge:
             for alarm, condition in standing.items():
                 if condition.point == watch.point.id and alarm not in active:
                     watch.take_over(condition)
-        for device, _, _ in self._devices:
-            loss = standing.get(f"{device.id}/communication-loss")
-            if loss is not None and device.lost_since_ms is None:
-                device.lost_since_ms = loss.since_ms
-            elif loss is None and device.lost_since_ms is not None:
-                found.append(device.loss(at_ms, active=True))
+        for device, _, layout in self._devices:
+            found += device.reconcile(standing, layout, at_ms)
         for calibration in self._calibrations:
-            for rule in calibration.RULES:
-                if f"{calibration.device}.{calibration.channel}/{rule}" in standing:
-                    calibration.stage = rule
-        self._day, self._due_ms = None, 0.0
+            found += calibration.reconcile(standing, at_ms, dated=self._day is not None)
+        if "gateway/power-loss" in standing:
+            found.append(power_loss(at_ms, at_ms, None, active=False))
+        self._due_ms = 0.0
         found += [_gone(condition, at_ms) for alarm, condition in standing.items() if alarm not in known]
         return found
 
@@ -254,8 +250,8 @@ class LimitJudge:
             for watch in points:
                 yield from watch.catalogue(0)
             yield device.loss(0, active=False)
-            if device.index is not None:
-                yield device.low_battery(None, layout.columns[device.index], 0, active=False)
+            if device.battery_at is not None:
+                yield device.low_battery(None, layout.columns[device.battery_at], 0, active=False)
         for calibration in self._calibrations:
             for rule in calibration.RULES:
                 yield calibration.condition(rule, 0, 0, active=False)
@@ -275,6 +271,7 @@ class LimitJudge:
         data = {
             **self._line.head(newest),
             "orderly": self._orderly,
+            "power": self._power_ms,
             "points": {watch.point.id: watch.save() for watch in self.points},
             "devices": {device.id: device.save() for device, _, _ in self._devices},
         }
@@ -291,6 +288,7 @@ class LimitJudge:
                     device.load(held)
             self._line.load(data)
             self._orderly_before = bool(data["orderly"])
+            self._power_ms = None if data["power"] is None else int(data["power"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise StorageError(
                 "what was kept for limits makes no sense", "nothing to do: it begins anew"

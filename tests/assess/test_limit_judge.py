@@ -450,6 +450,38 @@ def test_a_calibration_is_not_said_again_after_a_restart() -> None:
     assert room.kinds() == ["raised room.temperature/calibration-due-30d"]
 
 
+def test_a_stage_of_a_calibration_that_passed_while_the_machine_was_off() -> None:
+    room = calibrated(31)
+    room.keep()
+    room.reboot(2 * 24 * HOUR)
+    room.tick()
+    active = [alarm.id for alarm in room.assess.alarms if alarm.active]
+    assert active == ["room.temperature/calibration-due-30d"]
+
+
+def test_a_calibration_is_taken_over_while_the_date_is_not_known() -> None:
+    room = calibrated(20)
+    room.keep()
+    del room.memories["limits"]
+    room.reboot(HOUR, known=False)
+    assert [alarm.id for alarm in room.assess.alarms if alarm.active] == ["room.temperature/calibration-due-30d"]
+    room.trust()
+    room.wait(2 * MINUTE)
+    assert room.kinds().count("raised room.temperature/calibration-due-30d") == 1
+
+
+def test_a_loss_of_power_is_told_by_the_next_process_if_this_one_is_killed_before() -> None:
+    room = world("high-critical = 5.0")
+    room.run(3.0)
+    room.keep()
+    room.reboot(3 * HOUR, known=False)
+    room.keep()
+    room.restart()
+    room.trust()
+    room.wait(3 * MINUTE)
+    assert room.kinds().count("raised gateway/power-loss") == 1
+
+
 def test_lost_power_is_an_alarm_that_waits_for_a_person() -> None:
     room = world("high-critical = 5.0")
     room.run(3.0)
