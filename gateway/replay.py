@@ -5,25 +5,18 @@ function; nothing is stored.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan
 from pathlib import Path
 
-from firmware_interfaces.modbus.model import load_model
-from firmware_interfaces.quality import BAD
-from gateway.acquire.poller import device_layout
 from gateway.assess.border import JudgeFactory
 from gateway.assess.station import JUDGES, Assess
-from gateway.buffer.reader import Reader
-from gateway.errors import AuroraError
-from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan, Stream
-from gateway.records import Archive
+from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.replay_csv import Table
 from gateway.site import AlarmSpec, Identity, PointSpec, Site
 
-__all__ = ["Player", "csv_site", "play_csv", "play_journal", "with_periods"]
+__all__ = ["Player", "Tell", "claim_at", "csv_site", "play_csv", "with_periods"]
 
 TICK_MS = 60_000
 """For judges that do not say when time alone would change something, it moves in steps of so long ..."""
@@ -31,7 +24,6 @@ TICKS_A_SAMPLE = 3
 """... or of a third of the data's interval where that is longer: what they find comes that late at most."""
 BOOT = b"replay of a file"
 UNKNOWN = ClockClaim(BOOT, 0, None, None, ClockState.UNTRUSTED)
-AT_ONCE = 500
 
 Tell = Callable[[int | None, Event, ClockClaim], None]
 """Takes the UTC of an event (Unix ms, None where it is not known), the event, and the clock it was told by."""
@@ -91,7 +83,7 @@ class Player:
     def resume(self, boot_ms: int) -> None:
         """The gateway had not been running up to ``boot_ms``: it is started again, as it was live."""
         if boot_ms - self.now_ms > TICK_MS // 60:
-            self.reboot(_at(self.claim, boot_ms))
+            self.reboot(claim_at(self.claim, boot_ms))
 
     def move(self, boot_ms: int) -> None:
         """Time goes on to ``boot_ms``: to what falls due before it, or in steps where a judge does not say."""
@@ -113,6 +105,11 @@ class Player:
 
 def _nowhere(record: Scan | Miss) -> None:
     """Past data is not stored a second time."""
+
+
+def claim_at(claim: ClockClaim, boot_ms: int) -> ClockClaim:
+    """The same clock at another time of its boot."""
+    return ClockClaim(claim.boot, boot_ms, claim.utc_at(boot_ms), claim.error_ms, claim.state)
 
 
 # CSV
@@ -209,116 +206,3 @@ def _one_of(width: int, column: int, value: float) -> "tuple[array[float], bytes
     values[column] = value
     quality[column] = Quality.SENSOR_FAULT if isnan(value) else Quality.GOOD
     return values, bytes(quality)
-
-
-# journal
-
-
-def play_journal(site: Site, tell: Tell, look: Callable[[int | None, Scan, Layout], None] | None = None) -> Player:
-    """Everything that a site's journal holds, under the rules of its site file as they are now.
-
-    Columns are found by device and channel, so that records of earlier layouts are judged as well; ``look`` sees
-    each scan with its UTC. Raises `AuroraError` where there is no journal or nothing in it.
-    """
-    path = site.data_dir / "journal.db"
-    if not path.exists():
-        raise AuroraError(f"there is no journal {path}: the gateway has not run with this site file yet")
-    models = {name: load_model(name) for name in {device.model for device in site.devices}}
-    layout = Layout(tuple(device_layout(device, models[device.model]) for device in site.devices))
-    player = Player(site, layout, tell)
-    with closing(Reader(path)) as journal:
-        archive = Archive()
-        for _ in archive.add_events(_bodies(journal, "event")):
-            pass
-        boot: bytes | None = None
-        for claim, of_layout, records in _record_groups(archive, journal):
-            known = _known(claim, archive)
-            for at_ms, record in _in_time(of_layout, records):
-                if boot != claim.boot:
-                    first = _at(known, at_ms)
-                    if boot is None:
-                        player.begin(first)
-                    else:
-                        player.reboot(first)
-                    boot = claim.boot
-                elif known.utc_ms is not None:
-                    player.claim = _at(known, player.now_ms)
-                if isinstance(record, Miss) and record.quality == Quality.GATEWAY_DOWN:
-                    player.resume(at_ms)
-                player.move(at_ms)
-                _feed(player, layout, of_layout, record, look)
-    if not player.scans:
-        raise AuroraError(f"{path} holds no scans of the devices in {site.source}")
-    return player
-
-
-def _bodies(journal: Reader, stream: Stream) -> Iterator[bytes]:
-    first = 0
-    while batches := journal.batches(stream, first, AT_ONCE):
-        yield from (batch.body for batch in batches if batch.body is not None)
-        first = batches[-1].seq + 1
-
-
-def _record_groups(archive: Archive, journal: Reader) -> Iterator[tuple[ClockClaim, Layout, list[Scan | Miss]]]:
-    for body in _bodies(journal, "scan"):
-        batch, layout, records = archive.scans(body)
-        yield batch.clock, layout, records
-    yield from journal.tail()
-
-
-def _known(claim: ClockClaim, archive: Archive) -> ClockClaim:
-    """The claim with the time that a later correction gave its boot."""
-    if claim.utc_ms is None and (correction := archive.corrections.get(claim.boot)) is not None:
-        offset_ms, error_ms = correction
-        return ClockClaim(claim.boot, claim.boot_ms, claim.boot_ms + offset_ms, error_ms, ClockState.HOLDOVER)
-    return claim
-
-
-def _at(claim: ClockClaim, boot_ms: int) -> ClockClaim:
-    return ClockClaim(claim.boot, boot_ms, claim.utc_at(boot_ms), claim.error_ms, claim.state)
-
-
-def _in_time(layout: Layout, records: Iterable[Scan | Miss]) -> list[tuple[int, Scan | Miss]]:
-    """Records of a batch in the order of time: a scan when it was answered, a run of misses at its last slot."""
-
-    def at_ms(record: Scan | Miss) -> int:
-        if isinstance(record, Scan):
-            return record.at_ms
-        device = layout.devices[record.device]
-        return (record.slot + record.count - 1) * device.period_ms + device.phase_ms
-
-    return sorted(((at_ms(record), record) for record in records), key=lambda one: one[0])
-
-
-def _feed(
-    player: Player,
-    layout: Layout,
-    of_layout: Layout,
-    record: Scan | Miss,
-    look: Callable[[int | None, Scan, Layout], None] | None,
-) -> None:
-    was = of_layout.devices[record.device]
-    index = next((i for i, device in enumerate(layout.devices) if device.id == was.id), None)
-    if index is None:
-        return
-    if isinstance(record, Miss):
-        player.assess.miss(Miss(index, record.slot, record.count, record.quality))
-        return
-    now = layout.devices[index]
-    scan = record if was.columns == now.columns and index == record.device else _mapped(record, was, now, index)
-    if look is not None:
-        look(player.claim.utc_at(scan.at_ms), scan, layout)
-    player.assess.scan(scan)
-    player.scans += 1
-
-
-def _mapped(scan: Scan, was: DeviceLayout, now: DeviceLayout, index: int) -> Scan:
-    """A scan in the columns of today; a column that it did not have has no value."""
-    places = {(column.channel, column.role, column.unit): i for i, column in enumerate(was.columns)}
-    values, quality = array("d"), bytearray()
-    for column in now.columns:
-        place = places.get((column.channel, column.role, column.unit))
-        usable = place is not None and scan.quality[place] < BAD
-        values.append(scan.values[place] if usable and place is not None else float("nan"))
-        quality.append(scan.quality[place] if place is not None else Quality.NOT_STARTED)
-    return Scan(index, scan.slot, scan.at_ms, values, bytes(quality))

@@ -21,6 +21,7 @@ from gateway.assess.bootline import BootLine, Move
 from gateway.assess.entry import Entry, Hold
 from gateway.assess.groups import Groups
 from gateway.assess.memory import pack, unpack
+from gateway.assess.operator import LOOK, hold_for, named, written_text
 from gateway.assess.rates import AlarmRates
 from gateway.assess.sentences import duration
 from gateway.assess.states import DeclaredStates
@@ -35,7 +36,6 @@ VERSION = 1
 MOST_ESCALATIONS = 3
 CRITICAL_SHELVING_S = 3600.0
 CRITICAL_OUT_S = 86400.0
-LONGEST_TEXT = 2000
 SECONDS_MS = 1000
 
 
@@ -198,10 +198,10 @@ class AlarmEngine:
 
     def acknowledge(self, alarm: str, person: str, text: str, at_ms: int, *, group: bool = False) -> list[Event]:
         """Somebody has taken note. ``group``: of all that follow from it as well."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text)
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text)
         if entry.acknowledged:
-            raise OperatorError(f"{alarm} is {entry.state.value}: nothing waits for an acknowledgement", _LIST)
+            raise OperatorError(f"{alarm} is {entry.state.value}: nothing waits for an acknowledgement", LOOK)
         events = [self._acknowledge(entry, person, text, at_ms)]
         if group:
             events += [
@@ -218,8 +218,8 @@ class AlarmEngine:
 
     def confirm(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """What was done about it (OPC UA: confirm). Acknowledges, too, where that had not been done."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a corrective action", 'write what was done: "door shut, product core 4.8 C"')
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a corrective action", 'write what was done: "door shut, product core 4.8 C"')
         if not entry.occurrence:
             raise OperatorError(f"{alarm} has never been raised", "record an action without an alarm instead")
         events = [] if entry.acknowledged else [self._acknowledge(entry, person, text, at_ms)]
@@ -230,8 +230,8 @@ class AlarmEngine:
 
     def shelve(self, alarm: str, person: str, text: str, for_s: float, at_ms: int) -> list[Event]:
         """Hide an alarm for a while, with a reason."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a reason", "say why it may be hidden")
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a reason", "say why it may be hidden")
         if entry.hidden:
             raise OperatorError(f"{alarm} is {entry.state.value} already", "end that first")
         longest_s = self._spec.longest_shelving_s
@@ -240,32 +240,32 @@ class AlarmEngine:
             if not (entry.active and entry.acknowledged):
                 what = f"{alarm} is a critical limit of a critical point, and {entry.state.value}"
                 raise OperatorError(what, "only an active one that is acknowledged can be shelved")
-        entry.shelved = _hold(at_ms, for_s, longest_s)
+        entry.shelved = hold_for(at_ms, for_s, longest_s)
         self._note(entry)
         words = f"{person} shelved {self._name(entry)} for {duration(for_s * SECONDS_MS)}: {text}"
         return [entry.event("alarm.shelved", at_ms, words, person, text)]
 
     def unshelve(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """End shelving before its time."""
-        entry, person = self._find(alarm), _person(person)
+        entry, person = self._find(alarm), named(person)
         if entry.shelved is None:
-            raise OperatorError(f"{alarm} is not shelved, it is {entry.state.value}", _LIST)
+            raise OperatorError(f"{alarm} is not shelved, it is {entry.state.value}", LOOK)
         entry.shelved = None
-        by = person, _text(text)
+        by = person, written_text(text)
         return [self._shown(entry, "alarm.unshelved", at_ms, f"{person} ended its shelving", by=by)]
 
     def out_of_service(
         self, alarm: str, person: str, text: str, at_ms: int, for_s: float | None = None
     ) -> list[Event]:
         """Take an alarm out of service for maintenance: until ``for_s`` is over, or until it is put back."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a reason", "say what is being done")
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a reason", "say what is being done")
         if entry.out is not None:
             raise OperatorError(f"{alarm} is out of service already", "put it in service first")
         if self._sacred(entry) and (for_s is None or for_s > CRITICAL_OUT_S):
             what = f"{alarm} is a critical limit of a critical point: it cannot be out of service without an end"
             raise OperatorError(what, f"give a time of {duration(CRITICAL_OUT_S * SECONDS_MS)} or less")
-        entry.out = Hold(at_ms, None) if for_s is None else _hold(at_ms, for_s, 366 * 86400.0)
+        entry.out = Hold(at_ms, None) if for_s is None else hold_for(at_ms, for_s, 366 * 86400.0)
         entry.shelved = None
         self._note(entry)
         words = f"{person} took {self._name(entry)} out of service: {text}"
@@ -273,16 +273,16 @@ class AlarmEngine:
 
     def in_service(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """Put an alarm back in service."""
-        entry, person = self._find(alarm), _person(person)
+        entry, person = self._find(alarm), named(person)
         if entry.out is None:
-            raise OperatorError(f"{alarm} is not out of service, it is {entry.state.value}", _LIST)
+            raise OperatorError(f"{alarm} is not out of service, it is {entry.state.value}", LOOK)
         entry.out = None
-        by = person, _text(text)
+        by = person, written_text(text)
         return [self._shown(entry, "alarm.in-service", at_ms, f"{person} put it in service", by=by)]
 
     def declare(self, point: str, kind: str, person: str, text: str, *, for_s: float, at_ms: int) -> list[Event]:
         """A state of a point is declared: what its profile allows rests, never a critical limit of a CCP."""
-        person, text = _person(person), _text(text)
+        person, text = named(person), written_text(text)
         state = self.states.declare(point, kind, for_s, at_ms)
         words = f"{person} declared {kind} of {self._names[point]} for {duration(for_s * SECONDS_MS)}"
         events = [state.event("state.declared", at_ms, words, person, text)]
@@ -297,7 +297,7 @@ class AlarmEngine:
 
     def end_state(self, point: str, kind: str, person: str, text: str, at_ms: int) -> list[Event]:
         """A declared state ends before its time."""
-        return self._end_state(point, kind, at_ms, _person(person), _text(text))
+        return self._end_state(point, kind, at_ms, named(person), written_text(text))
 
     def _end_state(self, point: str, kind: str, at_ms: int, person: str | None, text: str | None) -> list[Event]:
         state = self.states.end(point, kind)
@@ -342,7 +342,7 @@ class AlarmEngine:
     def _find(self, alarm: str) -> Entry:
         entry = self._entries.get(alarm)
         if entry is None:
-            raise OperatorError(f"there is no alarm {alarm!r}", _LIST)
+            raise OperatorError(f"there is no alarm {alarm!r}", LOOK)
         return entry
 
     def _note(self, entry: Entry, *, touched: bool = True) -> None:
@@ -397,29 +397,3 @@ class AlarmEngine:
             # What may be suppressed follows from the site file of today, not of yesterday.
             entry.suppressed = self._suppression(entry)
             self._note(entry)
-
-
-_LIST = "see the list of alarms"
-
-
-def _person(person: str) -> str:
-    name = person.strip() if isinstance(person, str) else ""
-    if not name or len(name) > 200:
-        raise OperatorError("no person is named", "say who does it: the record needs a name")
-    return name
-
-
-def _text(text: str, what: str = "", remedy: str = "") -> str:
-    written = text.strip() if isinstance(text, str) else ""
-    if what and not written:
-        raise OperatorError(f"{what} is missing", remedy)
-    if len(written) > LONGEST_TEXT:
-        raise OperatorError(f"the text is longer than {LONGEST_TEXT} characters", "keep to the essential")
-    return written
-
-
-def _hold(at_ms: int, for_s: float, longest_s: float) -> Hold:
-    if not 0 < for_s <= longest_s:  # nan is refused as well
-        what = f"{for_s:g} s is not a time for which it can be held back"
-        raise OperatorError(what, f"give a time above 0 and up to {duration(longest_s * SECONDS_MS)}")
-    return Hold(at_ms, round(for_s * SECONDS_MS))
