@@ -149,15 +149,23 @@ def test_one_period_of_less_than_four_hours_is_allowed_the_second_is_not() -> No
     assert room.last("alarm.raised").data["detail"]["why"] == "periods"
 
 
-def test_four_hours_at_a_stretch_are_too_long_and_a_brief_one_is_no_period() -> None:
+def test_four_hours_at_a_stretch_are_too_long() -> None:
     room = world(more=UK)
-    room.run(*[9.0] * 14, *[4.0] * 10, *[9.0] * 240)
+    room.run(*[9.0] * 240)
     assert "raised room/above-8" not in room.kinds()
     room.run(9.0)
     assert room.last("alarm.raised").data["detail"]["why"] == "single"
     room.run(8.0)
     assert room.kinds()[-1] in {"returned room/above-8", "returned room/high-alert"}
     assert "returned room/above-8" in room.kinds()
+
+
+def test_brief_periods_are_not_counted_but_their_time_is() -> None:
+    room = world(more=UK)
+    room.run(*([*[9.0] * 10, 4.0] * 23), *[9.0] * 10)
+    assert "raised room/above-8" not in room.kinds()
+    room.run(9.0, 9.0)
+    assert room.last("alarm.raised").data["detail"]["why"] == "total"
 
 
 TOTAL = """\
