@@ -129,7 +129,7 @@ class LimitJudge:
         return ()
 
     def tick(self, claim: ClockClaim) -> Sequence[Condition]:
-        """Silence, staleness, hours, dates, totals that age."""
+        """Silence, staleness, hours, dates."""
         now_ms = claim.boot_ms
         if self._line.begun_ms is None:
             self._begin(claim.boot, now_ms)
