@@ -117,8 +117,7 @@ class Gateway:
             registration=identity.registration,
         )
         resume = self._resume()
-        self.assess.recall(self.journal.kept())
-        self.assess.tick(self.clock.claim())
+        self.assess.recall(self.journal.kept(), self.clock.claim())
         tasks = [
             asyncio.create_task(self.journal.run(), name="journal"),
             asyncio.create_task(self._record_events(), name="events"),

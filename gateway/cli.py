@@ -101,6 +101,12 @@ def _add_site_tools(commands: Commands) -> None:
     read.add_argument("--timeout", type=seconds, default=1.0, help="seconds")
     read.set_defaults(command=_read)
 
+    profiles = commands.add_parser("profiles", help="the rules that a point can be given, with their legal source")
+    profiles.add_argument(
+        "name", nargs="?", metavar="PROFILE", help="print one whole; default: all in one line each"
+    )
+    profiles.set_defaults(command=_profiles)
+
     models = commands.add_parser("models", help="device models and their own test cases")
     models.add_argument(
         "names", nargs="*", metavar="MODEL", help="names or files; default: all that come with the gateway"
@@ -148,6 +154,26 @@ def _add_record_tools(commands: Commands) -> None:
 
     add_record_command(commands, _site)
     add_alarms_command(commands, _site)
+    replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
+    replay.add_argument(
+        "source", type=Path, help="a site file (its journal), or a CSV file of time, channel, value"
+    )
+    replay.add_argument("--profile", help="with a CSV file: the profile of its channels (see `profiles`)")
+    replay.add_argument("--site", type=Path, help="with a CSV file: the site whose points its channels feed")
+    replay.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="[CHANNEL:]KEY=VALUE",
+        help="change a rule, e.g. high-alert.limit=5 or freezer:high-critical.samples=4 (may be repeated)",
+    )
+    replay.add_argument(
+        "--time-format", help='of the CSV file, e.g. "%%d/%%m/%%y %%H:%%M"; default: ISO 8601 or seconds'
+    )
+    replay.add_argument("--time-zone", help="of times without an offset; default: UTC")
+    replay.add_argument("--delimiter", default=",", help="of the CSV file; default: a comma")
+    replay.add_argument("--chart", type=Path, metavar="FILE.svg", help="also draw values, limits and alarms")
+    replay.set_defaults(command=_replay)
 
     keys = commands.add_parser("keys", help="the gateway's signing key")
     keys.add_argument("site", type=Path, help="the site file")
@@ -270,6 +296,18 @@ def _models(arguments: argparse.Namespace) -> int:
             for channel in model.channels.values():
                 print(f"    {channel.key:24} {channel.unit:8} {channel.title}")
     return 1 if failed else 0
+
+
+def _profiles(arguments: argparse.Namespace) -> int:
+    from gateway.profilecommand import profiles_command
+
+    return profiles_command(arguments.name)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from gateway.replay_command import replay_command
+
+    return replay_command(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

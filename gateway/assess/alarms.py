@@ -14,12 +14,14 @@ because food is at stake:
 """
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 from gateway.assess.bootline import BootLine, Move
 from gateway.assess.entry import Entry, Hold
 from gateway.assess.groups import Groups
 from gateway.assess.memory import pack, unpack
+from gateway.assess.operator import LOOK, hold_for, named, written_text
 from gateway.assess.rates import AlarmRates
 from gateway.assess.sentences import duration
 from gateway.assess.states import DeclaredStates
@@ -34,7 +36,6 @@ VERSION = 1
 MOST_ESCALATIONS = 3
 CRITICAL_SHELVING_S = 3600.0
 CRITICAL_OUT_S = 86400.0
-LONGEST_TEXT = 2000
 SECONDS_MS = 1000
 
 
@@ -51,6 +52,8 @@ class AlarmEngine:
         self._entries: dict[str, Entry] = {}
         self._open: set[str] = set()
         """Alarms with something that time can change."""
+        self.due_ms = 0.0
+        """Before this nothing is to be done by `tick`."""
         self._line = BootLine()
         self._newest_ms = 0
         self._touched = True
@@ -152,6 +155,8 @@ class AlarmEngine:
         if self._line.begun_ms is None:
             self._move(self._line.begin(claim.boot, now_ms))
         self._move(self._line.clock(claim))
+        if now_ms < self.due_ms:
+            return []
         events: list[Event] = []
         for state in self.states.over(now_ms):
             events += self._end_state(state.point, state.kind, now_ms, None, None)
@@ -166,15 +171,27 @@ class AlarmEngine:
             if (event := self._escalate(entry, now_ms)) is not None:
                 events.append(event)
             self._note(entry, touched=bool(events))
+        self.due_ms = min((self._due(self._entries[alarm]) for alarm in self._open), default=inf)
+        self.due_ms = min(self.due_ms, self.states.next_end_ms)
         return events
 
+    def _due(self, entry: Entry) -> float:
+        """When time alone next changes an alarm."""
+        ends = [hold.until_ms for hold in (entry.shelved, entry.out) if hold is not None]
+        due_ms = min((end for end in ends if end is not None), default=inf)
+        after_s = self._waits_for_s(entry)
+        return due_ms if after_s is None else min(due_ms, entry.waits_ms + after_s * SECONDS_MS)
+
+    def _waits_for_s(self, entry: Entry) -> float | None:
+        """Seconds after which it escalates; None where it does not."""
+        tier = entry.condition.tier
+        if entry.acknowledged or entry.hidden or entry.escalation >= MOST_ESCALATIONS:
+            return None
+        return self._spec.escalate_s.get(tier.value) if entry.active or tier is Tier.CRITICAL else None
+
     def _escalate(self, entry: Entry, now_ms: int) -> Event | None:
-        after_s = self._spec.escalate_s.get(entry.condition.tier.value)
-        if entry.acknowledged or entry.hidden or after_s is None or entry.escalation >= MOST_ESCALATIONS:
-            return None
-        if not entry.active and entry.condition.tier is not Tier.CRITICAL:
-            return None
-        if now_ms - entry.waits_ms < after_s * SECONDS_MS:
+        after_s = self._waits_for_s(entry)
+        if after_s is None or now_ms - entry.waits_ms < after_s * SECONDS_MS:
             return None
         entry.escalation += 1
         entry.waits_ms = now_ms
@@ -186,10 +203,10 @@ class AlarmEngine:
 
     def acknowledge(self, alarm: str, person: str, text: str, at_ms: int, *, group: bool = False) -> list[Event]:
         """Somebody has taken note. ``group``: of all that follow from it as well."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text)
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text)
         if entry.acknowledged:
-            raise OperatorError(f"{alarm} is {entry.state.value}: nothing waits for an acknowledgement", _LIST)
+            raise OperatorError(f"{alarm} is {entry.state.value}: nothing waits for an acknowledgement", LOOK)
         events = [self._acknowledge(entry, person, text, at_ms)]
         if group:
             events += [
@@ -206,8 +223,8 @@ class AlarmEngine:
 
     def confirm(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """What was done about it (OPC UA: confirm). Acknowledges, too, where that had not been done."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a corrective action", 'write what was done: "door shut, product core 4.8 C"')
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a corrective action", 'write what was done: "door shut, product core 4.8 C"')
         if not entry.occurrence:
             raise OperatorError(f"{alarm} has never been raised", "record an action without an alarm instead")
         events = [] if entry.acknowledged else [self._acknowledge(entry, person, text, at_ms)]
@@ -218,8 +235,8 @@ class AlarmEngine:
 
     def shelve(self, alarm: str, person: str, text: str, for_s: float, at_ms: int) -> list[Event]:
         """Hide an alarm for a while, with a reason."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a reason", "say why it may be hidden")
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a reason", "say why it may be hidden")
         if entry.hidden:
             raise OperatorError(f"{alarm} is {entry.state.value} already", "end that first")
         longest_s = self._spec.longest_shelving_s
@@ -228,32 +245,32 @@ class AlarmEngine:
             if not (entry.active and entry.acknowledged):
                 what = f"{alarm} is a critical limit of a critical point, and {entry.state.value}"
                 raise OperatorError(what, "only an active one that is acknowledged can be shelved")
-        entry.shelved = _hold(at_ms, for_s, longest_s)
+        entry.shelved = hold_for(at_ms, for_s, longest_s)
         self._note(entry)
         words = f"{person} shelved {self._name(entry)} for {duration(for_s * SECONDS_MS)}: {text}"
         return [entry.event("alarm.shelved", at_ms, words, person, text)]
 
     def unshelve(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """End shelving before its time."""
-        entry, person = self._find(alarm), _person(person)
+        entry, person = self._find(alarm), named(person)
         if entry.shelved is None:
-            raise OperatorError(f"{alarm} is not shelved, it is {entry.state.value}", _LIST)
+            raise OperatorError(f"{alarm} is not shelved, it is {entry.state.value}", LOOK)
         entry.shelved = None
-        by = person, _text(text)
+        by = person, written_text(text)
         return [self._shown(entry, "alarm.unshelved", at_ms, f"{person} ended its shelving", by=by)]
 
     def out_of_service(
         self, alarm: str, person: str, text: str, at_ms: int, for_s: float | None = None
     ) -> list[Event]:
         """Take an alarm out of service for maintenance: until ``for_s`` is over, or until it is put back."""
-        entry, person = self._find(alarm), _person(person)
-        text = _text(text, "a reason", "say what is being done")
+        entry, person = self._find(alarm), named(person)
+        text = written_text(text, "a reason", "say what is being done")
         if entry.out is not None:
             raise OperatorError(f"{alarm} is out of service already", "put it in service first")
         if self._sacred(entry) and (for_s is None or for_s > CRITICAL_OUT_S):
             what = f"{alarm} is a critical limit of a critical point: it cannot be out of service without an end"
             raise OperatorError(what, f"give a time of {duration(CRITICAL_OUT_S * SECONDS_MS)} or less")
-        entry.out = Hold(at_ms, None) if for_s is None else _hold(at_ms, for_s, 366 * 86400.0)
+        entry.out = Hold(at_ms, None) if for_s is None else hold_for(at_ms, for_s, 366 * 86400.0)
         entry.shelved = None
         self._note(entry)
         words = f"{person} took {self._name(entry)} out of service: {text}"
@@ -261,16 +278,16 @@ class AlarmEngine:
 
     def in_service(self, alarm: str, person: str, text: str, at_ms: int) -> list[Event]:
         """Put an alarm back in service."""
-        entry, person = self._find(alarm), _person(person)
+        entry, person = self._find(alarm), named(person)
         if entry.out is None:
-            raise OperatorError(f"{alarm} is not out of service, it is {entry.state.value}", _LIST)
+            raise OperatorError(f"{alarm} is not out of service, it is {entry.state.value}", LOOK)
         entry.out = None
-        by = person, _text(text)
+        by = person, written_text(text)
         return [self._shown(entry, "alarm.in-service", at_ms, f"{person} put it in service", by=by)]
 
     def declare(self, point: str, kind: str, person: str, text: str, *, for_s: float, at_ms: int) -> list[Event]:
         """A state of a point is declared: what its profile allows rests, never a critical limit of a CCP."""
-        person, text = _person(person), _text(text)
+        person, text = named(person), written_text(text)
         state = self.states.declare(point, kind, for_s, at_ms)
         words = f"{person} declared {kind} of {self._names[point]} for {duration(for_s * SECONDS_MS)}"
         events = [state.event("state.declared", at_ms, words, person, text)]
@@ -285,7 +302,7 @@ class AlarmEngine:
 
     def end_state(self, point: str, kind: str, person: str, text: str, at_ms: int) -> list[Event]:
         """A declared state ends before its time."""
-        return self._end_state(point, kind, at_ms, _person(person), _text(text))
+        return self._end_state(point, kind, at_ms, named(person), written_text(text))
 
     def _end_state(self, point: str, kind: str, at_ms: int, person: str | None, text: str | None) -> list[Event]:
         state = self.states.end(point, kind)
@@ -330,11 +347,12 @@ class AlarmEngine:
     def _find(self, alarm: str) -> Entry:
         entry = self._entries.get(alarm)
         if entry is None:
-            raise OperatorError(f"there is no alarm {alarm!r}", _LIST)
+            raise OperatorError(f"there is no alarm {alarm!r}", LOOK)
         return entry
 
     def _note(self, entry: Entry, *, touched: bool = True) -> None:
         self._touched |= touched
+        self.due_ms = 0.0
         if entry.hidden or not entry.acknowledged:
             self._open.add(entry.condition.alarm)
         else:
@@ -348,7 +366,7 @@ class AlarmEngine:
         for entry in self._entries.values():
             entry.move(move)
         self.states.move(move)
-        self._touched = True
+        self._touched, self.due_ms = True, 0.0
 
     def memory(self) -> bytes | None:
         """What a restart needs; the same bytes while nothing has changed. Holds go on by what is known of time."""
@@ -384,29 +402,3 @@ class AlarmEngine:
             # What may be suppressed follows from the site file of today, not of yesterday.
             entry.suppressed = self._suppression(entry)
             self._note(entry)
-
-
-_LIST = "see the list of alarms"
-
-
-def _person(person: str) -> str:
-    name = person.strip() if isinstance(person, str) else ""
-    if not name or len(name) > 200:
-        raise OperatorError("no person is named", "say who does it: the record needs a name")
-    return name
-
-
-def _text(text: str, what: str = "", remedy: str = "") -> str:
-    written = text.strip() if isinstance(text, str) else ""
-    if what and not written:
-        raise OperatorError(f"{what} is missing", remedy)
-    if len(written) > LONGEST_TEXT:
-        raise OperatorError(f"the text is longer than {LONGEST_TEXT} characters", "keep to the essential")
-    return written
-
-
-def _hold(at_ms: int, for_s: float, longest_s: float) -> Hold:
-    if not 0 < for_s <= longest_s:  # nan is refused as well
-        what = f"{for_s:g} s is not a time for which it can be held back"
-        raise OperatorError(what, f"give a time above 0 and up to {duration(longest_s * SECONDS_MS)}")
-    return Hold(at_ms, round(for_s * SECONDS_MS))

@@ -96,6 +96,16 @@ class Border:
         words = f"{self.name} runs again" + ("" if memory is not None else ", without what it had kept")
         return [*events, Event("judge.restarted", now_ms, {"judge": self.name, "words": words})]
 
+    @property
+    def alarm(self) -> str:
+        """The alarm about this judge."""
+        return f"gateway/judge-{self.name}"
+
+    def on_probation(self, now_ms: int) -> None:
+        """Its alarm stands from an earlier process: it ends once the judge has run long enough."""
+        if self._since_ms is None:
+            self._since_ms = now_ms
+
     def sound(self, now_ms: int) -> Condition | None:
         """After a restart, once it has run long enough: the end of the alarm."""
         if self._since_ms is None or now_ms - self._since_ms < SOUND_MS:
@@ -107,11 +117,11 @@ class Border:
     def condition(self, at_ms: int, words: str, *, active: bool) -> Condition:
         """Its failure as an alarm; that of the limits is as grave as what they would miss."""
         return Condition(
-            alarm=f"gateway/judge-{self.name}",
+            alarm=self.alarm,
             active=active,
             at_ms=at_ms,
             since_ms=at_ms,
-            rule="judge-failed",
+            rule=f"judge-{self.name}",
             tier=Tier.CRITICAL if self.name == "limits" else Tier.MAINTENANCE,
             words=words,
             detail={"judge": self.name, "count": self.failures},

@@ -10,7 +10,8 @@ beyond in between, and the record says how much of it was not seen.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from math import inf
 from zoneinfo import ZoneInfo
 
 from firmware_interfaces.quality import BAD
@@ -50,8 +51,12 @@ class LimitJudge:
             for watch in self.points
         )
         self._minute: int | None = None
-        self._day: object = None
+        self._day: date | None = None
+        self._midnight = 0
+        """Minutes since 1970 from which on the date may be another."""
         self._line = BootLine()
+        self._due_ms = 0.0
+        """Before this no silence can have become too long, since values only put it off."""
         self._power_ms: int | None = None
         """When this process found that the boot before ended without an order, until that is told."""
         self._orderly = self._orderly_before = False
@@ -105,10 +110,12 @@ class LimitJudge:
                 continue
             found += watch.value(value, at_ms, before)
             self._touched = True
-        if device.index is not None and quality[device.index] < BAD:
-            low = device.battery(values[device.index], layout.columns[device.index], at_ms)
+        if device.battery_at is not None and quality[device.battery_at] < BAD:
+            low = device.battery(values[device.battery_at], layout.columns[device.battery_at], at_ms)
             if low is not None:
                 found.append(low)
+        if found:
+            self._due_ms = 0.0
         return found
 
     def miss(self, miss: Miss, now_ms: int) -> Sequence[Condition]:
@@ -122,7 +129,7 @@ class LimitJudge:
         return ()
 
     def tick(self, claim: ClockClaim) -> Sequence[Condition]:
-        """Silence, staleness, hours, dates, totals that age."""
+        """Silence, staleness, hours, dates."""
         now_ms = claim.boot_ms
         if self._line.begun_ms is None:
             self._begin(claim.boot, now_ms)
@@ -131,11 +138,16 @@ class LimitJudge:
         found: list[Condition] = []
         if self._power_ms is not None:
             found += self._power_lost(now_ms)
-        for device, points, _ in self._devices:
-            if (lost := device.tick(now_ms, begun_ms)) is not None:
-                found.append(lost)
-            for watch in points:
-                found += watch.tick(now_ms, begun_ms)
+        if now_ms >= self._due_ms:
+            due_ms = inf
+            for device, points, _ in self._devices:
+                if (lost := device.tick(now_ms, begun_ms)) is not None:
+                    found.append(lost)
+                due_ms = min(due_ms, device.due_ms(begun_ms))
+                for watch in points:
+                    found += watch.tick(now_ms, begun_ms)
+                    due_ms = min(due_ms, watch.due_ms(begun_ms))
+            self._due_ms = due_ms
         found += self._date(claim, now_ms)
         if found:
             self._touched = True
@@ -146,13 +158,16 @@ class LimitJudge:
         if claim.utc_ms is None:
             return [c for watch in self.points for c in watch.set_hours(None, now_ms)]
         minute = claim.utc_ms // 60_000
-        if minute == self._minute:
+        if minute == self._minute or (not self._dated and self._day is not None and minute < self._midnight):
             return []
         self._minute = minute
         local = datetime.fromtimestamp(claim.utc_ms / 1000, UTC).astimezone(self._zone)
         found: list[Condition] = []
         if local.date() != self._day:
             self._day = local.date()
+            # From an hour before midnight on the date is looked at every minute, whatever clocks may be changed.
+            ahead = (local + timedelta(days=1)).replace(hour=0, minute=0)
+            self._midnight = int(ahead.timestamp()) // 60 - 60
             for calibration in self._calibrations:
                 found += calibration.day(local.date(), now_ms)
         if self._dated:
@@ -164,6 +179,11 @@ class LimitJudge:
                     if isinstance(state, TimeState):
                         state.day_ms = day_ms
         return found
+
+    @property
+    def due_ms(self) -> float:
+        """Before this `tick` changes nothing (but for the date); 0 where it must be asked every time."""
+        return 0.0 if self._dated or self._power_ms is not None else self._due_ms
 
     # power
 
@@ -196,7 +216,7 @@ class LimitJudge:
             device.move(move)
             for watch in points:
                 watch.move(move)
-        self._touched = True
+        self._touched, self._due_ms = True, 0.0
 
     def reconcile(self, standing: Mapping[str, Condition]) -> list[Condition]:
         """Bring this judge and the alarms that stand into line after a start.
@@ -214,17 +234,13 @@ class LimitJudge:
             for alarm, condition in standing.items():
                 if condition.point == watch.point.id and alarm not in active:
                     watch.take_over(condition)
-        for device, _, _ in self._devices:
-            loss = standing.get(f"{device.id}/communication-loss")
-            if loss is not None and device.lost_since_ms is None:
-                device.lost_since_ms = loss.since_ms
-            elif loss is None and device.lost_since_ms is not None:
-                found.append(device.loss(at_ms, active=True))
+        for device, _, layout in self._devices:
+            found += device.reconcile(standing, layout, at_ms)
         for calibration in self._calibrations:
-            for rule in calibration.RULES:
-                if f"{calibration.device}.{calibration.channel}/{rule}" in standing:
-                    calibration.stage = rule
-        self._day = None
+            found += calibration.reconcile(standing, at_ms, dated=self._day is not None)
+        if "gateway/power-loss" in standing:
+            found.append(power_loss(at_ms, at_ms, None, active=False))
+        self._due_ms = 0.0
         found += [_gone(condition, at_ms) for alarm, condition in standing.items() if alarm not in known]
         return found
 
@@ -234,8 +250,8 @@ class LimitJudge:
             for watch in points:
                 yield from watch.catalogue(0)
             yield device.loss(0, active=False)
-            if device.index is not None:
-                yield device.low_battery(None, layout.columns[device.index], 0, active=False)
+            if device.battery_at is not None:
+                yield device.low_battery(None, layout.columns[device.battery_at], 0, active=False)
         for calibration in self._calibrations:
             for rule in calibration.RULES:
                 yield calibration.condition(rule, 0, 0, active=False)
@@ -255,6 +271,7 @@ class LimitJudge:
         data = {
             **self._line.head(newest),
             "orderly": self._orderly,
+            "power": self._power_ms,
             "points": {watch.point.id: watch.save() for watch in self.points},
             "devices": {device.id: device.save() for device, _, _ in self._devices},
         }
@@ -271,6 +288,7 @@ class LimitJudge:
                     device.load(held)
             self._line.load(data)
             self._orderly_before = bool(data["orderly"])
+            self._power_ms = None if data["power"] is None else int(data["power"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise StorageError(
                 "what was kept for limits makes no sense", "nothing to do: it begins anew"

@@ -54,10 +54,6 @@ class RuleState:
         """Take a value: `BEGAN`, `ENDED`, or 0."""
         raise NotImplementedError
 
-    def tick(self, now_ms: int) -> int:  # noqa: ARG002 - most rules change with values only
-        """What follows from time passing."""
-        return 0
-
     def stop(self) -> int:
         """Forget what is under way (the rule is not judged now); `ENDED` where it was active."""
         was, self.active, self.since = self.active, False, None

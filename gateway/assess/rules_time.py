@@ -5,7 +5,7 @@ from math import inf, nextafter
 from typing import Any
 
 from gateway.assess.bootline import Move, moved_time
-from gateway.assess.rules import BEGAN, ENDED, LimitState, RuleState
+from gateway.assess.rules import BEGAN, LimitState, RuleState
 from gateway.profile import Profile, RateLimit, StageLimit, TimeLimit
 
 __all__ = ["RateState", "StageState", "TimeState", "states_of"]
@@ -56,36 +56,27 @@ class TimeState(RuleState):
             self._forget(self._window(at_ms))
         return self._judge(at_ms)
 
-    def tick(self, now_ms: int) -> int:
-        """A total that has aged out of its window ends without a value; nothing begins without one."""
-        return self._judge(now_ms) if self.active and not self.beyond else 0
-
     def _judge(self, at_ms: int) -> int:
-        why = self._reason(at_ms)
-        if why and not self.active:
-            if not self.beyond:
-                return 0
+        """It ends with the value that is back. While a total is used up, the next value beyond begins it again."""
+        if not self.beyond:
+            self.why = ""
+            return self.stop()
+        if not self.active and (why := self._reason(at_ms)):
             self.active, self.why = True, why
             return BEGAN
-        if not why and self.active and not self.beyond:
-            self.active, self.since, self.why = False, None, ""
-            return ENDED
-        if not self.active and not self.beyond:
-            self.since = None
         return 0
 
     def _reason(self, at_ms: int) -> str:
         rule = self.rule
-        if self.beyond:
-            assert self.since is not None
-            if rule.single_s is not None and self._over(self.since, at_ms, rule.single_s):
-                return "single"
-            if rule.periods is not None and self._over(self.since, at_ms, rule.brief_s):
-                brief_ms = rule.brief_s * 1000
-                from_ms = self._window(at_ms)
-                before = sum(end - start >= brief_ms for start, end in self.closed if end > from_ms)
-                if before >= rule.periods:
-                    return "periods"
+        assert self.since is not None
+        if rule.single_s is not None and self._over(self.since, at_ms, rule.single_s):
+            return "single"
+        if rule.periods is not None and self._over(self.since, at_ms, rule.brief_s):
+            brief_ms = rule.brief_s * 1000
+            from_ms = self._window(at_ms)
+            before = sum(end - start >= brief_ms for start, end in self.closed if end > from_ms)
+            if before >= rule.periods:
+                return "periods"
         if rule.total_s is not None and self._total(at_ms) >= rule.total_s * 1000:
             return "total"
         return ""

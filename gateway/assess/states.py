@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from gateway.assess.bootline import Move, moved_time
@@ -52,6 +53,11 @@ class DeclaredStates:
     def any(self) -> bool:
         """Whether a state is declared now."""
         return bool(self._now)
+
+    @property
+    def next_end_ms(self) -> float:
+        """When the first of them is over."""
+        return min((state.hold.until_ms or 0 for state in self._now.values()), default=inf)
 
     @property
     def declared(self) -> list[DeclaredState]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from gateway.assess.alarms import AlarmEngine
 from gateway.assess.border import Border, JudgeFactory, Standing
 from gateway.assess.gaps import GapTracker
-from gateway.assess.judge import Finding
+from gateway.assess.judge import Finding, Judge
 from gateway.assess.limits import LimitJudge
 from gateway.assess.memory import pack, unpack
 from gateway.assess.quality import Care, ScanQuality
@@ -19,6 +19,9 @@ __all__ = ["JUDGES", "Assess", "judges_of"]
 
 JUDGES: tuple[tuple[str, JudgeFactory], ...] = (("limits", LimitJudge),)
 """The judges that every gateway has, by name."""
+
+GATEWAY = "gateway"
+"""Owner of the alarms about judges themselves."""
 
 ENGINE = "alarms"
 """Under this name the memory of the alarm engine is kept."""
@@ -96,8 +99,9 @@ class Assess:
         self._given: dict[str, bytes] = {}
         self.recall(memories or {})
 
-    def recall(self, memories: Mapping[str, bytes]) -> None:
-        """Begin with what an earlier process kept. To be called before the first scan."""
+    def recall(self, memories: Mapping[str, bytes], claim: ClockClaim | None = None) -> None:
+        """Begin with what an earlier process kept. To be called before the first scan, best with the clock's claim:
+        its boot id tells whether times go on or the machine was off."""
         self._given = dict(memories)
         now_ms = self._now_ms()
         try:
@@ -114,6 +118,8 @@ class Assess:
                 self._tell(border.start(memories.get(border.name), now_ms))
             except Exception as error:  # noqa: BLE001 - the border of a judge
                 self._failed(border, error)
+        if claim is not None:
+            self.tick(claim)
 
     def _recall_gaps(self, memory: bytes, now_ms: int) -> None:
         """Gaps that were open go on, so that each is closed with its whole length."""
@@ -159,7 +165,7 @@ class Assess:
                 self._failed(border, error)
                 continue
             if findings:
-                self._take(border, findings)
+                self._take(border.name, findings)
 
     def _count(self, scan: Scan) -> int:
         """Tally the qualities of a scan; returns the best of them."""
@@ -188,7 +194,7 @@ class Assess:
                 self._failed(border, error)
                 continue
             if findings:
-                self._take(border, findings)
+                self._take(border.name, findings)
 
     def event(self, event: Event) -> None:
         """Events of acquire pass through."""
@@ -210,18 +216,15 @@ class Assess:
                 judge = border.judge
                 assert judge is not None
                 findings: Sequence[Finding] = judge.tick(claim)
-                if border.fresh and isinstance(judge, Standing):
-                    self.engine.register(judge.catalogue(), border.name)
-                    self._take(border, findings)
-                    findings = judge.reconcile(self.engine.standing(border.name))
-                border.fresh = False
-                if (sound := border.sound(now_ms)) is not None:
-                    findings = [*findings, sound]
+                if border.fresh:
+                    findings = self._bring_into_line(border, judge, findings, now_ms)
             except Exception as error:  # noqa: BLE001 - the border of a judge
                 self._failed(border, error)
                 continue
             if findings:
-                self._take(border, findings)
+                self._take(border.name, findings)
+            if (sound := border.sound(now_ms)) is not None:
+                self._take(GATEWAY, (sound,))
 
     def condition(self, condition: Condition, judge: str) -> None:
         """What a part of the gateway that is no judge of records says of itself."""
@@ -230,12 +233,33 @@ class Assess:
         except Exception as error:  # noqa: BLE001 - the border of the engine
             self._engine_failed(error)
 
-    def _take(self, border: Border, findings: Iterable[Finding]) -> None:
+    def _bring_into_line(
+        self, border: Border, judge: Judge, findings: Sequence[Finding], now_ms: int
+    ) -> Sequence[Finding]:
+        """A judge that was just made, and the alarms that stand."""
+        if isinstance(judge, Standing):
+            self.engine.register(judge.catalogue(), border.name)
+            self._take(border.name, findings)
+            findings = judge.reconcile(self.engine.standing(border.name))
+        if border.alarm in self.engine.standing(GATEWAY):
+            border.on_probation(now_ms)
+        border.fresh = False
+        return findings
+
+    @property
+    def due_ms(self) -> float:
+        """Before this `tick` would change nothing; 0 where a judge does not say."""
+        due_ms = self.engine.due_ms
+        for border in self.borders:
+            due_ms = min(due_ms, getattr(border.judge, "due_ms", 0.0))
+        return due_ms
+
+    def _take(self, owner: str, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if isinstance(finding, Event):
                 self._tell((finding,))
                 continue
-            self.condition(finding, border.name)
+            self.condition(finding, owner)
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -243,7 +267,7 @@ class Assess:
             self._event(event)
 
     def _failed(self, border: Border, error: Exception) -> None:
-        self._take(border, border.failed(error, self._now_ms()))
+        self._take(GATEWAY, border.failed(error, self._now_ms()))
 
     def _engine_failed(self, error: Exception) -> None:
         """The engine is made anew from what it kept last; the judges say again what stands."""

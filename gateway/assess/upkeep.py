@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from math import inf
 from typing import Any
 
 from gateway.assess.bootline import Move
@@ -24,12 +25,12 @@ class DeviceWatch:
 
     __slots__ = (
         "answered_ms",
+        "battery_at",
         "battery_low",
         "bus",
         "cause",
         "critical",
         "id",
-        "index",
         "lost_since_ms",
         "silence_ms",
     )
@@ -42,7 +43,7 @@ class DeviceWatch:
         self.answered_ms: int | None = None
         self.lost_since_ms: int | None = None
         self.cause = int(Quality.NOT_STARTED)
-        self.index = battery
+        self.battery_at = battery
         """Column of its battery in percent, None where it has none or a point watches it."""
         self.battery_low: int | None = None
 
@@ -62,6 +63,12 @@ class DeviceWatch:
             return None
         self.lost_since_ms = answered_ms
         return self.loss(now_ms, active=True)
+
+    def due_ms(self, begun_ms: int) -> float:
+        """Before this `tick` has nothing to say, if no value comes to put it off further."""
+        if self.lost_since_ms is not None:
+            return inf
+        return max(begun_ms, self.answered_ms or begun_ms) + self.silence_ms
 
     def loss(self, at_ms: int, *, active: bool) -> Condition:
         """Silence of the device, begun or ended."""
@@ -118,6 +125,23 @@ class DeviceWatch:
         self.answered_ms, self.lost_since_ms = moved(self.answered_ms), moved(self.lost_since_ms)
         self.battery_low = moved(self.battery_low)
 
+    def reconcile(self, standing: Mapping[str, Condition], layout: DeviceLayout, at_ms: int) -> list[Condition]:
+        """Take over what stands and is forgotten here; say again what is held here and does not stand."""
+        found = []
+        loss = standing.get(f"{self.id}/communication-loss")
+        if loss is not None and self.lost_since_ms is None:
+            self.lost_since_ms = loss.since_ms
+        elif loss is None and self.lost_since_ms is not None:
+            found.append(self.loss(at_ms, active=True))
+        if self.battery_at is not None:
+            column = layout.columns[self.battery_at]
+            low = standing.get(f"{self.id}.{column.channel}/battery-low")
+            if low is not None and self.battery_low is None:
+                self.battery_low = low.since_ms
+            elif low is None and self.battery_low is not None:
+                found.append(self.low_battery(None, column, at_ms, active=True))
+        return found
+
     def save(self) -> list[Any]:
         """Plain data for a restart."""
         return [self.answered_ms, self.lost_since_ms, self.battery_low]
@@ -170,10 +194,19 @@ class CalibrationWatch:
             found.append(self.condition(stage, left, now_ms, active=True))
         return found
 
+    def reconcile(self, standing: Mapping[str, Condition], now_ms: int, *, dated: bool) -> list[Condition]:
+        """End what stands and is no longer so. Until the date is known (``dated``), what stands is taken over."""
+        rules = [rule for rule in self.RULES if f"{self.device}.{self.channel}/{rule}" in standing]
+        if not dated and rules:
+            self.stage = rules[-1]
+        return [self.condition(rule, 0, now_ms, active=False) for rule in rules if rule != self.stage]
+
     def condition(self, rule: str, left: int, now_ms: int, *, active: bool) -> Condition:
         """One of the four, begun or ended."""
         what = f"calibration of {self.device}.{self.channel} (certificate {self.certificate})"
-        if left < 0:
+        if not active:
+            words = f"{what}: {rule} is over"
+        elif left < 0:
             words = f"{what} ran out on {self.valid_until}"
         elif left == 0:
             words = f"{what} runs out today"

@@ -97,19 +97,20 @@ class PointWatch:
         return found
 
     def tick(self, now_ms: int, begun_ms: int) -> list[Condition]:
-        """What time alone brings: staleness (from the start ``begun_ms`` on at the earliest), totals that age."""
+        """What time alone brings: staleness, from the start ``begun_ms`` on at the earliest."""
         found: list[Condition] = []
         seen_ms = begun_ms if self.seen_ms is None or self.seen_ms < begun_ms else self.seen_ms
         if self.stale_since_ms is None and now_ms - seen_ms > self._stale_ms:
             self.stale_since_ms = seen_ms if self.seen_ms is None else self.seen_ms
             self.quiet = False
             found.append(self.stale(now_ms, active=True))
-        if not self.quiet:
-            for state in self.states:
-                since = state.since
-                if state.active and state.tick(now_ms):
-                    found.append(self.condition(state, None, now_ms, since))
         return found
+
+    def due_ms(self, begun_ms: int) -> float:
+        """Before this `tick` has nothing to say, if no value comes to put it off further."""
+        if self.stale_since_ms is not None:
+            return inf
+        return max(begun_ms, self.seen_ms or begun_ms) + self._stale_ms
 
     def set_hours(self, minute: tuple[int, int] | None, now_ms: int) -> list[Condition]:
         """Whether alert limits are judged now: ``minute`` is (weekday, minute of the day), None when not known."""

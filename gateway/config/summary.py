@@ -2,7 +2,7 @@
 
 from firmware_interfaces.modbus.model import load_model
 from gateway.config.wire import line_load, reads_of
-from gateway.site import BusSpec, OutputSpec, Site
+from gateway.site import BusSpec, OutputSpec, PointSpec, Site
 
 __all__ = ["explain"]
 
@@ -30,7 +30,7 @@ def explain(site: Site) -> str:
         words = "critical point" if point.critical else "point"
         bare = point.critical and point.channel not in device.calibration
         remark = " (no calibration on record: its values will be marked uncertain)" if bare else ""
-        lines.append(f"{words} {point.id}: {point.name} = {point.device}.{point.channel}{remark}")
+        lines.append(f"{words} {point.id}: {point.name} = {point.device}.{point.channel}{remark}{_judged(point)}")
     for process in site.processes:
         where = process.point if process.point is not None else f"{process.device}.{process.channel}"
         lines.append(f"process {process.id}: {process.calculation} on {where}, {process.tier}")
@@ -41,6 +41,12 @@ def explain(site: Site) -> str:
     if site.clock.source == "host":
         lines.append(f"time: taken from the host on the operator's word, within {site.clock.error_s:g} s")
     return "\n".join(lines)
+
+
+def _judged(point: PointSpec) -> str:
+    if point.profile is None:
+        return "; recorded, not judged"
+    return f"; judged by {point.profile.id} ({', '.join(point.profile.rules)})"
 
 
 def _place(bus: BusSpec) -> str:

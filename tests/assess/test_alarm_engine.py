@@ -425,11 +425,23 @@ def test_the_failure_of_the_limits_is_a_critical_alarm_and_what_stood_still_stan
     alarm = world.assess.engine.alarm("gateway/judge-limits")
     assert (alarm.state, alarm.condition.tier) == (AlarmState.UNACKNOWLEDGED, Tier.CRITICAL)
     assert world.assess.engine.alarm("room/high-critical").active
-    world.run(9.0, 9.0, 9.0)
+    world.run(9.0)
+    assert world.assess.engine.alarm("gateway/judge-limits").active
+    world.run(9.0, 9.0)
     assert not world.assess.engine.alarm("gateway/judge-limits").active
     world.run(3.0)
     assert world.kinds().count("raised room/high-critical") == 1
     assert world.kinds()[-1] in {"returned room/high-critical", "returned room/high-alert"}
+
+
+def test_the_alarm_about_a_judge_ends_in_the_next_process_if_it_is_in_order_there() -> None:
+    world = World(TEXT, judges=(("limits", BrokenLimits),))
+    world.run(60.0)
+    world.keep()
+    world.restart()
+    assert world.assess.engine.alarm("gateway/judge-limits").active
+    world.run(3.0, 3.0)
+    assert not world.assess.engine.alarm("gateway/judge-limits").active
 
 
 def test_an_engine_that_raises_is_made_anew_and_told_what_stands(monkeypatch: pytest.MonkeyPatch) -> None:

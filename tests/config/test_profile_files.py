@@ -10,6 +10,7 @@ from gateway.config.profiles import builtin_profile, builtin_profiles
 from gateway.errors import Problem
 from gateway.model import Tier
 from gateway.profile import STATE_KINDS, Profile
+from gateway.profilecommand import profiles_page
 from gateway.site import AlarmSpec, PointSpec, Site
 
 BASE = """\
@@ -353,3 +354,22 @@ def test_a_stricter_limit_instead_of_an_exemption_needs_no_reason() -> None:
     site, found = check(BASE + more)
     assert site is not None
     assert found == []
+
+
+# the page
+
+
+def test_the_page_shows_the_profiles_as_they_are() -> None:
+    """After a change: print gateway.profilecommand.profiles_page() below the last heading of level two."""
+    page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
+    _, found, listed = page.partition("## Those that come with the gateway\n\n")
+    assert found
+    assert listed == profiles_page()
+
+
+def test_the_example_of_the_page_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
+    example = page.partition("## A profile of your own\n\n")[2].partition("\nThe names of limits")[0]
+    text = "\n".join(line.removeprefix("    ") for line in example.splitlines())
+    found = profile('profile = "our-meat-store"\n' + text)
+    assert {"above-8", "chill", "rise", "high-alert"} <= set(found.rules)
