@@ -46,8 +46,9 @@ def daemon(folder: Path, port: int, *more: str) -> Iterator["subprocess.Popen[st
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline()) == {"ready": True}
-        yield process
-        if process.poll() is None:
+        try:
+            yield process
+        finally:
             process.kill()
 
 
