@@ -69,8 +69,8 @@ def open_logbook(site: Site, layout: Layout, journal: Path, memory: bytes | None
 
 COLUMNS: Sequence[str] = (
     "record", "kind", "recorded_utc", "happened_utc", "person", "point", "channel", "lot", "direction", "quantity",
-    "unit", "passed", "certificate", "valid_until", "text", "reason", "supersedes", "superseded_by", "holds",
-    "source", "batch", "boot", "boot_ms", "data",
+    "unit", "as_found_passed", "as_left_passed", "certificate", "valid_until", "text", "reason", "supersedes",
+    "superseded_by", "holds", "source", "batch", "boot", "boot_ms", "data",
 )  # fmt: skip
 PEOPLE = frozenset({"person", "point", "channel", "lot", "unit", "certificate", "text", "reason"})
 """Columns with words of people: what a spreadsheet would take for a formula gets an apostrophe before it."""
@@ -110,9 +110,6 @@ def _row(recorded: Recorded, index: Index) -> dict[str, Any]:
     row["holds"] = index.holds(entry)
     row["recorded_utc"] = _utc(index.recorded(entry).utc_ms)
     row["happened_utc"] = _utc(index.when(entry).utc_ms)
-    if "as_found_passed" in data:
-        left = data["as_left_passed"]
-        row["passed"] = data["as_found_passed"] if left is None else left
     if "direction" in data:
         row["lot"] = lot_key(data)
     return row

@@ -87,11 +87,12 @@ def _list(site: Site, arguments: argparse.Namespace) -> int:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    when = row["happened_utc"] or row["recorded_utc"] or "(time not known)"
+    at = row["happened_utc"] or row["recorded_utc"] or "(time not known)"
     about = " ".join(
         str(row[name]) for name in ("direction", "lot", "point", "channel", "certificate") if row[name]
     )
-    passed = {True: "passed", False: "FAILED", None: ""}[row["passed"]]
+    results = (("as found", row["as_found_passed"]), ("as left", row["as_left_passed"]))
+    passed = ", ".join(f"{when} {'passed' if ok else 'FAILED'}" for when, ok in results if ok is not None)
     fate = (
         ""
         if row["holds"]
@@ -100,7 +101,7 @@ def _line(row: Mapping[str, Any]) -> str:
         else "[withdrawal]"
     )
     words = row["text"] or row["data"].get("words") or ""
-    parts = (row["record"], when, row["kind"].partition(".")[2], about, passed, row["person"] or "", words, fate)
+    parts = (row["record"], at, row["kind"].partition(".")[2], about, passed, row["person"] or "", words, fate)
     return "  ".join(part.replace("\n", " / ") for part in parts if part)
 
 

@@ -164,7 +164,8 @@ class TestSummaries:
 
 class TestSensorEvents:
     def event(self, readings: list[Reading], point: str = "room", *, alarm: bool = False) -> dict[str, Any]:
-        found, _ = summaries([*readings, value(300, 0.0), value(300, 0.0, "humidity")], SITE, HOUR)
+        units = {("a", "temperature"): "degC", ("a", "humidity"): "%RH"}
+        found, _ = summaries([*readings, value(300, 0.0), value(300, 0.0, "humidity")], SITE, HOUR, units)
         event = sensor_event(next(s for s in found if s.point == point), NAMING, alarm=alarm)
         assert event is not None
         return check_document(document([event], START))[0]
@@ -321,6 +322,7 @@ asyncio.run(main())
         assert steps.count("arriving") == 1
         of_room = [e for e in events if e["bizStep"] != "arriving" and e["readPoint"]["id"].endswith(":room")]
         assert len(of_room) >= 2
+        assert of_room[0]["sensorElementList"][0]["sensorReport"][0]["type"] == "Temperature", "though none came"
         assert sum(event["aurora:scheduledSamples"] for event in of_room) >= 10
         assert [e["eventTime"] for e in events] == sorted(e["eventTime"] for e in events)
 

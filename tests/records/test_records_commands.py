@@ -88,7 +88,8 @@ class TestRecord:
 
         shown = run("record", site, "list").stdout
         assert f"[superseded by {made(newer)}]" in shown
-        assert "FAILED" in shown
+        assert "as found FAILED  Ana" in shown
+        assert "as found passed, as left passed  Lab" in shown
         found = list(csv.DictReader(io.StringIO(run("record", site, "list", "--format", "csv").stdout)))
         assert [row["kind"].partition(".")[2] for row in found] == [
             "changed", "lot", "calibration", "verification", "note", "corrective", "note", "lot",

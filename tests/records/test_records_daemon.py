@@ -274,7 +274,7 @@ class TestLists:
         note = found[2]
         assert note["person"] == "'=HYPERLINK()", "no spreadsheet takes it for a formula"
         assert json.loads(note["data"])["person"] == "=HYPERLINK()", "the record itself is exact"
-        assert (note["holds"], found[3]["holds"], found[4]["passed"]) == ("no", "no", "yes")
+        assert (note["holds"], found[3]["holds"], found[4]["as_found_passed"]) == ("no", "no", "yes")
         for row, line in zip(listed(folder), found, strict=True):
             assert json.loads(line["data"]) == row["data"]
 
