@@ -34,7 +34,8 @@ def write_epcis(
 ) -> None:
     """Write one document: whole intervals between the two times, and the lot records that hold.
 
-    ``archive`` has the events of the journal already. ``devices`` empty means all. What has no form in EPCIS is counted on standard error.
+    ``archive`` has the events of the journal already. ``devices`` empty means all. What has no form in EPCIS is
+    counted on standard error.
     """
     if not 1 <= interval_s <= 86400 or interval_s != int(interval_s) or 86400 % int(interval_s):
         raise AuroraError(f"--interval {interval_s:g} s does not divide a day; use 15min, 1h, 24h ...")

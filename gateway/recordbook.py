@@ -19,7 +19,17 @@ from gateway.seal.batch import EVENT_TYPE, open_batch
 from gateway.seal.columns import decode_events
 from gateway.site import Site
 
-__all__ = ["COLUMNS", "Recorded", "open_logbook", "recorded_events", "rows", "write_csv", "write_json"]
+__all__ = [
+    "COLUMNS",
+    "LISTED",
+    "Recorded",
+    "event_bodies",
+    "open_logbook",
+    "recorded_events",
+    "rows",
+    "write_csv",
+    "write_json",
+]
 
 AT_ONCE = 200
 CHANGED = "config.changed"
@@ -38,16 +48,18 @@ class Recorded(NamedTuple):
 
 def recorded_events(journal: Reader) -> Iterator[Recorded]:
     """Every event that the journal holds, in order, batch by batch. Raises `StorageError` and `SealError`."""
-    first = 0
-    while batches := journal.batches("event", first, AT_ONCE):
-        for stored in batches:
-            if stored.body is None:
-                continue
-            batch = open_batch(stored.body)
-            if batch.content_type != EVENT_TYPE:
-                continue
+    for body in event_bodies(journal):
+        batch = open_batch(body)
+        if batch.content_type == EVENT_TYPE:
             for event in decode_events(batch.payload):
                 yield Recorded(event, batch.clock.boot, batch.clock.utc_at(event.at_ms), batch.seq)
+
+
+def event_bodies(journal: Reader) -> Iterator[bytes]:
+    """The event batches that the journal holds, in order; those that retention took are passed over."""
+    first = 0
+    while batches := journal.batches("event", first, AT_ONCE):
+        yield from (stored.body for stored in batches if stored.body is not None)
         first = batches[-1].seq + 1
 
 

@@ -20,7 +20,7 @@ from gateway.export import readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
 from gateway.lothistory import lot_history
-from gateway.recordbook import LISTED, recorded_events, rows, write_csv, write_json
+from gateway.recordbook import LISTED, Recorded, event_bodies, recorded_events, rows, write_csv, write_json
 from gateway.records import Archive
 from gateway.site import Site
 
@@ -134,14 +134,14 @@ def _history(site: Site, arguments: argparse.Namespace) -> int:
     claim = clock.claim()
     now = Moment(claim.boot, claim.boot_ms, claim.utc_ms)
     with closing(_journal(site)) as journal:
-        events = list(recorded_events(journal))
-        index = Index()
+        archive, index = Archive(), Index()
+        stored = archive.add_events(event_bodies(journal))
+        events = [Recorded(item.event, item.boot, item.utc_ms, item.batch) for item in stored]
         for recorded in events:
             index.take(recorded.event, recorded.boot, recorded.utc_ms)
         stretches = index.stretches(arguments.lot)
         if not stretches:
             raise RecordError(f"no lot {arguments.lot!r} is on record", "see: aurora-gateway record SITE lots")
-        archive = Archive()
         found = lot_history(stretches, readings_of(archive, journal), events, site, now)
     print(json.dumps([history.plain() for history in found], ensure_ascii=False, indent=1))
     return 0
