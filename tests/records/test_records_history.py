@@ -131,6 +131,14 @@ class TestGaps:
         assert found.values + sum(gap.slots for gap in found.gaps) == found.scheduled
 
 
+class TestAnotherSchedule:
+    def test_slots_of_another_period_are_placed_by_their_answers(self) -> None:
+        """The site file's period was changed: slot numbers of before say nothing on today's grid."""
+        readings = [value(slot, 1.0)._replace(slot=slot * 50) for slot in range(20)]
+        found = history(readings, at(5), at(15))
+        assert (found.values, found.coverage) == (10, 100.0)
+
+
 class TestTime:
     def test_readings_without_a_time_are_counted_and_not_placed(self) -> None:
         readings = [value(0, 1.0), value(1, 99.0, utc=False), value(2, 99.0, boot=OTHER, utc_ms=None)]
