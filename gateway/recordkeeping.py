@@ -32,7 +32,8 @@ SETTINGS: Final = "settings"
 class RecordKeeping:
     """The logbook of one gateway, and the watch over its settings.
 
-    ``store`` commits an event (true: on disk), ``keep`` takes a memory under its name. Before `open` has returned,
+    ``store`` commits an event (true: on disk). ``keep`` takes a memory under its name, to be on disk with the next
+    commit, so that one asked for just before an event is in the event's transaction. Before `open` has returned,
     requests to record are not known to the control socket.
     """
 
@@ -76,7 +77,7 @@ class RecordKeeping:
         RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
 
     async def compare(self, memory: bytes | None, *, person: str | None = None, reason: str | None = None) -> None:
-        """Record the settings that differ from those on record; their memory is kept once that is on disk."""
+        """Record the settings that differ from those on record, and keep them together with the last such event."""
         try:
             watch = SettingsWatch(memory)
         except StorageError as error:
@@ -88,9 +89,11 @@ class RecordKeeping:
         except RecordError as error:
             log.warning("who changed the site file is not recorded: %s", error)
             events = watch.compare(self._site, claim, owner=owner)
-        stored = [await self._store(event) for event in events]
-        if events and all(stored):
-            self._keep(SETTINGS, watch.memory())
+        for number, event in enumerate(events, 1):
+            if number == len(events):
+                # Nothing comes between this and the event: both are in one transaction of the journal.
+                self._keep(SETTINGS, watch.memory())
+            await self._store(event)
 
     def hear(self, event: Event, claim: ClockClaim) -> None:
         """Take notice of the gateway's own events: a clock correction dates records that were made without time."""

@@ -60,8 +60,8 @@ def diff(old: Mapping[str, Plain], new: Mapping[str, Plain]) -> list[Change]:
 class SettingsWatch:
     """Compares the site file with the last one on record.
 
-    ``memory`` is what `memory` returned to an earlier process. Keep the new memory with the events or after them,
-    never before: what is noted twice is a nuisance, what is never noted is a hole.
+    ``memory`` is what `memory` returned to an earlier process. Keep the new memory in the transaction of the last
+    event or after it, never before: what is noted twice is a nuisance, what is never noted is a hole.
     """
 
     def __init__(self, memory: bytes | None = None) -> None:

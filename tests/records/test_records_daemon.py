@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +187,13 @@ class TestControl:
 
 
 class TestStart:
-    def keeping(self, folder: Path, stored: bool = True) -> tuple[RecordKeeping, list[Event], dict[str, bytes]]:
+    def keeping(self, folder: Path) -> tuple[RecordKeeping, list[Event], dict[str, bytes]]:
         events: list[Event] = []
         kept: dict[str, bytes] = {}
 
         async def store(event: Event) -> bool:
             events.append(event)
-            return stored
+            return True
 
         claim = ClockClaim(b"b" * 16, 5, None, None, ClockState.UNTRUSTED)
         site = site_of(folder, 1)
@@ -202,13 +203,22 @@ class TestStart:
             kept,
         )
 
-    async def test_settings_are_kept_only_once_their_change_is_on_disk(self, tmp_path: Path) -> None:
-        keeping, events, kept = self.keeping(tmp_path, stored=False)
+    async def test_settings_are_kept_together_with_the_last_event_of_their_change(self, tmp_path: Path) -> None:
+        order: list[str] = []
+
+        async def store(event: Event) -> bool:
+            order.append(event.kind)
+            await asyncio.sleep(0)
+            return True
+
+        points = tuple(replace(site_of(tmp_path, 1).points[0], id=f"p{number}") for number in range(200))
+        site = replace(site_of(tmp_path, 1), points=points)
+        claim = ClockClaim(b"b" * 16, 5, None, None, ClockState.UNTRUSTED)
+        keeping = RecordKeeping(
+            site, Layout(()), store=store, clock=lambda: claim, keep=lambda name, _: order.append(name)
+        )
         await keeping.compare(None)
-        assert (len(events), kept) == (1, {})
-        keeping, events, kept = self.keeping(tmp_path)
-        await keeping.compare(None)
-        assert kept.keys() == {SETTINGS}
+        assert order == ["config.changed", "config.changed", SETTINGS, "config.changed"]
 
     async def test_damaged_memories_are_left_aside(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         from gateway.control import Control
