@@ -14,6 +14,7 @@ from gateway.logbook.book import Logbook
 from gateway.logbook.entry import KINDS
 from gateway.logbook.forms import lot_key
 from gateway.logbook.index import Index
+from gateway.logbook.settings import SettingsWatch
 from gateway.model import Event, Layout
 from gateway.seal.batch import EVENT_TYPE, open_batch
 from gateway.seal.columns import decode_events
@@ -63,17 +64,21 @@ def event_bodies(journal: Reader) -> Iterator[bytes]:
         first = batches[-1].seq + 1
 
 
-def open_logbook(site: Site, layout: Layout, journal: Path, memory: bytes | None = None) -> Logbook:
+def open_logbook(
+    site: Site, layout: Layout, journal: Path, memory: bytes | None = None, watch: SettingsWatch | None = None
+) -> Logbook:
     """The logbook as the event stream has it; reads the whole stream, so call it on a thread of its own.
 
-    A journal that is not there yet has no records. Raises `StorageError` where it cannot be read, or where the
-    memory is none of ours.
+    ``watch`` is told of the changes of settings in it. A journal that is not there yet has no records. Raises
+    `StorageError` where it cannot be read, or where the memory is none of ours.
     """
     book = Logbook(site, layout, memory)
     if journal.exists():
         with closing(Reader(journal)) as reader:
             for recorded in recorded_events(reader):
                 book.take(recorded.event, recorded.boot, recorded.utc_ms)
+                if watch is not None:
+                    watch.take(recorded.event)
     return book
 
 

@@ -56,33 +56,30 @@ class RecordKeeping:
     async def open(
         self, control: Control, kept: Mapping[str, bytes], *, person: str | None = None, reason: str | None = None
     ) -> None:
-        """Record what changed in the site file, rebuild the logbook, and take requests.
+        """Rebuild the logbook, record what changed in the site file, and take requests.
 
         ``kept`` are the memories by name; one that cannot be read is left aside, with a line in the log. Raises
         `StorageError` while the journal cannot be read.
         """
-        await self.compare(kept.get(SETTINGS), person=person, reason=reason)
+        watch = _watch(kept.get(SETTINGS))
         path = self._site.data_dir / "journal.db"
         try:
-            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, kept.get(LOGBOOK))
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, kept.get(LOGBOOK), watch)
         except StorageError as error:
             if kept.get(LOGBOOK) is None:
                 raise
             log.warning("%s", error)
-            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path)
+            watch = _watch(kept.get(SETTINGS))
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, None, watch)
         if book.unreadable:
             log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
+        await self._compare(watch, person, reason)
         self.book = book
         keep = self._keep
         RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
 
-    async def compare(self, memory: bytes | None, *, person: str | None = None, reason: str | None = None) -> None:
+    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None) -> None:
         """Record the settings that differ from those on record, and keep them together with the last such event."""
-        try:
-            watch = SettingsWatch(memory)
-        except StorageError as error:
-            log.warning("%s", error)
-            watch = SettingsWatch()
         claim, owner = self._clock(), owner_of(Path(self._site.source))
         try:
             events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner)
@@ -99,6 +96,14 @@ class RecordKeeping:
         """Take notice of the gateway's own events: a clock correction dates records that were made without time."""
         if self.book is not None and event.kind == "clock.correction":
             self.book.take(event, claim.boot, claim.utc_ms)
+
+
+def _watch(memory: bytes | None) -> SettingsWatch:
+    try:
+        return SettingsWatch(memory)
+    except StorageError as error:
+        log.warning("%s", error)
+        return SettingsWatch()
 
 
 def owner_of(path: Path) -> str | None:

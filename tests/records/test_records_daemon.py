@@ -19,7 +19,7 @@ import pytest
 from records_tools import Kept, recording, site_of
 
 from gateway.buffer.reader import Reader
-from gateway.control import ControlError, ask
+from gateway.control import Control, ControlError, ask
 from gateway.errors import StorageError
 from gateway.logbook.book import Logbook
 from gateway.model import ClockClaim, ClockState, Event, Layout
@@ -109,6 +109,22 @@ class TestKill:
         assert len(without.open_lots()) == 1
         nowhere = open_logbook(site, empty, tmp_path / "nowhere.db", kept["logbook"])
         assert nowhere.open_lots() == without.open_lots()
+
+    def test_settings_are_known_from_the_stream_alone(self, tmp_path: Path, unused_tcp_port: int) -> None:
+        """A memory that is lost or that was kept too late makes no change appear twice, and hides none."""
+        for more in ((), (), ("0.3",), ("0.3",), ()):
+            with daemon(tmp_path, unused_tcp_port, *more) as process:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+            for memory in tmp_path.glob("*.memory"):
+                memory.unlink()
+        changes = [row["data"]["changes"] for row in listed(tmp_path)]
+        path = "point[room].tolerance"
+        assert changes[1:] == [
+            [{"path": path, "old": None, "new": 0.3}],
+            [{"path": path, "old": 0.3, "new": None}],
+        ]
+        assert len({row["record"] for row in listed(tmp_path)}) == 3
 
     def test_a_changed_tolerance_is_on_record_with_old_and_new_value(
         self, tmp_path: Path, unused_tcp_port: int
@@ -217,12 +233,10 @@ class TestStart:
         keeping = RecordKeeping(
             site, Layout(()), store=store, clock=lambda: claim, keep=lambda name, _: order.append(name)
         )
-        await keeping.compare(None)
+        await keeping.open(Control(tmp_path), {})
         assert order == ["config.changed", "config.changed", SETTINGS, "config.changed"]
 
     async def test_damaged_memories_are_left_aside(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        from gateway.control import Control
-
         keeping, events, _ = self.keeping(tmp_path)
         with caplog.at_level(logging.WARNING):
             await keeping.open(Control(tmp_path), {"settings": b"{", "logbook": b"{"}, person="A\x07na")
@@ -237,13 +251,11 @@ class TestStart:
         (tmp_path / "site.toml").write_text("")
         assert owner_of(tmp_path / "site.toml")
         keeping, events, _ = self.keeping(tmp_path)
-        await keeping.compare(None)
+        await keeping.open(Control(tmp_path), {})
         assert events[0].data["owner"] == owner_of(tmp_path / "site.toml")
         assert events[0].data["person_is"] == "not known"
 
     async def test_a_clock_correction_dates_earlier_records(self, tmp_path: Path) -> None:
-        from gateway.control import Control
-
         keeping, _, _ = self.keeping(tmp_path)
         claim = ClockClaim(b"b" * 16, 9, None, None, ClockState.UNTRUSTED)
         keeping.hear(Event("clock.correction", 9, {"boot": b"b" * 16, "offset_ms": 100, "error_ms": 1}), claim)
