@@ -62,8 +62,8 @@ class SettingsWatch:
 
     What is on record follows from the event stream (`take`): the first file with all settings, each change since.
     ``memory`` is what `memory` returned to an earlier process; it carries over what retention took of the stream.
-    Keep a new one in the transaction of the last event or after it, never before: what is noted twice is a nuisance,
-    what is never noted is a hole.
+    Keep a new one in the transaction of the last event or after it, never before: noted twice is a nuisance,
+    never noted is a hole.
     """
 
     def __init__(self, memory: bytes | None = None) -> None:
