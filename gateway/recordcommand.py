@@ -101,6 +101,8 @@ def _line(row: Mapping[str, Any]) -> str:
         else "[withdrawal]"
     )
     words = row["text"] or row["data"].get("words") or ""
+    if row["kind"] == "config.changed" and not row["data"]["first"]:
+        words = " ".join([words, *(f"[{c['path']}: {c['old']} -> {c['new']}]" for c in row["data"]["changes"])])
     parts = (row["record"], at, row["kind"].partition(".")[2], about, passed, row["person"] or "", words, fate)
     return "  ".join(part.replace("\n", " / ") for part in parts if part)
 

@@ -234,7 +234,10 @@ class TestStart:
             site, Layout(()), store=store, clock=lambda: claim, keep=lambda name, _: order.append(name)
         )
         await keeping.open(Control(tmp_path), {})
-        assert order == ["config.changed", "config.changed", SETTINGS, "config.changed"]
+        *before, kept, last = order
+        assert len(before) >= 2
+        assert {*before, last} == {"config.changed"}
+        assert kept == SETTINGS
 
     async def test_damaged_memories_are_left_aside(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         keeping, events, _ = self.keeping(tmp_path)
