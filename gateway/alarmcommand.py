@@ -41,8 +41,12 @@ def add_alarms_command(commands: Any, load: Callable[[Path], Site]) -> None:
         order = actions.add_parser(name, help=words)
         order.add_argument("alarm", help="id of the alarm, cold-room-1/high-critical")
         _by(order, need_text=name in NEED_TEXT)
-        if name == "shelve":
-            _for(order)
+        if name in {"shelve", "out-of-service"}:
+            _for(order, need=name == "shelve")
+        if name == "acknowledge":
+            order.add_argument(
+                "--group", action="store_true", default=None, help="and all that followed from this first-out alarm"
+            )
         order.set_defaults(command=_order(do, load))
     declare = actions.add_parser("declare", help="declare a state of a point, for a limited time")
     declare.add_argument("point")
@@ -62,8 +66,8 @@ def _by(parser: argparse.ArgumentParser, *, need_text: bool) -> None:
     parser.add_argument("--text", required=need_text, help="what was done, or why")
 
 
-def _for(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--for", dest="for_s", required=True, type=_duration, metavar="TIME", help="30min, 2h ...")
+def _for(parser: argparse.ArgumentParser, *, need: bool = True) -> None:
+    parser.add_argument("--for", dest="for_s", required=need, type=_duration, metavar="TIME", help="30min, 2h ...")
 
 
 def _duration(text: str) -> float:

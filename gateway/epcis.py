@@ -119,10 +119,13 @@ class Summary:
         return math.sqrt(self.squares / (self.values - 1)) if self.values > 1 else None
 
 
-def summaries(readings: Iterable[Reading], site: Site, interval_ms: int) -> tuple[list[Summary], int]:
+def summaries(
+    readings: Iterable[Reading], site: Site, interval_ms: int, units: Mapping[tuple[str, str], str] | None = None
+) -> tuple[list[Summary], int]:
     """Summaries of every point and interval in order of time, and the slots left out because their time is unknown.
 
     Intervals are whole multiples of their length in UTC. The newest of each device is left out: it may not be over.
+    ``units`` by device and channel say what was not measured where there is no value at all.
     """
     points: dict[tuple[str, str], list[str]] = {}
     for point in site.points:
@@ -154,9 +157,9 @@ def summaries(readings: Iterable[Reading], site: Site, interval_ms: int) -> tupl
                         summary.miss(slots, reading.quality)
                     else:
                         summary.add(reading.value, reading.quality, reading.unit)
-    units = {summary.point: summary.unit for summary in found.values() if summary.unit}
+    known = {point.id: (units or {}).get((point.device, point.channel), "") for point in site.points}
     for summary in found.values():
-        summary.unit = summary.unit or units.get(summary.point, "")
+        summary.unit = summary.unit or known[summary.point]
     whole = [summary for summary in found.values() if summary.start_ms < newest[summary.device]]
     return sorted(whole, key=lambda s: (s.start_ms, s.point)), lost
 

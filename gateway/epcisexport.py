@@ -10,10 +10,11 @@ from gateway.clock import wall_ms
 from gateway.epcis import Naming, Summary, document, lot_event, sensor_event, summaries
 from gateway.episodes import Episode, episodes
 from gateway.errors import AuroraError
+from gateway.export import readings_of
 from gateway.logbook.entry import LOT
 from gateway.logbook.index import Index
 from gateway.recordbook import Recorded, recorded_events
-from gateway.records import Reading
+from gateway.records import Archive
 from gateway.site import Site
 
 __all__ = ["places_of", "write_epcis"]
@@ -23,7 +24,7 @@ def write_epcis(
     file: IO[str],
     site: Site,
     journal: Reader,
-    readings: Iterable[Reading],
+    archive: Archive,
     *,
     since_ms: int | None,
     until_ms: int | None,
@@ -33,13 +34,20 @@ def write_epcis(
 ) -> None:
     """Write one document: whole intervals between the two times, and the lot records that hold.
 
-    ``devices`` empty means all. What has no form in EPCIS is counted on standard error.
+    ``archive`` has the events of the journal already. ``devices`` empty means all. What has no form in EPCIS is
+    counted on standard error.
     """
     if not 1 <= interval_s <= 86400 or interval_s != int(interval_s) or 86400 % int(interval_s):
         raise AuroraError(f"--interval {interval_s:g} s does not divide a day; use 15min, 1h, 24h ...")
     naming = Naming(site, places)
     recorded = list(recorded_events(journal))
-    found, lost = summaries(readings, site, int(interval_s) * 1000)
+    units = {
+        (device.id, column.channel): column.unit
+        for layout in archive.layouts.values()
+        for device in layout.devices
+        for column in device.columns
+    }
+    found, lost = summaries(readings_of(archive, journal), site, int(interval_s) * 1000, units)
     alarms = episodes(recorded)
     events: list[Mapping[str, Any]] = []
     nameless: set[str] = set()

@@ -119,7 +119,7 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
                 _sqlite(draft, readings, events, archive)
             return 0
         if arguments.format == "epcis":
-            _epcis(site, journal, readings_of(archive, journal), window, arguments)
+            _epcis(site, journal, archive, window, arguments)
             return 0
         writer: Callable[[IO[str], Iterable[Reading], Site], None] = {
             "csv": _csv,
@@ -370,9 +370,7 @@ def _hex(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _epcis(
-    site: Site, journal: Reader, readings: Iterable[Reading], window: Window, arguments: argparse.Namespace
-) -> None:
+def _epcis(site: Site, journal: Reader, archive: Archive, window: Window, arguments: argparse.Namespace) -> None:
     from gateway.epcisexport import places_of, write_epcis
 
     options: dict[str, Any] = {
@@ -381,10 +379,10 @@ def _epcis(
         "places": places_of(arguments.place, site),
     }
     if arguments.out is None:
-        write_epcis(sys.stdout, site, journal, readings, **options)
+        write_epcis(sys.stdout, site, journal, archive, **options)
         return
     with _draft(arguments.out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        write_epcis(file, site, journal, readings, **options)
+        write_epcis(file, site, journal, archive, **options)
 
 
 def _batches(site: Site, journal: Reader, out: Path) -> int:

@@ -14,12 +14,23 @@ from gateway.logbook.book import Logbook
 from gateway.logbook.entry import KINDS
 from gateway.logbook.forms import lot_key
 from gateway.logbook.index import Index
+from gateway.logbook.settings import SettingsWatch
 from gateway.model import Event, Layout
 from gateway.seal.batch import EVENT_TYPE, open_batch
 from gateway.seal.columns import decode_events
 from gateway.site import Site
 
-__all__ = ["COLUMNS", "Recorded", "open_logbook", "recorded_events", "rows", "write_csv", "write_json"]
+__all__ = [
+    "COLUMNS",
+    "LISTED",
+    "Recorded",
+    "event_bodies",
+    "open_logbook",
+    "recorded_events",
+    "rows",
+    "write_csv",
+    "write_json",
+]
 
 AT_ONCE = 200
 CHANGED = "config.changed"
@@ -38,30 +49,36 @@ class Recorded(NamedTuple):
 
 def recorded_events(journal: Reader) -> Iterator[Recorded]:
     """Every event that the journal holds, in order, batch by batch. Raises `StorageError` and `SealError`."""
-    first = 0
-    while batches := journal.batches("event", first, AT_ONCE):
-        for stored in batches:
-            if stored.body is None:
-                continue
-            batch = open_batch(stored.body)
-            if batch.content_type != EVENT_TYPE:
-                continue
+    for body in event_bodies(journal):
+        batch = open_batch(body)
+        if batch.content_type == EVENT_TYPE:
             for event in decode_events(batch.payload):
                 yield Recorded(event, batch.clock.boot, batch.clock.utc_at(event.at_ms), batch.seq)
+
+
+def event_bodies(journal: Reader) -> Iterator[bytes]:
+    """The event batches that the journal holds, in order; those that retention took are passed over."""
+    first = 0
+    while batches := journal.batches("event", first, AT_ONCE):
+        yield from (stored.body for stored in batches if stored.body is not None)
         first = batches[-1].seq + 1
 
 
-def open_logbook(site: Site, layout: Layout, journal: Path, memory: bytes | None = None) -> Logbook:
+def open_logbook(
+    site: Site, layout: Layout, journal: Path, memory: bytes | None = None, watch: SettingsWatch | None = None
+) -> Logbook:
     """The logbook as the event stream has it; reads the whole stream, so call it on a thread of its own.
 
-    A journal that is not there yet has no records. Raises `StorageError` where it cannot be read, or where the
-    memory is none of ours.
+    ``watch`` is told of the changes of settings in it. A journal that is not there yet has no records. Raises
+    `StorageError` where it cannot be read, or where the memory is none of ours.
     """
     book = Logbook(site, layout, memory)
     if journal.exists():
         with closing(Reader(journal)) as reader:
             for recorded in recorded_events(reader):
                 book.take(recorded.event, recorded.boot, recorded.utc_ms)
+                if watch is not None:
+                    watch.take(recorded.event)
     return book
 
 
@@ -69,8 +86,8 @@ def open_logbook(site: Site, layout: Layout, journal: Path, memory: bytes | None
 
 COLUMNS: Sequence[str] = (
     "record", "kind", "recorded_utc", "happened_utc", "person", "point", "channel", "lot", "direction", "quantity",
-    "unit", "passed", "certificate", "valid_until", "text", "reason", "supersedes", "superseded_by", "holds",
-    "source", "batch", "boot", "boot_ms", "data",
+    "unit", "as_found_passed", "as_left_passed", "certificate", "valid_until", "text", "reason", "supersedes",
+    "superseded_by", "holds", "source", "batch", "boot", "boot_ms", "data",
 )  # fmt: skip
 PEOPLE = frozenset({"person", "point", "channel", "lot", "unit", "certificate", "text", "reason"})
 """Columns with words of people: what a spreadsheet would take for a formula gets an apostrophe before it."""
@@ -110,9 +127,6 @@ def _row(recorded: Recorded, index: Index) -> dict[str, Any]:
     row["holds"] = index.holds(entry)
     row["recorded_utc"] = _utc(index.recorded(entry).utc_ms)
     row["happened_utc"] = _utc(index.when(entry).utc_ms)
-    if "as_found_passed" in data:
-        left = data["as_left_passed"]
-        row["passed"] = data["as_found_passed"] if left is None else left
     if "direction" in data:
         row["lot"] = lot_key(data)
     return row

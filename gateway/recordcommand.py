@@ -20,7 +20,7 @@ from gateway.export import readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
 from gateway.lothistory import lot_history
-from gateway.recordbook import LISTED, recorded_events, rows, write_csv, write_json
+from gateway.recordbook import LISTED, Recorded, event_bodies, recorded_events, rows, write_csv, write_json
 from gateway.records import Archive
 from gateway.site import Site
 
@@ -87,11 +87,12 @@ def _list(site: Site, arguments: argparse.Namespace) -> int:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    when = row["happened_utc"] or row["recorded_utc"] or "(time not known)"
+    at = row["happened_utc"] or row["recorded_utc"] or "(time not known)"
     about = " ".join(
         str(row[name]) for name in ("direction", "lot", "point", "channel", "certificate") if row[name]
     )
-    passed = {True: "passed", False: "FAILED", None: ""}[row["passed"]]
+    results = (("as found", row["as_found_passed"]), ("as left", row["as_left_passed"]))
+    passed = ", ".join(f"{when} {'passed' if ok else 'FAILED'}" for when, ok in results if ok is not None)
     fate = (
         ""
         if row["holds"]
@@ -100,7 +101,9 @@ def _line(row: Mapping[str, Any]) -> str:
         else "[withdrawal]"
     )
     words = row["text"] or row["data"].get("words") or ""
-    parts = (row["record"], when, row["kind"].partition(".")[2], about, passed, row["person"] or "", words, fate)
+    if row["kind"] == "config.changed" and not row["data"]["first"]:
+        words = " ".join([words, *(f"[{c['path']}: {c['old']} -> {c['new']}]" for c in row["data"]["changes"])])
+    parts = (row["record"], at, row["kind"].partition(".")[2], about, passed, row["person"] or "", words, fate)
     return "  ".join(part.replace("\n", " / ") for part in parts if part)
 
 
@@ -133,14 +136,14 @@ def _history(site: Site, arguments: argparse.Namespace) -> int:
     claim = clock.claim()
     now = Moment(claim.boot, claim.boot_ms, claim.utc_ms)
     with closing(_journal(site)) as journal:
-        events = list(recorded_events(journal))
-        index = Index()
+        archive, index = Archive(), Index()
+        stored = archive.add_events(event_bodies(journal))
+        events = [Recorded(item.event, item.boot, item.utc_ms, item.batch) for item in stored]
         for recorded in events:
             index.take(recorded.event, recorded.boot, recorded.utc_ms)
         stretches = index.stretches(arguments.lot)
         if not stretches:
             raise RecordError(f"no lot {arguments.lot!r} is on record", "see: aurora-gateway record SITE lots")
-        archive = Archive()
         found = lot_history(stretches, readings_of(archive, journal), events, site, now)
     print(json.dumps([history.plain() for history in found], ensure_ascii=False, indent=1))
     return 0

@@ -32,7 +32,8 @@ SETTINGS: Final = "settings"
 class RecordKeeping:
     """The logbook of one gateway, and the watch over its settings.
 
-    ``store`` commits an event (true: on disk), ``keep`` takes a memory under its name. Before `open` has returned,
+    ``store`` commits an event (true: on disk). ``keep`` takes a memory under its name, to be on disk with the next
+    commit, so that one asked for just before an event is in the event's transaction. Before `open` has returned,
     requests to record are not known to the control socket.
     """
 
@@ -55,47 +56,54 @@ class RecordKeeping:
     async def open(
         self, control: Control, kept: Mapping[str, bytes], *, person: str | None = None, reason: str | None = None
     ) -> None:
-        """Record what changed in the site file, rebuild the logbook, and take requests.
+        """Rebuild the logbook, record what changed in the site file, and take requests.
 
         ``kept`` are the memories by name; one that cannot be read is left aside, with a line in the log. Raises
         `StorageError` while the journal cannot be read.
         """
-        await self.compare(kept.get(SETTINGS), person=person, reason=reason)
+        watch = _watch(kept.get(SETTINGS))
         path = self._site.data_dir / "journal.db"
         try:
-            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, kept.get(LOGBOOK))
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, kept.get(LOGBOOK), watch)
         except StorageError as error:
             if kept.get(LOGBOOK) is None:
                 raise
             log.warning("%s", error)
-            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path)
+            watch = _watch(kept.get(SETTINGS))
+            book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, None, watch)
         if book.unreadable:
             log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
+        await self._compare(watch, person, reason)
         self.book = book
         keep = self._keep
         RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
 
-    async def compare(self, memory: bytes | None, *, person: str | None = None, reason: str | None = None) -> None:
-        """Record the settings that differ from those on record; their memory is kept once that is on disk."""
-        try:
-            watch = SettingsWatch(memory)
-        except StorageError as error:
-            log.warning("%s", error)
-            watch = SettingsWatch()
+    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None) -> None:
+        """Record the settings that differ from those on record, and keep them together with the last such event."""
         claim, owner = self._clock(), owner_of(Path(self._site.source))
         try:
             events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner)
         except RecordError as error:
             log.warning("who changed the site file is not recorded: %s", error)
             events = watch.compare(self._site, claim, owner=owner)
-        stored = [await self._store(event) for event in events]
-        if events and all(stored):
-            self._keep(SETTINGS, watch.memory())
+        for number, event in enumerate(events, 1):
+            if number == len(events):
+                # Nothing comes between this and the event: both are in one transaction of the journal.
+                self._keep(SETTINGS, watch.memory())
+            await self._store(event)
 
     def hear(self, event: Event, claim: ClockClaim) -> None:
         """Take notice of the gateway's own events: a clock correction dates records that were made without time."""
         if self.book is not None and event.kind == "clock.correction":
             self.book.take(event, claim.boot, claim.utc_ms)
+
+
+def _watch(memory: bytes | None) -> SettingsWatch:
+    try:
+        return SettingsWatch(memory)
+    except StorageError as error:
+        log.warning("%s", error)
+        return SettingsWatch()
 
 
 def owner_of(path: Path) -> str | None:

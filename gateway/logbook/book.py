@@ -140,8 +140,8 @@ class Logbook(Index):
     def _check_moves(self, entry: Entry, old: Entry | None) -> None:
         """A lot record must fit those that hold: with it, the lot's way must still be one."""
         keys = {lot_key(entry.data)} | ({lot_key(old.data)} if old is not None else set())
-        known = contradictions(move for move in self.moves() if lot_key(move.entry.data) in keys)
-        for record, error in contradictions(m for m in self.moves(entry) if lot_key(m.entry.data) in keys).items():
+        known = contradictions(self.moves(keys))
+        for record, error in contradictions(self.moves(keys, entry)).items():
             # What was so before (a record whose beginning retention took) is no reason to refuse this one.
             if record not in known:
                 raise error

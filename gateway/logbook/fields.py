@@ -30,10 +30,6 @@ class Fields:
         self._where = where
         self._asked: set[str] = {"do"}
 
-    def has(self, name: str) -> bool:
-        """Whether a field is there with something in it."""
-        return self._request.get(name) not in {None, ""}
-
     def text(self, name: str, *, need: str = "", most: int = LONGEST_WORD, lines: bool = False) -> str | None:
         """A text in Unicode normal form C, without outer blanks.
 
@@ -110,9 +106,9 @@ class Fields:
     def choice(self, name: str, words: Sequence[str], *, default: str | None = None) -> str:
         """One of a few words."""
         value = self._take(name)
-        if value in {None, ""} and default is not None:
+        if (value is None or value == "") and default is not None:
             return default
-        if value in {None, ""}:
+        if value is None or value == "":
             raise self._wrong(name, "is missing", f"write one of: {', '.join(words)}")
         if not isinstance(value, str) or value not in words:
             raise self._wrong(name, f"is {value!r:.40}", _nearest(value, words))

@@ -60,16 +60,43 @@ def diff(old: Mapping[str, Plain], new: Mapping[str, Plain]) -> list[Change]:
 class SettingsWatch:
     """Compares the site file with the last one on record.
 
-    ``memory`` is what `memory` returned to an earlier process. Keep the new memory with the events or after them,
-    never before: what is noted twice is a nuisance, what is never noted is a hole.
+    What is on record follows from the event stream (`take`): the first file with all settings, each change since.
+    ``memory`` is what `memory` returned to an earlier process; it carries over what retention took of the stream.
+    Keep a new one in the transaction of the last event or after it, never before: noted twice is a nuisance,
+    never noted is a hole.
     """
 
     def __init__(self, memory: bytes | None = None) -> None:
         self._settings: dict[str, Plain] | None = None
         self._digest: str | None = None
         self._count = 0
+        """How many changes were recorded."""
         if memory is not None:
             self._recall(memory)
+
+    def take(self, event: Event) -> None:
+        """Take an event of the stream, in order; other kinds, and events that are none of ours, are left aside."""
+        if event.kind != CHANGED:
+            return
+        data = event.data
+        try:
+            changes = [(str(change["path"]), change["new"]) for change in data["changes"]]
+            number = int(str(data["record"]).partition("-")[0].removeprefix("C"))
+            begins, ends = data["first"] and data["part"] == 1, data["part"] == data["parts"]
+            digest = str(data["digest"])
+        except (KeyError, TypeError, ValueError):
+            return
+        self._count = max(self._count, number)
+        if begins:
+            self._settings = {}
+        if self._settings is None:
+            # The beginning is not here, and no memory either: what holds cannot be known from changes alone.
+            return
+        for path, new in changes:
+            self._settings.pop(path, None)
+            if new is not None:
+                self._settings[path] = new
+        self._digest = digest if ends else None
 
     def compare(
         self,

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.epcis import CONTEXT, UNITS, Naming, Summary, document, lot_event, sensor_event, summaries
-from gateway.epcisexport import places_of
+from gateway.epcisexport import _overlaps, places_of
+from gateway.episodes import Episode
 from gateway.errors import AuroraError
 from gateway.eventhash import event_hash
 from gateway.logbook.entry import LOT, Entry, Moment
@@ -164,7 +165,8 @@ class TestSummaries:
 
 class TestSensorEvents:
     def event(self, readings: list[Reading], point: str = "room", *, alarm: bool = False) -> dict[str, Any]:
-        found, _ = summaries([*readings, value(300, 0.0), value(300, 0.0, "humidity")], SITE, HOUR)
+        units = {("a", "temperature"): "degC", ("a", "humidity"): "%RH"}
+        found, _ = summaries([*readings, value(300, 0.0), value(300, 0.0, "humidity")], SITE, HOUR, units)
         event = sensor_event(next(s for s in found if s.point == point), NAMING, alarm=alarm)
         assert event is not None
         return check_document(document([event], START))[0]
@@ -220,6 +222,22 @@ class TestSensorEvents:
         for kind, uom in UNITS.values():
             assert re.fullmatch(r"[A-Z][A-Za-z]+", kind)
             assert re.fullmatch(r"[A-Z0-9]{2,3}", uom)
+
+
+class TestAlarmsInAnInterval:
+    @pytest.mark.parametrize(
+        ("since", "returned", "inside"),
+        [
+            (START, None, True), (START - 1, START + 1, True), (START - 9, START, False),
+            (START + HOUR, None, False),
+            (START + HOUR - 1, START + 2 * HOUR, True), (None, None, False),
+        ],
+    )  # fmt: skip
+    def test_those_that_were_active_in_it(self, since: int | None, returned: int | None, inside: bool) -> None:
+        moment = Moment(b"b", 1, since)
+        alarm = Episode("room", {}, moment, moment, None if returned is None else Moment(b"b", 1, returned))
+        assert _overlaps(alarm, Summary("room", "a", START, START + HOUR)) is inside
+        assert _overlaps(alarm, Summary("damp", "a", START, START + HOUR)) is False
 
 
 def lot(**fields: Any) -> Entry:
@@ -321,6 +339,7 @@ asyncio.run(main())
         assert steps.count("arriving") == 1
         of_room = [e for e in events if e["bizStep"] != "arriving" and e["readPoint"]["id"].endswith(":room")]
         assert len(of_room) >= 2
+        assert of_room[0]["sensorElementList"][0]["sensorReport"][0]["type"] == "Temperature", "though none came"
         assert sum(event["aurora:scheduledSamples"] for event in of_room) >= 10
         assert [e["eventTime"] for e in events] == sorted(e["eventTime"] for e in events)
 

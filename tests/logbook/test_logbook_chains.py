@@ -171,10 +171,11 @@ class TestMemory:
         "memory",
         [b"", b"{", b"[]", b"{}", b'{"version": 2}', b'{"version": 1, "last": 1, "entries": [{}]}', b"\xff",
          b'{"version": 1, "last": "x", "entries": []}',
-         b'{"version": 1, "last": 1, "entries": [{"kind": "record.note", "boot": "00", "boot_ms": 1, "utc_ms": 1, '
-         b'"data": {"record": "R1-1"}}]}',
-         b'{"version": 1, "last": 1, "entries": [{"kind": "poem", "boot": "00", "boot_ms": 1, "utc_ms": 1, '
-         b'"data": {"record": "R1-1"}}]}'],
+         b'{"version": 1, "last": 1, "entries": [{"kind": "record.note", "at": ["00", 1, 1], "when": ["00", 1, 1], '
+         b'"place": 1, "data": {"record": "R1-1"}}]}',
+         b'{"version": 1, "last": 1, "entries": [{"kind": "poem", "at": ["00", 1, 1], "when": ["00", 1, 1], '
+         b'"place": 1, "data": {"record": "R1-1"}}]}',
+         b'{"version": 1, "last": 1, "entries": [{"kind": "record.note", "at": ["0", 1], "data": {}}]}'],
     )  # fmt: skip
     def test_a_memory_that_is_none_of_ours(self, memory: bytes) -> None:
         with pytest.raises(StorageError, match="logbook"):

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from logbook_tools import CERTIFICATE, MORNING, REFERENCE, Desk
 
 from gateway.errors import RecordError
 from gateway.logbook.entry import KINDS
+from gateway.logbook.forms import INPUTS
 from gateway.seal.columns import decode_events, encode_events
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -270,3 +273,34 @@ class TestLots:
     def test_a_code_without_a_lot_is_never_a_guessed_lot(self) -> None:
         with pytest.raises(RecordError, match=r"the code \(01\)09506000134352 names no lot"):
             Desk().make("lot", direction="in", point="room", code="9506000134352")
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.sampled_from(["room", "L1", "in"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    max_leaves=6,
+)
+NAMES = sorted({name for fields in INPUTS.values() for name in fields} | {"person", "text", "done", "source", "x"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(GOOD)), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4), st.booleans())
+def test_whatever_is_asked_is_a_sound_event_or_a_refusal(kind: str, change: dict[str, Any], again: bool) -> None:
+    desk = Desk()
+    request = {**GOOD[kind], **change}
+    try:
+        entry = desk.make(kind, **request)
+        if again:
+            entry = desk.supersede(entry.id, **change)
+    except RecordError:
+        return
+    event = desk.stream[-1][0]
+    assert decode_events(encode_events([event])) == [event]
+    assert desk.again(desk.book.memory()).get(entry.id) == entry

@@ -78,6 +78,52 @@ class TestStretches:
             desk.lot(**fields)
 
 
+class TestRestart:
+    def test_a_corrected_beginning_keeps_its_place_when_retention_took_the_first_version(self) -> None:
+        desk = Desk()
+        wrong = desk.lot("in", point="dock", quantity=5, unit="KGM")
+        desk.supersede(wrong.id, point="room")
+        desk.lot("out", quantity=2, unit="KGM")
+        right = desk.supersede(desk.book.newest(wrong.id).id, quantity=6)
+        memory = desk.book.memory()
+        del desk.stream[:2]
+        book = desk.again(memory)
+        (stretch,) = book.open_lots()
+        assert (stretch.quantity, stretch.records[0]) == (6, right.id)
+        assert book.stretches() == desk.book.stretches()
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["in", "out", "change", "withdraw"]),
+        st.sampled_from(["room", "dock"]),
+        st.sampled_from(["L1", "L2"]),
+        st.integers(0, 9),
+    ),
+    max_size=14,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(CHANGES)
+def test_what_is_reckoned_on_the_way_is_what_the_whole_stream_says(changes) -> None:
+    desk = Desk()
+    for what, point, lot, which in changes:
+        entries = desk.book.entries()
+        try:
+            if what in {"in", "out"}:
+                desk.lot(what, point, lot, quantity=which + 1, unit="KGM")
+            elif entries:
+                entry = desk.book.newest(entries[which % len(entries)].id)
+                desk.supersede(
+                    entry.id, **({"withdraw": True} if what == "withdraw" else {"point": point, "lot": lot})
+                )
+        except RecordError:
+            continue
+        assert desk.book.stretches() == desk.again().stretches()
+        assert desk.book.open_lots() == desk.again(desk.book.memory()).open_lots()
+
+
 class TestCorrections:
     def test_a_wrong_zone_is_put_right_at_its_place(self) -> None:
         desk = Desk()

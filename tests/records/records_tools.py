@@ -5,7 +5,6 @@ until it is killed.
 """
 
 import asyncio
-import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -107,16 +106,11 @@ async def recording(site: Site, **who: Any) -> AsyncIterator[tuple[Gateway, Reco
         site, gateway.layout, store=gateway.journal.put_event, clock=gateway.clock.claim, keep=memories.keep
     )
     await keeping.open(control, memories.kept(), **who)
-    serving = asyncio.create_task(control.run())
-    async with asyncio.timeout(20):
-        while not control.path.exists():
-            await asyncio.sleep(0.01)
+    await control.open()
     try:
         yield gateway, keeping
     finally:
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        await control.close()
         stop.set()
         async with asyncio.timeout(10):
             await running

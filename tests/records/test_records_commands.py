@@ -88,11 +88,13 @@ class TestRecord:
 
         shown = run("record", site, "list").stdout
         assert f"[superseded by {made(newer)}]" in shown
-        assert "FAILED" in shown
+        assert "as found FAILED  Ana" in shown
+        assert "as found passed, as left passed  Lab" in shown
         found = list(csv.DictReader(io.StringIO(run("record", site, "list", "--format", "csv").stdout)))
         assert [row["kind"].partition(".")[2] for row in found] == [
             "changed", "lot", "calibration", "verification", "note", "corrective", "note", "lot",
         ]  # fmt: skip
+        assert re.search(r"The first site file on record, with \d+ settings\.$", shown.splitlines()[0])
         assert json.loads(found[5]["data"])["lots"] == ["ABC", "DEF"]
         listed = json.loads(run("record", site, "list", "--kind", "lot", "--format", "json").stdout)
         assert [row["record"] for row in listed][:1] == [lot]
@@ -188,6 +190,14 @@ class TestAlarms:
         ("words", "request_"),
         [
             (("acknowledge", "room/high", "--person", "A"), {"do": "alarm.acknowledge", "alarm": "room/high"}),
+            (
+                ("acknowledge", "room/high", "--group", "--person", "A"),
+                {"do": "alarm.acknowledge", "alarm": "room/high", "group": True},
+            ),
+            (
+                ("out-of-service", "room/high", "--for", "2h", "--person", "A", "--text", "rebuilding"),
+                {"do": "alarm.out-of-service", "alarm": "room/high", "text": "rebuilding", "for_s": 7200.0},
+            ),
             (
                 ("confirm", "room/high", "--person", "A", "--text", "door shut"),
                 {"do": "alarm.confirm", "alarm": "room/high", "text": "door shut"},

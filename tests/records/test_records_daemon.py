@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from records_tools import Kept, recording, site_of
 
 from gateway.buffer.reader import Reader
-from gateway.control import ControlError, ask
+from gateway.control import Control, ControlError, ask
 from gateway.errors import StorageError
 from gateway.logbook.book import Logbook
 from gateway.model import ClockClaim, ClockState, Event, Layout
@@ -46,8 +47,9 @@ def daemon(folder: Path, port: int, *more: str) -> Iterator["subprocess.Popen[st
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline()) == {"ready": True}
-        yield process
-        if process.poll() is None:
+        try:
+            yield process
+        finally:
             process.kill()
 
 
@@ -107,6 +109,22 @@ class TestKill:
         assert len(without.open_lots()) == 1
         nowhere = open_logbook(site, empty, tmp_path / "nowhere.db", kept["logbook"])
         assert nowhere.open_lots() == without.open_lots()
+
+    def test_settings_are_known_from_the_stream_alone(self, tmp_path: Path, unused_tcp_port: int) -> None:
+        """A memory that is lost or that was kept too late makes no change appear twice, and hides none."""
+        for more in ((), (), ("0.3",), ("0.3",), ()):
+            with daemon(tmp_path, unused_tcp_port, *more) as process:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+            for memory in tmp_path.glob("*.memory"):
+                memory.unlink()
+        changes = [row["data"]["changes"] for row in listed(tmp_path)]
+        path = "point[room].tolerance"
+        assert changes[1:] == [
+            [{"path": path, "old": None, "new": 0.3}],
+            [{"path": path, "old": 0.3, "new": None}],
+        ]
+        assert len({row["record"] for row in listed(tmp_path)}) == 3
 
     def test_a_changed_tolerance_is_on_record_with_old_and_new_value(
         self, tmp_path: Path, unused_tcp_port: int
@@ -185,13 +203,13 @@ class TestControl:
 
 
 class TestStart:
-    def keeping(self, folder: Path, stored: bool = True) -> tuple[RecordKeeping, list[Event], dict[str, bytes]]:
+    def keeping(self, folder: Path) -> tuple[RecordKeeping, list[Event], dict[str, bytes]]:
         events: list[Event] = []
         kept: dict[str, bytes] = {}
 
         async def store(event: Event) -> bool:
             events.append(event)
-            return stored
+            return True
 
         claim = ClockClaim(b"b" * 16, 5, None, None, ClockState.UNTRUSTED)
         site = site_of(folder, 1)
@@ -201,17 +219,27 @@ class TestStart:
             kept,
         )
 
-    async def test_settings_are_kept_only_once_their_change_is_on_disk(self, tmp_path: Path) -> None:
-        keeping, events, kept = self.keeping(tmp_path, stored=False)
-        await keeping.compare(None)
-        assert (len(events), kept) == (1, {})
-        keeping, events, kept = self.keeping(tmp_path)
-        await keeping.compare(None)
-        assert kept.keys() == {SETTINGS}
+    async def test_settings_are_kept_together_with_the_last_event_of_their_change(self, tmp_path: Path) -> None:
+        order: list[str] = []
+
+        async def store(event: Event) -> bool:
+            order.append(event.kind)
+            await asyncio.sleep(0)
+            return True
+
+        points = tuple(replace(site_of(tmp_path, 1).points[0], id=f"p{number}") for number in range(200))
+        site = replace(site_of(tmp_path, 1), points=points)
+        claim = ClockClaim(b"b" * 16, 5, None, None, ClockState.UNTRUSTED)
+        keeping = RecordKeeping(
+            site, Layout(()), store=store, clock=lambda: claim, keep=lambda name, _: order.append(name)
+        )
+        await keeping.open(Control(tmp_path), {})
+        *before, kept, last = order
+        assert len(before) >= 2
+        assert {*before, last} == {"config.changed"}
+        assert kept == SETTINGS
 
     async def test_damaged_memories_are_left_aside(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        from gateway.control import Control
-
         keeping, events, _ = self.keeping(tmp_path)
         with caplog.at_level(logging.WARNING):
             await keeping.open(Control(tmp_path), {"settings": b"{", "logbook": b"{"}, person="A\x07na")
@@ -226,13 +254,11 @@ class TestStart:
         (tmp_path / "site.toml").write_text("")
         assert owner_of(tmp_path / "site.toml")
         keeping, events, _ = self.keeping(tmp_path)
-        await keeping.compare(None)
+        await keeping.open(Control(tmp_path), {})
         assert events[0].data["owner"] == owner_of(tmp_path / "site.toml")
         assert events[0].data["person_is"] == "not known"
 
     async def test_a_clock_correction_dates_earlier_records(self, tmp_path: Path) -> None:
-        from gateway.control import Control
-
         keeping, _, _ = self.keeping(tmp_path)
         claim = ClockClaim(b"b" * 16, 9, None, None, ClockState.UNTRUSTED)
         keeping.hear(Event("clock.correction", 9, {"boot": b"b" * 16, "offset_ms": 100, "error_ms": 1}), claim)
@@ -273,7 +299,7 @@ class TestLists:
         note = found[2]
         assert note["person"] == "'=HYPERLINK()", "no spreadsheet takes it for a formula"
         assert json.loads(note["data"])["person"] == "=HYPERLINK()", "the record itself is exact"
-        assert (note["holds"], found[3]["holds"], found[4]["passed"]) == ("no", "no", "yes")
+        assert (note["holds"], found[3]["holds"], found[4]["as_found_passed"]) == ("no", "no", "yes")
         for row, line in zip(listed(folder), found, strict=True):
             assert json.loads(line["data"]) == row["data"]
 

@@ -1,19 +1,27 @@
 """A lot's temperature history: stretches, figures, gaps with their cause, coverage, limits that were passed."""
 
+import asyncio
+import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records_tools import recording, site_of
+from records_tools import TOML, recording, site_of
 
+from gateway.buffer.reader import Reader
+from gateway.cli import main
+from gateway.control import ask
+from gateway.export import readings_of
 from gateway.logbook.entry import Moment
+from gateway.logbook.index import Index
 from gateway.logbook.lots import Stretch
 from gateway.lothistory import StretchHistory, lot_history
 from gateway.model import Event, Quality
-from gateway.recordbook import Recorded
-from gateway.records import Reading
+from gateway.recordbook import Recorded, recorded_events
+from gateway.records import Archive, Reading
 
 BOOT, OTHER = b"b" * 16, b"o" * 16
 START = 1_795_500_000_000
@@ -123,6 +131,14 @@ class TestGaps:
         assert found.values + sum(gap.slots for gap in found.gaps) == found.scheduled
 
 
+class TestAnotherSchedule:
+    def test_slots_of_another_period_are_placed_by_their_answers(self) -> None:
+        """The site file's period was changed: slot numbers of before say nothing on today's grid."""
+        readings = [value(slot, 1.0)._replace(slot=slot * 50) for slot in range(20)]
+        found = history(readings, at(5), at(15))
+        assert (found.values, found.coverage) == (10, 100.0)
+
+
 class TestTime:
     def test_readings_without_a_time_are_counted_and_not_placed(self) -> None:
         readings = [value(0, 1.0), value(1, 99.0, utc=False), value(2, 99.0, boot=OTHER, utc_ms=None)]
@@ -184,18 +200,8 @@ class TestViolations:
         assert violation.certain is True
 
 
-async def test_from_the_record_of_a_real_gateway(tmp_path) -> None:
+async def test_from_the_record_of_a_real_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A lot comes and goes while a gateway polls a device that does not answer: all is a gap, and accounted for."""
-    import asyncio
-    from contextlib import closing
-
-    from gateway.buffer.reader import Reader
-    from gateway.control import ask
-    from gateway.export import readings_of
-    from gateway.logbook.index import Index
-    from gateway.recordbook import recorded_events
-    from gateway.records import Archive
-
     site = site_of(tmp_path, 1)
     lot = {"do": "record.lot", "person": "A", "point": "room", "lot": "L1"}
     async with recording(site) as (gateway, _):
@@ -210,6 +216,9 @@ async def test_from_the_record_of_a_real_gateway(tmp_path) -> None:
         for recorded in events:
             index.take(recorded.event, recorded.boot, recorded.utc_ms)
         (found,) = lot_history(index.stretches("L1"), readings_of(archive, journal), events, site)
+    (tmp_path / "site.toml").write_text(TOML.format(port=1))
+    assert await asyncio.to_thread(main, ["record", str(tmp_path / "site.toml"), "history", "L1"]) == 0
+    assert json.loads(capsys.readouterr().out) == [found.plain()], "from sealed batches, as a command"
     assert found.coverage == 0.0
     assert 5 <= found.scheduled <= 12
     assert {gap.cause for gap in found.gaps} <= {"bus_down", "backed_off", "timeout", "late"}
