@@ -66,7 +66,14 @@ setup(
     package_dir={"gateway_plugins": "plugins", "gateway_core": "ext/gateway_core"},
     package_data={
         "firmware_interfaces": ["modbus/models/*.toml"],
-        "gateway": ["py.typed", "config/*.toml", "web/templates/*.html", "web/static/*"],
+        "gateway": [
+            "py.typed",
+            "config/*.toml",
+            "locale/*/LC_MESSAGES/*.po",
+            "report/templates/*.html",
+            "web/templates/*.html",
+            "web/static/*",
+        ],
         "gateway_core": ["py.typed", "*.pyi"],
     },
     ext_modules=extensions(),

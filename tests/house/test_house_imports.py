@@ -12,7 +12,9 @@ BOTTOM = {"firmware_interfaces", "gateway_core"}
 NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"}
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
-STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "sync", "web")
+STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "report", "sync", "web")
+PURE = ("gateway.seal", "gateway.chart", "gateway.language")
+"""Functions on bytes, numbers and words that every station may use."""
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -67,10 +69,14 @@ def allowed(importer: str, imported: str) -> bool:
         return False
     if importer.startswith("gateway.seal"):
         return imported.startswith("gateway.seal")
+    if importer.startswith("gateway.chart"):
+        return imported.startswith(("gateway.chart", "gateway.language"))
+    if importer == "gateway.language":
+        return False
     if importer == MQTT:
         return False
     if station(importer):
-        return imported.startswith("gateway.seal") or imported == MQTT or station(imported) == station(importer)
+        return imported.startswith(PURE) or imported == MQTT or station(imported) == station(importer)
     return True
 
 
@@ -86,6 +92,9 @@ def test_the_rule_would_catch_a_wrong_arrow() -> None:
     assert not allowed("firmware_interfaces.modbus.link", "gateway.model")
     assert not allowed("gateway.model", "gateway.seal.batch")
     assert not allowed("gateway_plugins.webhook", "gateway.app")
+    assert not allowed("gateway.report.model", "gateway.buffer.reader")
+    assert not allowed("gateway.chart.strip", "gateway.web.pages")
+    assert allowed("gateway.report.page", "gateway.chart")
     assert allowed("gateway.app", "gateway.buffer.journal")
     assert allowed("gateway.cluster.receiver", "gateway.seal.batch")
 
