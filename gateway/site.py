@@ -150,6 +150,10 @@ class Site:
     buffer: BufferSpec = BufferSpec()
     clock: ClockSpec = ClockSpec()
     web: WebSpec | None = WebSpec()
+    time_zone: str = "UTC"
+    """IANA name of the zone by which reports and pages tell the time; the record itself is in UTC."""
+    language: str = "en"
+    """Of reports and pages: en, fr, nl, pl or es."""
     source: str = ""
     """Path of the file."""
     digest: str = ""

@@ -227,6 +227,8 @@ def build_site(
             max_bytes=buffer.max_size,
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
+        time_zone=gateway.time_zone,
+        language=gateway.language,
         web=WebSpec(host=web.listen.host, port=web.listen.port) if web.listen else None,
         source=source,
     )

@@ -18,6 +18,7 @@ from gateway.config.quantities import (
     parse_duration_s,
     parse_listen,
     parse_size,
+    parse_time_zone,
 )
 
 __all__ = [
@@ -68,6 +69,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0.1, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Baud = Annotated[int, Field(ge=300, le=1_000_000)]
+TimeZone = Annotated[str, _said(parse_time_zone)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -86,6 +88,8 @@ class GatewayTable(Table):
     site: Name = Field(examples=["plant-1"])
     id: Name = Field(examples=["gw-0001"])
     data_dir: Text = Field("/var/lib/aurora-gateway", examples=["/var/lib/aurora-gateway"])
+    time_zone: TimeZone = Field("UTC", examples=["Europe/Paris"])
+    language: Literal["en", "fr", "nl", "pl", "es"] = Field("en", examples=["fr"])
 
 
 class ClusterTable(Table):

@@ -1,0 +1,373 @@
+"""Sections of a HACCP record about place, calibration, clock, operation and evidence, in words."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from gateway.language import Language, local_time
+from gateway.report.content import Block, Facts, Heading, Paragraph, Table
+from gateway.report.entries import Entry
+from gateway.report.haccp import Certificate, HaccpRecord, Proof
+from gateway.report.names import CHANGE_NAMES, CLOCK_NAMES, STATE_KINDS, named
+from gateway.report.samples import Unplaced
+
+__all__ = [
+    "calibration_part",
+    "certificate_words",
+    "clock_part",
+    "entry_table",
+    "evidence_part",
+    "operation_part",
+    "place_part",
+    "proof_words",
+]
+
+DASH = "\N{EN DASH}"
+ROWS = 200
+
+
+def entry_table(
+    found: Sequence[Entry], zone: ZoneInfo, language: Language, *, decimals: int | None, unit: str
+) -> Table:
+    """Records of people, with what took their place."""
+    rows = []
+    for entry in found:
+        words = [entry.text] if entry.text else []
+        words += _details(entry, decimals, unit, language)
+        if entry.supersedes:
+            words.append(language("supersedes {record}", record=entry.supersedes))
+        if entry.superseded_by:
+            words.append(language("superseded by {record}", record=entry.superseded_by))
+        if entry.withdrawn:
+            words.append(language("withdrawn"))
+        rows.append(
+            [
+                entry.record or DASH,
+                named(CHANGE_NAMES, entry.kind, language),
+                language.moment(entry.done_ms, zone, seconds=False),
+                entry.person or DASH,
+                "; ".join(words) or DASH,
+            ]
+        )
+    head = [language("Record"), language("Kind"), language("Time"), language("Person"), language("Text")]
+    return Table(head, rows, "lllll", (10, 14, 20, 16, 40))
+
+
+def _details(entry: Entry, decimals: int | None, unit: str, language: Language) -> Iterator[str]:
+    """What a calibration or verification measured."""
+    data = entry.data
+    if isinstance(data.get("certificate"), str) and data["certificate"]:
+        yield language("certificate {number}", number=data["certificate"])
+    if isinstance(data.get("valid_until"), str):
+        yield language("valid until {day}", day=_day(data["valid_until"], language))
+    if isinstance(data.get("reference"), str) and data["reference"]:
+        yield language("reference {instrument}", instrument=data["reference"])
+    points = data.get("points")
+    for point in points if isinstance(points, list | tuple) else ():
+        if not isinstance(point, dict):
+            continue
+        values = [
+            f"{words} {language.quantity(float(value), decimals, unit)}"
+            for name, words in (
+                ("reference", language("reference")),
+                ("as_found", language("as found")),
+                ("as_left", language("as left")),
+            )
+            if isinstance(value := point.get(name), int | float) and not isinstance(value, bool)
+        ]
+        if values:
+            yield " / ".join(values)
+
+
+def _day(text: str, language: Language) -> str:
+    try:
+        return language.day_of_year(date.fromisoformat(text))
+    except ValueError:
+        return text
+
+
+def place_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    """Actions without an alarm, declared states, defrosts and doors, process results."""
+    zone, samples = record.period.zone, record.samples
+    if record.actions:
+        yield Heading(language("Other corrective actions and notes"))
+        yield entry_table(record.actions, zone, language, decimals=samples.decimals, unit=samples.unit)
+    if record.states:
+        yield Heading(language("Declared states"))
+        rows = [
+            [
+                named(STATE_KINDS, state.kind, language),
+                language.moment(state.start_ms, zone),
+                language.moment(state.end_ms, zone) if state.end_ms is not None else language("goes on"),
+                state.person or DASH,
+                state.text or DASH,
+            ]
+            for state in record.states
+        ]
+        head = [language("State"), language("From"), language("To"), language("Person"), language("Text")]
+        yield Table(head, rows, "lllll", (14, 22, 22, 16, 26))
+    if record.labels:
+        yield Heading(language("Defrosts and door openings"))
+        rows = [
+            [
+                named(STATE_KINDS, label.kind, language),
+                language.moment(label.start_ms, zone),
+                language.moment(label.end_ms, zone) if label.end_ms is not None else language("goes on"),
+                DASH if label.end_ms is None else language.duration(label.end_ms - label.start_ms),
+                language.quantity(label.baseline, samples.decimals, samples.unit),
+                language.quantity(label.peak, samples.decimals, samples.unit),
+            ]
+            for label in record.labels[:ROWS]
+        ]
+        head = [
+            language("Kind"),
+            language("From"),
+            language("To"),
+            language("Duration"),
+            language("Before"),
+            language("Peak"),
+        ]
+        yield Table(head, rows, "llllrr", (15, 25, 25, 13, 11, 11))
+        yield from _left(len(record.labels), language)
+    if record.outcomes:
+        yield Heading(language("Process results"))
+        rows = [
+            [
+                language.moment(outcome.at_ms, zone),
+                outcome.calculation or DASH,
+                language("refused") if outcome.refused else _result(outcome.passed, language),
+                DASH
+                if outcome.result is None
+                else f"{language.number(outcome.result, None)} {outcome.unit}".strip(),
+                "; ".join(text for text in (outcome.words, outcome.source) if text) or DASH,
+            ]
+            for outcome in record.outcomes
+        ]
+        head = [
+            language("Time"),
+            language("Calculation"),
+            language("Outcome"),
+            language("Result"),
+            language("Source"),
+        ]
+        yield Table(head, rows, "llllr"[:4] + "l", (22, 16, 12, 14, 36))
+
+
+def _result(passed: bool | None, language: Language) -> str:
+    if passed is None:
+        return DASH
+    return language("passed") if passed else language("not passed")
+
+
+def _left(count: int, language: Language) -> Iterator[Block]:
+    if count > ROWS:
+        words = language.many(
+            "{n} more is in the electronic form.", "{n} more are in the electronic form.", count - ROWS
+        )
+        yield Paragraph(words, "note")
+
+
+def certificate_words(
+    used: Certificate, day: date, decimals: int | None, unit: str, language: Language
+) -> tuple[str, str, str]:
+    """Certificate, its state on a day, its points."""
+    if not used.certificate:
+        return language("none on record"), language("not calibrated"), DASH
+    if used.valid_until is None:
+        state = DASH
+    elif used.valid_until < day:
+        state = language("expired on {day}", day=language.day_of_year(used.valid_until))
+    else:
+        left = (used.valid_until - day).days
+        valid = language("valid until {day}", day=language.day_of_year(used.valid_until))
+        state = f"{valid} ({language.many('{n} day left', '{n} days left', left)})"
+    points = ", ".join(
+        f"{language.number(shown, decimals)} \N{RIGHTWARDS ARROW} {language.quantity(true, decimals, unit)}"
+        for shown, true in used.points
+    )
+    return used.certificate, state, points or DASH
+
+
+def calibration_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    """The certificates in use, and what was compared and calibrated."""
+    zone, samples = record.period.zone, record.samples
+    last_day = local_time(record.period.until_ms - 1, zone).date()
+    yield Heading(language("Calibration"))
+    rows = []
+    for used in record.certificates:
+        since = (
+            language("before this period")
+            if used.since_ms is None or used.since_ms <= record.period.start_ms
+            else language.moment(used.since_ms, zone, seconds=False)
+        )
+        # Certificates are stated to hundredths where sensors show tenths.
+        finer = None if samples.decimals is None else samples.decimals + 1
+        rows.append([since, *certificate_words(used, last_day, finer, samples.unit, language)])
+    if rows:
+        head = [
+            language("In use since"),
+            language("Certificate"),
+            language("State at the end of the period"),
+            language("Indicated \N{RIGHTWARDS ARROW} true"),
+        ]
+        yield Table(head, rows, "llll", (20, 20, 28, 32))
+    else:
+        yield Paragraph(language("The layout of the sensor in this period is not on record here."), "warning")
+    if record.calibrations:
+        yield entry_table(record.calibrations, zone, language, decimals=samples.decimals, unit=samples.unit)
+
+
+def clock_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    """How far the times are to be believed, and values that have none."""
+    zone, samples = record.period.zone, record.samples
+    yield Heading(language("Clock"))
+    answered = len(samples.due)
+    pairs = [
+        (named(CLOCK_NAMES, state, language), language.percent(count, answered))
+        for state, count in sorted(samples.clock.items(), key=lambda pair: -pair[1])
+    ]
+    if samples.error_ms is not None:
+        pairs.append(
+            (
+                language("Largest error of a time"),
+                language("{seconds} s", seconds=language.number(samples.error_ms / 1000, 3)),
+            )
+        )
+    if pairs:
+        yield Facts(pairs)
+    for lost in samples.unplaced:
+        yield Paragraph(_unplaced(lost, zone, language), "warning")
+    if record.clock:
+        rows = [
+            [
+                language.moment(note.at_ms, zone),
+                named(CLOCK_NAMES, note.kind, language),
+                DASH if note.by_ms is None else f"{language.number(note.by_ms / 1000, 3)} s",
+                DASH
+                if note.error_ms is None
+                else f"\N{PLUS-MINUS SIGN}{language.number(note.error_ms / 1000, 3)} s",
+                note.source or note.reason or DASH,
+            ]
+            for note in record.clock[:ROWS]
+        ]
+        head = [language("Time"), language("What"), language("By"), language("Error"), language("Source")]
+        yield Table(head, rows, "llrrl", (24, 24, 12, 12, 28))
+        yield from _left(len(record.clock), language)
+
+
+def _unplaced(lost: Unplaced, zone: ZoneInfo, language: Language) -> str:
+    return language.many(
+        "{n} sample of boot {boot} has no known time and is not in this record; it is from {start} to {end}.",
+        "{n} samples of boot {boot} have no known time and are not in this record; they are from {start} to {end}.",
+        lost.samples,
+        boot=lost.boot.hex()[:8],
+        start=DASH if lost.after_ms is None else language.moment(lost.after_ms, zone),
+        end=DASH if lost.before_ms is None else language.moment(lost.before_ms, zone),
+    )
+
+
+def operation_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    """What happened to the gateway itself."""
+    yield Heading(language("Configuration and operation"))
+    if not record.changes:
+        yield Paragraph(language("Nothing was changed and the gateway was not restarted."))
+        return
+    zone = record.period.zone
+    rows = [
+        [
+            language.moment(change.at_ms, zone),
+            named(CHANGE_NAMES, change.kind, language),
+            change.person or DASH,
+            _change_words(change.text, change.data) or DASH,
+            str(change.batch),
+        ]
+        for change in record.changes[:ROWS]
+    ]
+    head = [language("Time"), language("What"), language("Person"), language("Text"), language("Event batch")]
+    yield Table(head, rows, "llllr", (24, 22, 16, 30, 8))
+    yield from _left(len(record.changes), language)
+
+
+def _change_words(text: str, data: object) -> str:
+    """The text of a change, with what was before and after where the event has it."""
+    words = [text] if text else []
+    if isinstance(data, dict):
+        for name in ("path", "old", "new", "version", "config", "reason"):
+            value = data.get(name)
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+                words.append(f"{name}: {str(value)[:80]}")
+    return "; ".join(words)
+
+
+def proof_words(proof: Proof, language: Language) -> tuple[str, bool]:
+    """What the verification found, and whether a reader may rely on the record."""
+    match proof.result:
+        case "whole":
+            return language(
+                "The record is whole: every signature is good, no batch is missing, altered or out of order."
+            ), True
+        case "held":
+            words = language.many(
+                "What is held here is whole; {n} batch is no longer held on the gateway (the cluster has it).",
+                "What is held here is whole; {n} batches are no longer held on the gateway (the cluster has them).",
+                proof.absent,
+            )
+            return words, True
+        case "nothing":
+            return language("There is nothing to verify: no signed batch is here."), False
+        case _:
+            return language("The record is NOT whole: see the findings."), False
+
+
+def evidence_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    """The verification in words, and what is needed to repeat it and to recompute the figures."""
+    samples, proof, setting = record.samples, record.proof, record.setting
+    yield Heading(language("Evidence"))
+    words, fine = proof_words(proof, language)
+    yield Paragraph(words, "normal" if fine else "warning")
+    if samples.unsealed:
+        text = language.many(
+            "{n} sample is not in a signed batch yet.",
+            "{n} samples are not in a signed batch yet.",
+            samples.unsealed,
+        )
+        yield Paragraph(text, "warning")
+    yield from proof_facts(proof, language)
+    ranges = ", ".join(
+        f"{first}" if first == last else f"{first}\N{EN DASH}{last}" for first, last in record.batch_ranges
+    )
+    yield Facts(
+        [
+            (language("Scan batches used"), ranges or DASH),
+            (language("SHA-256 of their leaf hashes"), record.batch_digest if record.batch_ranges else DASH),
+            (language("SHA-256 of the data used"), samples.digest),
+            (language("SHA-256 of the site file"), setting.digest or DASH),
+            (language("Software"), f"aurora-gateway {setting.version}"),
+        ]
+    )
+    for finding in proof.findings:
+        yield Paragraph(finding, "note")
+
+
+def proof_facts(proof: Proof, language: Language) -> Iterator[Block]:
+    """Counts, keys and receipts of a verification."""
+    receipts = ", ".join(
+        language("{stream} up to batch {number}", stream=stream, number=last)
+        for stream, last in proof.covered.items()
+    )
+    anchored = (
+        language("given from outside")
+        if proof.anchored
+        else language("found with the record; compare with the one that the cluster has registered")
+    )
+    yield Facts(
+        [
+            (
+                language("Verified batches"),
+                f"{language.number(proof.scan_batches, 0)} scan, {language.number(proof.event_batches, 0)} event",
+            ),
+            (language("Receipts of the cluster"), receipts or language("none checked")),
+            (language("Signing key"), ", ".join(proof.keys) or DASH),
+            (language("Trust in the key"), anchored),
+        ]
+    )
