@@ -221,7 +221,7 @@ class Language:
             return self("time not known")
         local = local_time(utc_ms, zone)
         clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
-        return f"{self.day_of_year(local)} {clock}{NBSP}({offset_words(local)})"
+        return f"{self.day_of_year(local)} {clock} ({offset_words(local)})"
 
 
 def local_time(utc_ms: int, zone: ZoneInfo) -> datetime:

@@ -185,11 +185,11 @@ def limits_of(point: PointSpec) -> tuple[LimitLine, ...]:
             tier=str(limit.tier),
             value=limit.limit,
             unit=profile.unit,
-            delay_s=limit.delay_s,
-            hysteresis=limit.hysteresis,
+            delay_s=getattr(limit, "delay_s", None),
+            hysteresis=getattr(limit, "hysteresis", None),
             profile=profile.id,
             profile_hash=profile.digest,
             sources=tuple(profile.sources),
         )
-        for limit in profile.limits
+        for limit in (*profile.limits, *profile.times)
     )

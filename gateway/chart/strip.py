@@ -39,7 +39,7 @@ def draw(chart: Chart, language: Language, *, width: float = 720.0, height: floa
     tags = any(span.kind != "bar" for span in spans)
     top = 18 + TAG_LANE * tags + BAR_LANE * len(letters) + 12 * bool(instants)
 
-    known = [*values, *(limit.value for limit in limits)]
+    known = [*values, *_room(limits, values)]
     low, high, ticks = value_ticks(min(known), max(known), height, chart.decimals) if known else (0.0, 1.0, [])
     labels = [(tick, language.number(tick, _places(ticks))) for tick in ticks]
     left = 10 + max([text_width(label, TEXT) for _, label in labels] + [22.0])
@@ -101,6 +101,14 @@ def _extremes(chart: Chart, found: Iterable[Run]) -> Iterator[float]:
             here = chart.indicated.values[run.first : run.last]
             yield min(here)
             yield max(here)
+
+
+def _room(limits: list[Limit], values: list[float]) -> Iterator[float]:
+    """A little more than each limit, so that what lies beyond it is seen to be there."""
+    known = [*values, *(limit.value for limit in limits)]
+    rim = max((max(known) - min(known)) * 0.05, 1e-6) if known else 0.0
+    for limit in limits:
+        yield limit.value + (rim if limit.side == "high" else -rim)
 
 
 def _places(ticks: list[float]) -> int:

@@ -48,6 +48,8 @@ class Occurrence:
     active: bool = False
     group: str | None = None
     escalation: int = 0
+    simulated: bool = False
+    """Whether it was judged on a simulated product, not on the measured value."""
     worst: float | None = None
     worst_at_ms: int | None = None
     words: str = ""
@@ -72,7 +74,7 @@ def occurrences(
         if not event.kind.startswith("alarm.") or (event.utc_ms is not None and event.utc_ms >= until_ms):
             continue
         data = event.data
-        if data.get("point") != point and not (data.get("point") is None and data.get("device") == device):
+        if not _concerns(data, point, device, samples.channel):
             continue
         key = str(data.get("alarm")), _whole(data.get("occurrence"))
         held = found.get(key)
@@ -90,6 +92,16 @@ def occurrences(
     for number, held in enumerate(kept, 1):
         held.number = number
     return kept
+
+
+def _concerns(data: Mapping[str, Any], point: str, device: str, channel: str) -> bool:
+    """Whether an alarm is of the point, of its device (not of another channel of it), or of the whole gateway."""
+    if data.get("point") is not None:
+        return bool(data.get("point") == point)
+    if data.get("device") not in {None, device}:
+        return False
+    subject = str(data.get("alarm")).rpartition("/")[0]
+    return not subject.startswith(f"{device}.") or subject == f"{device}.{channel}"
 
 
 def _whole(value: object) -> int:
@@ -116,6 +128,7 @@ def _begin(key: tuple[str, int], data: Mapping[str, Any]) -> Occurrence:
         unit=_text(data.get("unit")),
         limit=_number(data.get("limit")),
         value=_number(data.get("value")),
+        simulated=isinstance(detail, Mapping) and detail.get("simulated") is True,
         detail=detail if isinstance(detail, Mapping) else {},
         words=_text(data.get("words")),
     )
@@ -126,6 +139,11 @@ def _apply(held: Occurrence, event: Happening) -> None:
     held.state = _text(data.get("state"))
     held.active = data.get("active") is True
     held.group = _text(data.get("group")) or held.group
+    detail = data.get("detail")
+    extreme = _number(detail.get("extreme")) if isinstance(detail, Mapping) else None
+    if held.simulated and extreme is not None:
+        # What the judge saw of a simulated product is not among the samples.
+        held.worst = extreme
     held.escalation = max(held.escalation, _whole(data.get("escalation")))
     if event.kind == "alarm.raised":
         held.raised_ms = event.utc_at(data.get("raised_ms")) or event.utc_ms
@@ -155,7 +173,9 @@ def _worst(held: Occurrence, samples: Samples) -> None:
     """The value furthest beyond the limit while the alarm lasted, of what lies in the period."""
     side = side_of(held.rule, held.value, held.limit, held.detail)
     start = held.since_ms if held.since_ms is not None else held.raised_ms
-    if held.limit is None or side is None or start is None or held.unit != samples.unit:
+    if held.simulated or not _about_values(held) or held.unit != samples.unit:
+        return
+    if held.limit is None or side is None or start is None:
         return
     end = samples.period.until_ms if held.returned_ms is None else held.returned_ms
     sign = 1 if side == "high" else -1
@@ -166,14 +186,22 @@ def _worst(held: Occurrence, samples: Samples) -> None:
             held.worst, held.worst_at_ms = value, samples.at[i]
 
 
+def _about_values(held: Occurrence) -> bool:
+    """Whether its limit is one of the value itself (with a delay, or a time that may be spent beyond it).
+
+    A limit of a rate of change, or the goal of a cooling stage, is none.
+    """
+    return "delay_s" in held.detail or "single_s" in held.detail or "total_s" in held.detail
+
+
 def side_of(
     rule: str, value: float | None, limit: float | None, detail: Mapping[str, Any]
 ) -> Literal["high", "low"] | None:
     """On which side of its limit an alarm lies: as its rule says, by its name, or by the value that raised it."""
     stated = detail.get("side")
-    if stated in {"high", "above"} or (stated is None and rule.startswith("high")):
+    if stated in {"high", "above"} or (stated is None and rule.startswith(("high", "above"))):
         return "high"
-    if stated in {"low", "below"} or (stated is None and rule.startswith(("low", "deficit"))):
+    if stated in {"low", "below"} or (stated is None and rule.startswith(("low", "deficit", "below"))):
         return "low"
     if value is not None and limit is not None and value != limit:
         return "high" if value > limit else "low"
@@ -187,7 +215,7 @@ def limits_seen(found: Sequence[Occurrence], unit: str) -> list[LimitLine]:
         side = side_of(held.rule, held.value, held.limit, held.detail)
         if held.limit is None or side is None or held.unit != unit or held.tier not in {"critical", "alert"}:
             continue
-        if held.detail.get("kind") not in {None, "limit"}:
+        if not _about_values(held) or held.simulated:
             continue
         line = LimitLine(
             rule=held.rule,

@@ -258,10 +258,11 @@ def _alarms(record: HaccpRecord, language: Language) -> Iterator[Block]:
         rows.append(
             [
                 str(held.number),
-                f"{named(RULES, held.rule, language)} ({named(TIERS, held.tier, language)})",
-                language.moment(held.since_ms, zone),
-                language.moment(held.raised_ms, zone),
-                language.moment(held.returned_ms, zone)
+                f"{named(RULES, held.rule, language)} ({named(TIERS, held.tier, language)})"
+                + (f", {language('simulated product')}" if held.simulated else ""),
+                language.moment(held.since_ms, zone, seconds=False),
+                language.moment(held.raised_ms, zone, seconds=False),
+                language.moment(held.returned_ms, zone, seconds=False)
                 if held.returned_ms is not None
                 else language("not returned"),
                 lasted,

@@ -44,7 +44,12 @@ RULES: Final = {
     "rate": N_("changes too fast"),
     "stale": N_("no news from the sensor"),
     "communication-loss": N_("device does not answer"),
+    "high-tolerance": N_("too warm, tolerance used up"),
     "calibration-due": N_("calibration due"),
+    "calibration-due-30d": N_("calibration due within 30 days"),
+    "calibration-due-90d": N_("calibration due within 90 days"),
+    "calibration-expired": N_("calibration expired"),
+    "power-loss": N_("gateway was without power"),
     "battery-low": N_("battery low"),
     "door-open": N_("door open too long"),
 }

@@ -25,18 +25,20 @@ h3{font-size:1em;margin:1.1em 0 .4em}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:.15em 1em;margin:.6em 0}
 dt{color:var(--muted)}dd{margin:0}
 .scroll{overflow-x:auto}
+figure{margin:1em 0}
 table{border-collapse:collapse;width:100%;margin:.5em 0;font-size:.87em}
+table{table-layout:fixed}
 th,td{text-align:left;vertical-align:top;padding:.28em .5em;border-bottom:1px solid var(--line)}
 th{background:var(--head);font-weight:600}
-.r{text-align:right;white-space:nowrap}
+.r{text-align:right}
 .note{color:var(--muted);font-size:.9em}
 .warning{background:var(--warn-back);border-left:4px solid var(--warn-line);padding:.4em .7em}
-.narrow{display:none}
+svg.narrow{display:none}
 .sign{display:grid;grid-template-columns:repeat(auto-fit,minmax(13em,1fr));gap:3.2em 1.6em;margin-top:3.5em}
 .sign div{border-top:1px solid var(--text);padding-top:.2em;font-size:.85em}
 footer{margin-top:2em;color:var(--muted);font-size:.85em}
-@media screen and (max-width:640px){body{padding:10px}.wide{display:none}.narrow{display:block}
-dl{grid-template-columns:1fr}dt{font-size:.85em;margin-top:.4em}table{min-width:620px}}
+@media screen and (max-width:640px){body{padding:10px}svg.wide{display:none}svg.narrow{display:block}
+dl{grid-template-columns:8.4em 1fr}dt{font-size:.9em}table{min-width:620px}}
 @media print{@page{size:A4;margin:14mm 13mm 16mm}body{font-size:9.5pt;max-width:none;padding:0}
 h2,h3{break-after:avoid}tr,svg,.sign,dl{break-inside:avoid}thead{display:table-header-group}
 .scroll{overflow:visible}.warning,th{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
@@ -72,7 +74,7 @@ def _block(block: Block, number: int) -> str:
             return "".join(_table(block))
         case Picture(wide, narrow):
             both = svg(wide, name=f"w{number}", extra="wide"), svg(narrow, name=f"n{number}", extra="narrow")
-            return '<figure style="margin:1em 0">' + "".join(both) + "</figure>\n"
+            return "<figure>" + "".join(both) + "</figure>\n"
         case Signatures(lines):
             return '<div class="sign">' + "".join(f"<div>{escape(line)}</div>" for line in lines) + "</div>\n"
     raise AssertionError(block)
@@ -83,7 +85,9 @@ def _table(table: Table) -> Iterator[str]:
     head = "".join(
         f'<th scope="col"{mark}>{escape(name)}</th>' for name, mark in zip(table.head, marks, strict=True)
     )
-    yield f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>'
+    whole = sum(table.widths)
+    columns = "".join(f'<col style="width:{100 * part / whole:.4g}%">' for part in table.widths)
+    yield f'<div class="scroll" tabindex="0"><table>{columns}<thead><tr>{head}</tr></thead><tbody>'
     for row in table.rows:
         cells = "".join(f"<td{mark}>{escape(cell)}</td>" for cell, mark in zip(row, marks, strict=True))
         yield f"<tr>{cells}</tr>"

@@ -60,8 +60,16 @@ def _details(entry: Entry, decimals: int | None, unit: str, language: Language) 
         yield language("certificate {number}", number=data["certificate"])
     if isinstance(data.get("valid_until"), str):
         yield language("valid until {day}", day=_day(data["valid_until"], language))
-    if isinstance(data.get("reference"), str) and data["reference"]:
-        yield language("reference {instrument}", instrument=data["reference"])
+    for name in ("reference_instrument", "reference"):
+        if isinstance(data.get(name), str) and data[name]:
+            yield language("reference {instrument}", instrument=data[name])
+    for name, words in (
+        ("deviation", language("deviation")),
+        ("product", language("product")),
+        ("prevention", language("prevention")),
+    ):
+        if isinstance(data.get(name), str) and data[name]:
+            yield f"{words}: {data[name]}"
     points = data.get("points")
     for point in points if isinstance(points, list | tuple) else ():
         if not isinstance(point, dict):
@@ -77,6 +85,9 @@ def _details(entry: Entry, decimals: int | None, unit: str, language: Language) 
         ]
         if values:
             yield " / ".join(values)
+    for name, words in (("as_found_passed", language("as found")), ("as_left_passed", language("as left"))):
+        if isinstance(data.get(name), bool):
+            yield f"{words}: {_result(data[name], language)}"
 
 
 def _day(text: str, language: Language) -> str:
@@ -136,9 +147,7 @@ def place_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
                 language.moment(outcome.at_ms, zone),
                 outcome.calculation or DASH,
                 language("refused") if outcome.refused else _result(outcome.passed, language),
-                DASH
-                if outcome.result is None
-                else f"{language.number(outcome.result, None)} {outcome.unit}".strip(),
+                DASH if outcome.result is None else language.quantity(outcome.result, None, outcome.unit),
                 "; ".join(text for text in (outcome.words, outcome.source) if text) or DASH,
             ]
             for outcome in record.outcomes
@@ -150,7 +159,7 @@ def place_part(record: HaccpRecord, language: Language) -> Iterator[Block]:
             language("Result"),
             language("Source"),
         ]
-        yield Table(head, rows, "llllr"[:4] + "l", (22, 16, 12, 14, 36))
+        yield Table(head, rows, "lllll", (22, 16, 12, 14, 36))
 
 
 def _result(passed: bool | None, language: Language) -> str:

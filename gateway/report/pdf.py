@@ -97,6 +97,7 @@ def _build(document: Document, glyphs: frozenset[int], total: int | None) -> tup
         subject=f"SHA-256 {document.identity}",
         creator=f"aurora-gateway {__version__}",
         producer="ReportLab",
+        initialFontName=REGULAR,
     )
     frame = Frame(
         MARGIN, MARGIN + FOOT / 2, A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN - FOOT / 2, 0, 0, 0, 0, id="body"
@@ -201,6 +202,7 @@ class _Flow:
         whole = sum(widths)
         base = [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("FONTNAME", (0, 0), (-1, -1), REGULAR),
             ("LEFTPADDING", (0, 0), (-1, -1), 0),
             ("RIGHTPADDING", (0, 0), (-1, -1), 4),
             ("TOPPADDING", (0, 0), (-1, -1), 1.4),
@@ -224,7 +226,9 @@ class _Flow:
         cells = [[self._paragraph(line, "name") for line in lines]]
         grid = Grid(cells, colWidths=[self._width / len(lines)] * len(lines))
         marks = [("LINEABOVE", (i, 0), (i, 0), 0.7, "#1b1f23") for i in range(len(lines))]
-        grid.setStyle(TableStyle([*marks, ("LEFTPADDING", (0, 0), (-1, -1), 0)]))
+        grid.setStyle(
+            TableStyle([*marks, ("FONTNAME", (0, 0), (-1, -1), REGULAR), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
+        )
         yield KeepTogether([Spacer(1, 46), grid])
 
 

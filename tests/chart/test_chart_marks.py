@@ -99,7 +99,8 @@ class TestMarks:
         zones = {
             item.style: item for item in drawing.items if isinstance(item, Box) and item.style.endswith("-zone")
         }
-        assert zones.keys() == {"alert-zone"}, "nothing lies beyond the critical limit: it is the edge of the axis"
+        assert zones.keys() == {"alert-zone", "critical-zone"}
+        assert zones["critical-zone"].y + zones["critical-zone"].height == pytest.approx(zones["alert-zone"].y)
         lines = {item.style for item in drawing.items if isinstance(item, Line)}
         assert {"critical-limit", "alert-limit"} <= lines
         assert {"critical limit 8.0 °C", "alert limit 6.0 °C"} <= set(texts(drawing))

@@ -14,10 +14,10 @@ from typing import Any
 from gateway.buffer.journal import Journal
 from gateway.buffer.reader import Reader
 from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
-from gateway.reportcommand import report_site
-from gateway.reportdata import Record
 from gateway.report.haccp import HaccpRecord
 from gateway.report.period import Period, day_period, month_period, zone_of
+from gateway.reportcommand import report_site
+from gateway.reportdata import Record
 from gateway.seal.batch import registration_payload
 from gateway.seal.keys import load_or_create
 from gateway.site import BufferSpec, BusSpec, DeviceSpec, Identity, PointSpec, Site
@@ -37,13 +37,24 @@ def utc(text: str) -> int:
 def make_layout(period_ms: int = 300_000, phase_ms: int = 500, *, calibrated: bool = True) -> Layout:
     """A probe in a cold room (corrected), and another device on the same line."""
     calibration = {
-        "temperature": {"certificate": "K-2026-0815", "valid_until": "2027-06-30", "points": [[0.0, 0.1], [20.0, 20.2]]}
+        "temperature": {
+            "certificate": "K-2026-0815",
+            "valid_until": "2027-06-30",
+            "points": [[0.0, 0.1], [20.0, 20.2]],
+        }
     }
     columns = [Column("temperature", "degC", 2), Column("humidity", "%RH", 1)]
     if calibrated:
         columns.insert(1, Column("temperature", "degC", 1, "indicated"))
     room = DeviceLayout(
-        "room-probe", "line-1", "xy-md02", "00" * 8, period_ms, phase_ms, tuple(columns), calibration if calibrated else {}
+        "room-probe",
+        "line-1",
+        "xy-md02",
+        "00" * 8,
+        period_ms,
+        phase_ms,
+        tuple(columns),
+        calibration if calibrated else {},
     )
     other = DeviceLayout("freezer-probe", "line-1", "xy-md02", "00" * 8, period_ms, 0, (Column("air", "degC", 1),))
     return Layout((room, other))
@@ -71,7 +82,13 @@ class Plant:
     folder: Path
     layout: Layout = field(default_factory=make_layout)
     points: tuple[PointSpec, ...] = (
-        PointSpec(id="cold-room-1", name="Chambre froide n° 1 «lait»", device="room-probe", channel="temperature", critical=True),
+        PointSpec(
+            id="cold-room-1",
+            name="Chambre froide n° 1 «lait»",
+            device="room-probe",
+            channel="temperature",
+            critical=True,
+        ),
         PointSpec(id="freezer-1", name="Zamrażarka", device="freezer-probe", channel="air"),
     )
 
@@ -81,7 +98,9 @@ class Plant:
             "data_dir": self.folder,
             "buses": (BusSpec(id="line-1", kind="modbus-tcp", host="127.0.0.1"),),
             "devices": tuple(
-                DeviceSpec(id=d.id, bus="line-1", model="xy-md02", unit=i + 1, period_ms=d.period_ms, phase_ms=d.phase_ms)
+                DeviceSpec(
+                    id=d.id, bus="line-1", model="xy-md02", unit=i + 1, period_ms=d.period_ms, phase_ms=d.phase_ms
+                )
                 for i, d in enumerate(self.layout.devices)
             ),
             "points": self.points,
@@ -257,7 +276,9 @@ class Pen:
         for event in events:
             hours.setdefault(event.at_ms // (6 * HOUR_MS), ([], []))[1].append(event)
         for hour, (some, happened) in sorted(hours.items()):
-            newest = max([r.at_ms for r in some if isinstance(r, Scan)] + [e.at_ms for e in happened] + [hour * 6 * HOUR_MS])
+            newest = max(
+                [r.at_ms for r in some if isinstance(r, Scan)] + [e.at_ms for e in happened] + [hour * 6 * HOUR_MS]
+            )
             yield newest + 1000, some, happened
 
 
