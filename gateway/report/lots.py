@@ -146,7 +146,7 @@ def _overview(passport: Passport, names: Mapping[str, str], language: Language) 
         language("Highest"),
         language("Coverage"),
     ]
-    yield Table(head, rows, "llllrrr", (18, 19, 19, 16, 9, 9, 10))
+    yield Table(head, rows, "llllrrr", (17, 17, 17, 15, 11, 11, 12))
     if not passport.stays:
         yield Paragraph(language("No stay of this lot can be told from its entries."), "warning")
 

@@ -30,7 +30,8 @@ table{border-collapse:collapse;width:100%;margin:.5em 0;font-size:.87em}
 table{table-layout:fixed}
 th,td{text-align:left;vertical-align:top;padding:.28em .5em;border-bottom:1px solid var(--line)}
 th{background:var(--head);font-weight:600}
-.r{text-align:right}
+th{font-size:.93em;hyphens:auto}
+td.r{white-space:nowrap}.r{text-align:right}
 .note{color:var(--muted);font-size:.9em}
 .warning{background:var(--warn-back);border-left:4px solid var(--warn-line);padding:.4em .7em}
 svg.narrow{display:none}
@@ -38,7 +39,7 @@ svg.narrow{display:none}
 .sign div{border-top:1px solid var(--text);padding-top:.2em;font-size:.85em}
 footer{margin-top:2em;color:var(--muted);font-size:.85em}
 @media screen and (max-width:640px){body{padding:10px}svg.wide{display:none}svg.narrow{display:block}
-dl{grid-template-columns:8.4em 1fr}dt{font-size:.9em}table{min-width:620px}}
+dl{grid-template-columns:8.4em 1fr}dt{font-size:.9em}table{min-width:860px}}
 @media print{@page{size:A4;margin:14mm 13mm 16mm}body{font-size:9.5pt;max-width:none;padding:0}
 h2,h3{break-after:avoid}tr,svg,.sign,dl{break-inside:avoid}thead{display:table-header-group}
 .scroll{overflow:visible}.warning,th{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

@@ -390,15 +390,17 @@ def _gaps(samples: Samples, holes: Iterable[Place]) -> list[Gap]:
     gaps: list[Gap] = []
     reach = -1
     for first, last, due, causes in sorted(pieces, key=lambda piece: (piece[2], piece[0])):
-        end = samples.due[last] if last < len(samples.due) else samples.period.until_ms
-        if gaps and first == reach:
+        # Answers without a value can have missed slots between them: then all of it is one gap.
+        joined = bool(gaps) and first <= reach
+        reach = max(reach, last) if joined else last
+        end = samples.due[reach] if reach < len(samples.due) else samples.period.until_ms
+        if joined:
             before = gaps.pop()
             causes = {  # noqa: PLW2901 - the sum takes the place of the part
                 name: before.causes.get(name, 0) + causes.get(name, 0) for name in {**before.causes, **causes}
             }
             due = before.start_ms  # noqa: PLW2901
         gaps.append(Gap(due, max(end, due), sum(causes.values()), causes))
-        reach = last
     return gaps
 
 
