@@ -76,6 +76,9 @@ class Prover:
         errors = [finding for report in reports for finding in report.findings if finding.severity == "error"]
         covered, doubts = self._receipts()
         errors += doubts
+        unknown = [f for r in reports for f in r.findings if f.kind == "unanchored"] if self._keys else []
+        # A key was named, and it is not the one that signed: whatever else is right, this is another's record.
+        errors += unknown
         excused = [error for error in errors if error.kind == "missing" and self._excused(error)]
         broken = [error for error in errors if error not in excused]
         warnings = [f for r in reports for f in r.findings if f.severity == "warning" and f.kind not in HARMLESS]
@@ -86,7 +89,7 @@ class Prover:
             scan_batches=scans,
             event_batches=counted,
             absent=absent + len(gone),
-            anchored=bool(self._keys) and not any(f.kind == "unanchored" for r in reports for f in r.findings),
+            anchored=bool(self._keys) and not unknown,
             keys=tuple(dict.fromkeys(key for report in reports for s in report.streams for key in s.keys)),
             covered=covered,
             findings=tuple(list(told)[:SHOWN]),
