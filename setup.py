@@ -70,7 +70,6 @@ setup(
             "py.typed",
             "config/*.toml",
             "locale/*/LC_MESSAGES/*.po",
-            "report/templates/*.html",
             "web/templates/*.html",
             "web/static/*",
         ],

@@ -125,7 +125,7 @@ def _add_record_tools(commands: Commands) -> None:
     report.add_argument(
         "--zone", metavar="NAME", help="IANA time zone, e.g. Europe/Paris; default: the site file's"
     )
-    report.add_argument("--as-of", metavar="TIME", help="report as if made then (ISO 8601); default: now")
+    report.add_argument("--as-of", metavar="TIME", help="report as if made then (ISO 8601, UTC without offset)")
     report.add_argument(
         "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
     )

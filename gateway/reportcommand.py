@@ -29,6 +29,9 @@ from gateway.site import PointSpec, Site
 
 __all__ = ["report_site"]
 
+SETTLING_MS = 10_000
+"""How long the newest samples of a running gateway may be on their way to the disk: they are not missing."""
+
 
 def report_site(site: Site, arguments: argparse.Namespace) -> int:
     """Write the report that was asked for; exit status 0, or an `AuroraError` with the remedy."""
@@ -90,7 +93,6 @@ def _printed(document: Document, form: str) -> bytes:
 
 def _as_of(record: Record, stated: str | None) -> int:
     """The end of what can be known: as stated, or now where the clock is to be believed, or the newest record."""
-    newest = record.newest_ms()
     if stated is not None:
         try:
             moment = datetime.fromisoformat(stated)
@@ -103,7 +105,8 @@ def _as_of(record: Record, stated: str | None) -> int:
     clock.refresh()
     now_ms = clock.claim().utc_ms
     if now_ms is not None:
-        return now_ms
+        return now_ms - SETTLING_MS
+    newest = record.newest_ms()
     if newest is None:
         raise AuroraError(
             "neither this machine nor the record knows the time; set the clock, or name the end (--as-of)"

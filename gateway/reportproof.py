@@ -60,6 +60,7 @@ class Prover:
         self._reader = reader
         self._keys = list(keys)
         self._events: Report | None = None
+        self._covered: tuple[dict[str, int], list[Finding]] | None = None
 
     def prove(self, first: int | None, last: int | None) -> Proof:
         """The proof of scan batches ``first`` to ``last`` (None: of none) and of the whole event stream."""
@@ -74,7 +75,9 @@ class Prover:
             absent = len(self._reader.bodiless("scan", first, last + 1))
         gone = set() if bounds is None else self._reader.bodiless("event", bounds[0], bounds[1] + 1)
         errors = [finding for report in reports for finding in report.findings if finding.severity == "error"]
-        covered, doubts = self._receipts()
+        if self._covered is None:
+            self._covered = self._receipts()
+        covered, doubts = self._covered
         errors += doubts
         unknown = [f for r in reports for f in r.findings if f.kind == "unanchored"] if self._keys else []
         # A key was named, and it is not the one that signed: whatever else is right, this is another's record.

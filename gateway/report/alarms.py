@@ -98,7 +98,7 @@ def _concerns(data: Mapping[str, Any], point: str, device: str, channel: str) ->
     """Whether an alarm is of the point, of its device (not of another channel of it), or of the whole gateway."""
     if data.get("point") is not None:
         return bool(data.get("point") == point)
-    if data.get("device") not in {None, device}:
+    if data.get("device") not in (None, device):
         return False
     subject = str(data.get("alarm")).rpartition("/")[0]
     return not subject.startswith(f"{device}.") or subject == f"{device}.{channel}"
@@ -199,9 +199,9 @@ def side_of(
 ) -> Literal["high", "low"] | None:
     """On which side of its limit an alarm lies: as its rule says, by its name, or by the value that raised it."""
     stated = detail.get("side")
-    if stated in {"high", "above"} or (stated is None and rule.startswith(("high", "above"))):
+    if stated in ("high", "above") or (stated is None and rule.startswith(("high", "above"))):
         return "high"
-    if stated in {"low", "below"} or (stated is None and rule.startswith(("low", "deficit", "below"))):
+    if stated in ("low", "below") or (stated is None and rule.startswith(("low", "deficit", "below"))):
         return "low"
     if value is not None and limit is not None and value != limit:
         return "high" if value > limit else "low"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from gateway.language import Language
 from gateway.report.content import Block, Document, Facts, Heading, Paragraph, Signatures, Table
 from gateway.report.haccp import HaccpRecord
-from gateway.report.names import ALARM_STEPS, RULES, STATES, TIERS, named
+from gateway.report.names import ALARM_STEPS, RULES, STATES, STEPS_OF_PEOPLE, TIERS, named
 from gateway.report.parts import calibration_part, clock_part, evidence_part, operation_part, place_part
 from gateway.report.period import Period
 from gateway.report.picture import limit_words, picture_of
@@ -102,7 +102,6 @@ def _summary(record: HaccpRecord, language: Language) -> Iterator[Block]:
         words = language.quantity(number, samples.decimals, samples.unit)
         return words if at_ms is None else f"{words}, {language.moment(at_ms, zone)}"
 
-    critical = [past for past in record.beyond if past.limit.tier == "critical"]
     yield Heading(language("Summary"))
     # One decimal more than the sensor has: a mean is finer than what it is made of.
     finer = None if samples.decimals is None else samples.decimals + 1
@@ -121,9 +120,9 @@ def _summary(record: HaccpRecord, language: Language) -> Iterator[Block]:
         ),
         (
             language("Time beyond critical limits"),
-            language.duration(sum(past.duration_ms for past in critical))
-            if critical
-            else language("no critical limit known"),
+            language("no critical limit known")
+            if record.beyond_critical_ms is None
+            else language.duration(record.beyond_critical_ms),
         ),
         (language("Alarms"), language.number(len(record.alarms), 0)),
         (
@@ -291,6 +290,8 @@ def _steps(record: HaccpRecord, language: Language) -> Table:
     rows: list[Sequence[str]] = []
     for held in record.alarms:
         for step in held.transitions:
+            # Events of the alarm itself carry who acknowledged it last: that person did not take this step.
+            own = step.kind in STEPS_OF_PEOPLE
             until = (
                 f" ({language('until')} {language.moment(step.until_ms, zone)})"
                 if step.until_ms is not None
@@ -301,8 +302,8 @@ def _steps(record: HaccpRecord, language: Language) -> Table:
                     str(held.number),
                     language.moment(step.at_ms, zone),
                     named(ALARM_STEPS, step.kind, language) + until,
-                    step.person or "\N{EN DASH}",
-                    step.text or step.words or "\N{EN DASH}",
+                    (step.person if own else "") or "\N{EN DASH}",
+                    (step.text if own else "") or step.words or "\N{EN DASH}",
                     str(step.batch),
                 ]
             )

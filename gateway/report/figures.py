@@ -1,14 +1,14 @@
 """Figures of a stretch of samples. Each can be computed again from an export; docs/reports.md says how."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from firmware_interfaces.quality import BAD, UNCERTAIN, Quality
 from gateway.report.samples import Samples, clip
 
-__all__ = ["Beyond", "Figures", "LimitLine", "beyond", "figures"]
+__all__ = ["Beyond", "Figures", "LimitLine", "beyond", "figures", "time_beyond"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,25 +119,47 @@ def beyond(samples: Samples, limits: Iterable[LimitLine], start_ms: int, end_ms:
     return [_beyond(samples, limit, start_ms, end_ms) for limit in limits]
 
 
-def _beyond(samples: Samples, limit: LimitLine, start_ms: int, end_ms: int) -> Beyond:
+def time_beyond(samples: Samples, limits: Iterable[LimitLine], start_ms: int, end_ms: int) -> int:
+    """Milliseconds for which samples stand that were beyond at least one of the limits."""
+    over: set[int] = set()
+    for limit in limits:
+        over.update(_over(samples, limit, start_ms, end_ms))
+    return sum(samples.weights[i] for i in over)
+
+
+def _stretch(samples: Samples, limit: LimitLine, start_ms: int, end_ms: int) -> range:
+    """The samples of a stretch that were due while a limit was in force."""
     start = start_ms if limit.since_ms is None else max(start_ms, limit.since_ms)
     end = end_ms if limit.until_ms is None else min(end_ms, limit.until_ms)
-    count = duration = longest = run = 0
-    worst = worst_at = None
+    return range(bisect_left(samples.due, start), bisect_left(samples.due, end))
+
+
+def _over(samples: Samples, limit: LimitLine, start_ms: int, end_ms: int) -> Iterator[int]:
     sign = 1 if limit.side == "high" else -1
-    until = bisect_left(samples.due, end)
-    for i in range(bisect_left(samples.due, start), max(until, 0)):
-        value = samples.values[i]
-        # No value (NaN) is not beyond, and breaks no run of what is: it says nothing.
-        if sign * (value - limit.value) > 0:
-            count += 1
-            duration += samples.weights[i]
-            run += samples.weights[i]
-            longest = max(longest, run)
-            if worst is None or sign * (value - worst) > 0:
-                worst, worst_at = value, samples.at[i]
-        elif samples.quality[i] < BAD:
+    for i in _stretch(samples, limit, start_ms, end_ms):
+        # No value (NaN) is not beyond.
+        if sign * (samples.values[i] - limit.value) > 0:
+            yield i
+
+
+def _beyond(samples: Samples, limit: LimitLine, start_ms: int, end_ms: int) -> Beyond:
+    over = list(_over(samples, limit, start_ms, end_ms))
+    longest = run = 0
+    before: int | None = None
+    for i in over:
+        # A slot without a value between two that are beyond says nothing: it does not end the run.
+        if before is None or any(samples.quality[k] < BAD for k in range(before + 1, i)):
             run = 0
+        run += samples.weights[i]
+        longest = max(longest, run)
+        before = i
+    choose = max if limit.side == "high" else min
+    worst = choose(over, key=lambda i: samples.values[i], default=None)
     return Beyond(
-        limit=limit, samples=count, duration_ms=duration, longest_ms=longest, worst=worst, worst_at_ms=worst_at
+        limit=limit,
+        samples=len(over),
+        duration_ms=sum(samples.weights[i] for i in over),
+        longest_ms=longest,
+        worst=None if worst is None else samples.values[worst],
+        worst_at_ms=None if worst is None else samples.at[worst],
     )

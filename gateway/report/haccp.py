@@ -1,6 +1,6 @@
 """The HACCP record of one point over one period: a pure model, computed from samples and events alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
@@ -23,7 +23,7 @@ from gateway.report.entries import (
     outcomes,
     states,
 )
-from gateway.report.figures import Beyond, Figures, LimitLine, beyond, figures
+from gateway.report.figures import Beyond, Figures, LimitLine, beyond, figures, time_beyond
 from gateway.report.period import Period
 from gateway.report.samples import Happening, Samples
 from gateway.site import Identity, PointSpec
@@ -115,6 +115,8 @@ class HaccpRecord:
     same_configuration: bool | None
     """Whether the period ended under the site file of today; None where that is not known."""
     beyond: list[Beyond]
+    beyond_critical_ms: int | None
+    """Time beyond any critical limit; None where none is known."""
     alarms: list[Occurrence]
     certificates: list[Certificate]
     calibrations: list[Entry]
@@ -144,7 +146,7 @@ def haccp_record(
     inside = [event for event in events if event.utc_ms is not None and start <= event.utc_ms < until]
     alarms = occurrences(events, samples, point=point.id, device=point.device, start_ms=start, until_ms=until)
     limits, limits_from = _limits(setting, samples, alarms)
-    past = beyond(samples, limits, start, until)
+    critical = [limit for limit in limits if limit.tier == "critical"]
     return HaccpRecord(
         setting=setting,
         period=period,
@@ -154,7 +156,8 @@ def haccp_record(
         limits=limits,
         limits_from=limits_from,
         same_configuration=_same(events, until, setting.digest),
-        beyond=past,
+        beyond=beyond(samples, limits, start, until),
+        beyond_critical_ms=time_beyond(samples, critical, start, until) if critical else None,
         alarms=alarms,
         certificates=certificates(layouts, point.channel, start, until),
         calibrations=calibrations_of(events, [point], until),
@@ -181,7 +184,7 @@ def _day(
         end_ms=end,
         figures=figures(samples, start, end),
         alarms=sum(start <= step.at_ms < end for held in alarms for step in held.of("alarm.raised") if step.at_ms),
-        beyond_ms=sum(past.duration_ms for past in beyond(samples, critical, start, end)),
+        beyond_ms=time_beyond(samples, critical, start, end),
     )
 
 
@@ -252,14 +255,21 @@ def _certificate(since: int | None, data: Mapping[str, Any]) -> Certificate:
         )
     except ValueError:
         valid = None
-    name, points = data.get("certificate"), data.get("points")
-    pairs = points if isinstance(points, list | tuple) else ()
+    name = data.get("certificate")
     return Certificate(
         since_ms=since,
         certificate=name if isinstance(name, str) else "",
         valid_until=valid,
-        points=tuple((float(pair[0]), float(pair[1])) for pair in pairs if len(pair) == 2),
+        points=tuple(_pairs(data.get("points"))),
     )
+
+
+def _pairs(points: object) -> Iterator[tuple[float, float]]:
+    """Indicated and true value of each point of a certificate."""
+    for pair in points if isinstance(points, list | tuple) else ():
+        match pair:
+            case [int() | float() as shown, int() | float() as true]:
+                yield float(shown), float(true)
 
 
 def _within(entry: Entry, start_ms: int, until_ms: int) -> bool:
@@ -282,7 +292,7 @@ def _mine(found: Iterable[Entry], point: PointSpec) -> list[Entry]:
         data = entry.data
         channel = data.get("channel")
         whole = f"{point.device}.{point.channel}"
-        same_device = data.get("device") == point.device and channel in {None, "", point.channel}
+        same_device = data.get("device") == point.device and channel in (None, "", point.channel)
         if data.get("point") == point.id or channel == whole or same_device:
             kept.append(entry)
     return kept

@@ -63,7 +63,7 @@ def lot_stays(events: Iterable[Happening], lot: str) -> tuple[list[Stay], list[E
     stray: list[Entry] = []
     for entry in holding:
         point, direction = text_of(entry.data.get("point")), entry.data.get("direction")
-        if entry.done_ms is None or direction not in {"in", "out"}:
+        if entry.done_ms is None or direction not in ("in", "out"):
             stray.append(entry)
         elif direction == "in" and point not in open_at:
             open_at[point] = entry

@@ -4,7 +4,17 @@ from typing import Final
 
 from gateway.language import N_, Language
 
-__all__ = ["ALARM_STEPS", "CHANGE_NAMES", "CLOCK_NAMES", "RULES", "STATES", "STATE_KINDS", "TIERS", "named"]
+__all__ = [
+    "ALARM_STEPS",
+    "CHANGE_NAMES",
+    "CLOCK_NAMES",
+    "RULES",
+    "STATES",
+    "STATE_KINDS",
+    "STEPS_OF_PEOPLE",
+    "TIERS",
+    "named",
+]
 
 TIERS: Final = {
     "critical": N_("critical"),
@@ -35,6 +45,16 @@ ALARM_STEPS: Final = {
     "alarm.escalated": N_("escalated"),
     "alarm.grouped": N_("grouped with its cause"),
 }
+STEPS_OF_PEOPLE: Final = frozenset(
+    {
+        "alarm.acknowledged",
+        "alarm.confirmed",
+        "alarm.shelved",
+        "alarm.unshelved",
+        "alarm.out-of-service",
+        "alarm.in-service",
+    }
+)
 RULES: Final = {
     "high-critical": N_("too warm, critical limit"),
     "high-alert": N_("too warm, alert limit"),

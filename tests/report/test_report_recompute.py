@@ -166,6 +166,7 @@ class TestAMonth:
         assert (past["samples"], past["worst"]) == (count, worst)
         assert timedelta(milliseconds=past["duration_ms"]) == lasted
         assert count > 20
+        assert report["beyond_critical_ms"] == past["duration_ms"]
 
     def test_the_hash_of_the_data(self, report: dict[str, Any], data: Exported) -> None:
         assert report["data"]["sha256"] == data.digest(self.START, self.END)

@@ -14,7 +14,7 @@ from report_site import DAY_MS, HOUR_MS, PARIS, Clock, Pen, Plant, make_layout, 
 from gateway.chart.axes import day_start
 from gateway.errors import AuroraError
 from gateway.model import ClockClaim, ClockState, Miss, Quality, Scan
-from gateway.report.figures import LimitLine, beyond, figures
+from gateway.report.figures import LimitLine, beyond, figures, time_beyond
 from gateway.report.period import Period, day_period, month_period, zone_of
 from gateway.report.samples import ABSENT, OFF, UNTIMED, Collector, Samples
 
@@ -281,6 +281,18 @@ class TestLimits:
             2 * PERIOD_MS,
             8.0,
         )
+
+    def test_time_beyond_several_limits_is_counted_once(self) -> None:
+        records: list[Scan | Miss] = [scan(1440 + n, v) for n, v in enumerate([9.0, 9.0, -3.0, 4.0, 8.0])]
+        samples = collect(day(), (CLAIM, records))
+        limits = [
+            self.HIGH,
+            LimitLine(rule="high-tolerance", side="high", tier="critical", value=8.0, unit="degC"),
+            LimitLine(rule="low-critical", side="low", tier="critical", value=0.0, unit="degC"),
+        ]
+        start, end = samples.period.start_ms, samples.period.end_ms
+        assert time_beyond(samples, limits, start, end) == 4 * PERIOD_MS
+        assert [past.samples for past in beyond(samples, limits, start, end)] == [3, 2, 1]
 
     def test_only_while_it_was_in_force(self) -> None:
         samples = collect(day(), (CLAIM, [scan(n, 8.0) for n in range(1440, 2880)]))
