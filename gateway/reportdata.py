@@ -8,10 +8,11 @@ from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError, SealError
 from gateway.model import DeviceLayout, StoredBatch, Stream
 from gateway.records import Archive
+from gateway.report.collect import Collector
 from gateway.report.figures import LimitLine
 from gateway.report.haccp import HaccpRecord, Proof, Setting, haccp_record
 from gateway.report.period import Period
-from gateway.report.samples import Collector, Happening, Samples
+from gateway.report.samples import Happening, Samples
 from gateway.reportproof import Prover
 from gateway.seal.batch import open_batch
 from gateway.seal.columns import peek_scans

@@ -12,7 +12,8 @@ from gateway.report.content import Block, Document, Facts, Heading, Paragraph, S
 from gateway.report.electronic import Row, as_json, entry_row, iso, plain
 from gateway.report.entries import Entry
 from gateway.report.haccp import Certificate, Proof
-from gateway.report.parts import certificate_words, entry_table, proof_facts, proof_words
+from gateway.report.parts import certificate_words, entry_table
+from gateway.report.proofparts import proof_facts, proof_words
 from gateway.site import Identity
 
 __all__ = ["Instrument", "Register", "register_data", "register_document", "register_rows"]

@@ -6,9 +6,10 @@ from gateway.language import Language
 from gateway.report.content import Block, Document, Facts, Heading, Paragraph, Signatures, Table
 from gateway.report.haccp import HaccpRecord
 from gateway.report.names import ALARM_STEPS, RULES, STATES, STEPS_OF_PEOPLE, TIERS, named
-from gateway.report.parts import calibration_part, clock_part, evidence_part, operation_part, place_part
+from gateway.report.parts import calibration_part, place_part
 from gateway.report.period import Period
 from gateway.report.picture import limit_words, picture_of
+from gateway.report.proofparts import clock_part, evidence_part, operation_part
 from gateway.report.samples import Gap, cause_words
 
 __all__ = ["haccp_blocks", "haccp_document"]

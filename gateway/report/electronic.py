@@ -164,6 +164,14 @@ def haccp_rows(record: HaccpRecord) -> Iterator[Row]:
     for day in record.days:
         stretch = iso(day.start_ms, zone), iso(day.end_ms, zone)
         yield from _figure_rows(f"day {day.day.isoformat()}", stretch, day.figures, samples)
+    yield from _limit_rows(record)
+    yield from _alarm_rows(record)
+    yield from _entry_rows(record)
+
+
+def _limit_rows(record: HaccpRecord) -> Iterator[Row]:
+    zone, period = record.period.zone, record.period
+    start, end = iso(period.start_ms, zone), iso(period.until_ms, zone)
     for past in record.beyond:
         limit = past.limit
         since = start if limit.since_ms is None else iso(limit.since_ms, zone)
@@ -173,6 +181,10 @@ def haccp_rows(record: HaccpRecord) -> Iterator[Row]:
         yield "limit", f"{limit.rule}: samples beyond", since, until, past.samples, "", "", ""
         yield "limit", f"{limit.rule}: time beyond", since, until, past.duration_ms / 1000, "s", "", ""
         yield "limit", f"{limit.rule}: worst", iso(past.worst_at_ms, zone), None, past.worst, limit.unit, "", ""
+
+
+def _alarm_rows(record: HaccpRecord) -> Iterator[Row]:
+    zone, samples = record.period.zone, record.samples
     for held in record.alarms:
         name = f"{held.alarm} {held.occurrence}"
         began, ended = iso(held.since_ms, zone), iso(held.returned_ms, zone)
@@ -191,6 +203,10 @@ def haccp_rows(record: HaccpRecord) -> Iterator[Row]:
     for gap in samples.gaps:
         causes = ", ".join(f"{cause_words(cause)}: {slots}" for cause, slots in gap.causes.items())
         yield "gap", gap.cause, iso(gap.start_ms, zone), iso(gap.end_ms, zone), gap.slots, "samples", "", causes
+
+
+def _entry_rows(record: HaccpRecord) -> Iterator[Row]:
+    zone, samples = record.period.zone, record.samples
     for entry in (*record.calibrations, *record.actions):
         yield entry_row(entry, zone)
     for state in record.states:

@@ -15,8 +15,8 @@ from gateway.report.electronic import Row, haccp_data, haccp_rows, iso, plain
 from gateway.report.entries import Entry, entries, text_of
 from gateway.report.haccp import HaccpRecord
 from gateway.report.names import RULES, TIERS, named
-from gateway.report.parts import proof_words
 from gateway.report.picture import picture_of
+from gateway.report.proofparts import proof_words
 from gateway.report.samples import Happening
 
 __all__ = ["Passport", "Stay", "lot_stays", "passport_data", "passport_document", "passport_rows"]

@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from gateway.errors import AuroraError
 from gateway.report.haccp import HaccpRecord
 from gateway.report.lots import lot_stays
 from gateway.report.samples import Happening
-from gateway.reportdata import Record
+from gateway.reportdata import Record, limits_of
 from gateway.seal.keys import FileSigner, load_or_create
 from gateway.seal.receipt import issue_receipt
 from gateway.seal.tree import Frontier, leaf_hash
@@ -419,3 +420,31 @@ class TestCommand:
         words = ("day", "--point", "cold-room-1", "--date", "2026-11-08", "--as-of", "2027-01-01")
         with pytest.raises(AuroraError, match="cannot be written"):
             month.command(*words, out=tmp_path / "no" / "report.html")
+
+
+def test_limits_of_a_profile_are_those_of_values() -> None:
+    """The profile of a point, as far as reports know it: its limits and times, not its rates and stages."""
+    limit = SimpleNamespace(
+        rule="high-critical", side="above", tier="critical", limit=7.0, delay_s=3600.0, hysteresis=0.5
+    )
+    spent = SimpleNamespace(rule="below-63", side="below", tier="critical", limit=63.0)
+    profile = SimpleNamespace(
+        id="chilled-meat",
+        digest="cd",
+        unit="degC",
+        sources=("law",),
+        limits=(limit,),
+        times=(spent,),
+        rates=(None,),
+    )
+    point = SimpleNamespace(id="p", profile=profile)
+    first, second = limits_of(point)  # type: ignore[arg-type]
+    assert (first.side, first.value, first.delay_s, first.sources, first.known_by) == (
+        "high",
+        7.0,
+        3600.0,
+        ("law",),
+        "site file",
+    )
+    assert (second.side, second.value, second.delay_s) == ("low", 63.0, None)
+    assert limits_of(Plant(Path()).points[0]) == ()

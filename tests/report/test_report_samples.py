@@ -14,9 +14,10 @@ from report_site import DAY_MS, HOUR_MS, PARIS, Clock, Pen, Plant, make_layout, 
 from gateway.chart.axes import day_start
 from gateway.errors import AuroraError
 from gateway.model import ClockClaim, ClockState, Miss, Quality, Scan
+from gateway.report.collect import Collector
 from gateway.report.figures import LimitLine, beyond, figures, time_beyond
 from gateway.report.period import Period, day_period, month_period, zone_of
-from gateway.report.samples import ABSENT, OFF, UNTIMED, Collector, Samples
+from gateway.report.samples import ABSENT, OFF, UNTIMED, Samples
 
 LAYOUT = make_layout(60_000, 500)
 PERIOD_MS = 60_000
