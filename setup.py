@@ -74,7 +74,7 @@ setup(
     ],
     package_dir={"gateway_plugins": "plugins", "gateway_core": "ext/gateway_core"},
     package_data={
-        "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "py.typed"],
+        "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "*.po", "py.typed"],
         "gateway_core": ["py.typed", "*.pyi"],
     },
     ext_modules=extensions(),

@@ -174,6 +174,23 @@ def _add_record_tools(commands: Commands) -> None:
     replay.add_argument("--delimiter", default=",", help="of the CSV file; default: a comma")
     replay.add_argument("--chart", type=Path, metavar="FILE.svg", help="also draw values, limits and alarms")
     replay.set_defaults(command=_replay)
+    report = commands.add_parser("report", help="HACCP records, lot passports, the calibration register, for print")
+    report.add_argument("site", type=Path, help="the site file")
+    report.add_argument("kind", choices=["day", "month", "lot", "calibration"])
+    report.add_argument("--point", metavar="ID", help="day, month: the point")
+    report.add_argument("--date", help="day: 2026-11-24; month: 2026-11")
+    report.add_argument("--lot", help="lot: its name as it was recorded")
+    report.add_argument("--format", default="html", choices=["html", "pdf", "json", "csv"])
+    report.add_argument("--out", type=Path, help="file; default: standard output")
+    report.add_argument("--lang", choices=["en", "fr", "nl", "pl", "es"], help="default: the site file's")
+    report.add_argument(
+        "--zone", metavar="NAME", help="IANA time zone, e.g. Europe/Paris; default: the site file's"
+    )
+    report.add_argument("--as-of", metavar="TIME", help="report as if made then (ISO 8601, UTC without offset)")
+    report.add_argument(
+        "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
+    )
+    report.set_defaults(command=_report)
 
     keys = commands.add_parser("keys", help="the gateway's signing key")
     keys.add_argument("site", type=Path, help="the site file")
@@ -341,6 +358,13 @@ def _calculate(arguments: argparse.Namespace) -> int:
     from gateway.calculating import calculate_command
 
     return calculate_command(arguments)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from gateway.config import load_site
+    from gateway.reportcommand import report_site
+
+    return report_site(load_site(arguments.site), arguments)
 
 
 def _keys(arguments: argparse.Namespace) -> int:

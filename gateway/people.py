@@ -87,7 +87,7 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.alarms.time_zone)
+    return Notifier(site, clock, event, condition, timezone=site.time_zone)
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

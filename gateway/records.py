@@ -77,13 +77,15 @@ class Archive:
         elif event.kind == "clock.correction":
             self.corrections[bytes(data["boot"])] = int(data["offset_ms"]), int(data["error_ms"])
 
+    def claim(self, clock: ClockClaim) -> ClockClaim:
+        """The claim of a batch, with the time of a later correction where its own clock was untrusted."""
+        if clock.utc_ms is None and (correction := self.corrections.get(clock.boot)) is not None:
+            return clock._replace(utc_ms=clock.boot_ms + correction[0], error_ms=correction[1])
+        return clock
+
     def _time(self, clock: ClockClaim, boot_ms: int) -> tuple[int | None, int | None]:
-        utc_ms = clock.utc_at(boot_ms)
-        if utc_ms is not None:
-            return utc_ms, clock.error_ms
-        if (correction := self.corrections.get(clock.boot)) is not None:
-            return boot_ms + correction[0], correction[1]
-        return None, None
+        known = self.claim(clock)
+        return known.utc_at(boot_ms), known.error_ms
 
     def scans(self, body: bytes) -> tuple[OpenBatch, Layout, list[Scan | Miss]]:
         """The records of one scan batch; raises `SealError` ``no-layout`` when its layout is not on record."""

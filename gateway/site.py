@@ -100,14 +100,13 @@ class PointSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmSpec:
-    """How alarms are handled, in seconds. ``time_zone`` is an IANA name: hours and calendar days are local.
+    """How alarms are handled, in seconds.
 
     ``escalate_s`` has the time by tier after which an alarm that nobody acknowledged escalates (absent: never);
     ``silence_s`` is how long a device may be silent before that is an alarm, ``group_s`` how long after a first-out
     an alarm of the same cause is taken to follow from it, ``longest_shelving_s`` the most that shelving may last.
     """
 
-    time_zone: str = "UTC"
     escalate_s: Mapping[str, float] = field(
         default_factory=lambda: {"critical": 900.0, "alert": 3600.0, "maintenance": 86400.0}
     )
@@ -276,6 +275,11 @@ class Site:
     outputs: tuple[OutputSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
+    time_zone: str = "UTC"
+    """IANA name of the zone of the site: by it hours and calendar days count, and reports, notices and pages tell the
+    time; the record itself is in UTC."""
+    language: str = "en"
+    """Of reports and pages: en, fr, nl, pl or es."""
     source: str = ""
     """Path of the file."""
     digest: str = ""

@@ -39,7 +39,7 @@ class LimitJudge:
     name = "limits"
 
     def __init__(self, site: Site, layout: Layout, memory: bytes | None = None) -> None:
-        self._zone = ZoneInfo(site.alarms.time_zone)
+        self._zone = ZoneInfo(site.time_zone)
         self.points: list[PointWatch] = []
         self._devices: list[tuple[DeviceWatch, tuple[PointWatch, ...], DeviceLayout]] = []
         self._calibrations: list[CalibrationWatch] = []

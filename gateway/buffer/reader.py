@@ -111,6 +111,20 @@ class Reader:
             raise StorageError(f"leaf {from_seq + len(rows)} of stream {stream} is not there")
         return [leaf for _, leaf in rows]
 
+    def bodiless(self, stream: Stream, from_seq: int, to_seq: int) -> set[int]:
+        """Sequences ``from_seq`` to ``to_seq`` - 1 whose body retention or a deletion has taken."""
+        with self._query() as connection:
+            rows = connection.execute(
+                on(stream, "SELECT seq FROM BATCH WHERE seq >= ? AND seq < ? AND body IS NULL"), (from_seq, to_seq)
+            ).fetchall()
+        return {seq for (seq,) in rows}
+
+    def bounds(self, stream: Stream) -> tuple[int, int] | None:
+        """First and last sequence of a stream in the file, None where there is no batch."""
+        with self._query() as connection:
+            row = connection.execute(on(stream, "SELECT min(seq), max(seq) FROM BATCH")).fetchone()
+        return None if row[0] is None else (row[0], row[1])
+
     def state(self, stream: Stream) -> StreamState | None:
         """What has been acknowledged of a stream, None before the first receipt."""
         with self._query() as connection:

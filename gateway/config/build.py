@@ -230,6 +230,8 @@ def build_site(
             max_bytes=buffer.max_size,
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
+        time_zone=gateway.time_zone,
+        language=gateway.language,
         web=WebSpec(host=web.listen.host, port=web.listen.port) if web.listen else None,
         alarms=alarm_spec(alarms),
         source=source,

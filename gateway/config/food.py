@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
@@ -136,17 +135,6 @@ class ProfileTable(Table):
     states: dict[str, Any] = Field(default_factory=dict, examples=[{}])
 
 
-def _zone(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        ZoneInfo(value)
-    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
-        wrong = Wrong(f"{value!r} is no time zone of this system", 'write an IANA name: "Europe/Warsaw", "UTC"')
-        raise said(wrong) from error
-    return value
-
-
 def _never(value: Any) -> Any:
     return None if value is False else value
 
@@ -157,7 +145,6 @@ Escalation = Annotated[Duration | None, BeforeValidator(_never)]
 class AlarmsTable(Table):
     """``[alarms]``: how alarms are handled, and the site's time zone."""
 
-    time_zone: Annotated[Text, BeforeValidator(_zone)] = Field("UTC", examples=["Europe/Warsaw"])
     escalate_critical: Escalation = Field(900.0, ge=10, examples=["15min"])
     escalate_alert: Escalation = Field(3600.0, ge=10, examples=["1h"])
     escalate_maintenance: Escalation = Field(86400.0, ge=10, examples=["24h"])

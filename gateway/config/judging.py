@@ -34,7 +34,6 @@ def alarm_spec(table: AlarmsTable) -> AlarmSpec:
         "maintenance": table.escalate_maintenance,
     }
     return AlarmSpec(
-        time_zone=table.time_zone,
         escalate_s={tier: after for tier, after in escalate.items() if after is not None},
         silence_s=table.silence,
         group_s=table.group_window,

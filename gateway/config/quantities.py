@@ -3,8 +3,18 @@
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["Broker", "Listen", "Wrong", "parse_broker", "parse_duration_s", "parse_listen", "parse_size"]
+__all__ = [
+    "Broker",
+    "Listen",
+    "Wrong",
+    "parse_broker",
+    "parse_duration_s",
+    "parse_listen",
+    "parse_size",
+    "parse_time_zone",
+]
 
 
 class Wrong(ValueError):  # noqa: N818 - named for what is said to the person
@@ -53,6 +63,17 @@ def parse_size(text: str) -> int:
     if match is None:
         raise Wrong(f"{text!r} is not a size", 'write a number and a unit: "500 MB", "4 GB"')
     return round(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_time_zone(text: str) -> str:
+    """The IANA name of a time zone that this machine knows."""
+    try:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", text):
+            raise ValueError
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Wrong(f"{text!r} is not a time zone", 'write an IANA name: "Europe/Paris"') from error
+    return text
 
 
 def parse_listen(text: str) -> Listen:

@@ -18,6 +18,7 @@ from gateway.config.quantities import (
     parse_duration_s,
     parse_listen,
     parse_size,
+    parse_time_zone,
 )
 
 __all__ = [
@@ -97,6 +98,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Baud = Annotated[int, Field(ge=300, le=1_000_000)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=366 * 86400)]
 """Seconds, written with their unit."""
+TimeZone = Annotated[str, _said(parse_time_zone)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -115,6 +117,8 @@ class GatewayTable(Table):
     site: Name = Field(examples=["plant-1"])
     id: Name = Field(examples=["gw-0001"])
     data_dir: Text = Field("/var/lib/aurora-gateway", examples=["/var/lib/aurora-gateway"])
+    time_zone: TimeZone = Field("UTC", examples=["Europe/Paris"])
+    language: Literal["en", "fr", "nl", "pl", "es"] = Field("en", examples=["fr"])
 
 
 class ClusterTable(Table):

@@ -24,7 +24,7 @@ from gateway.seal.keys import rotated_key
 from gateway.seal.receipt import Receipt, check_receipt
 from gateway.seal.tree import HASH_BYTES
 
-__all__ = ["Finding", "Report", "StreamSummary", "verify_files", "verify_folder"]
+__all__ = ["Finding", "Report", "StreamSummary", "verify_evidence", "verify_files", "verify_folder"]
 
 
 def verify_folder(
@@ -56,6 +56,11 @@ def verify_files(
         evidence.gateway_keys[:] = gateway_keys
     if cluster_keys:
         evidence.cluster_keys[:] = cluster_keys
+    return _Audit(evidence, issuer).run()
+
+
+def verify_evidence(evidence: Evidence, *, issuer: str | None = None) -> Report:
+    """Verify evidence that lies elsewhere than in files: what its `Evidence.batches` gives."""
     return _Audit(evidence, issuer).run()
 
 

@@ -200,8 +200,7 @@ def test_a_total_is_cumulative_and_ages_out_of_its_window() -> None:
 
 def test_a_total_by_calendar_day_begins_anew_at_local_midnight() -> None:
     room = World(
-        HEAD
-        + '[alarms]\ntime_zone = "Europe/Warsaw"\n'
+        HEAD.replace("[gateway]\n", '[gateway]\ntime_zone = "Europe/Warsaw"\n')
         + TOTAL.format(window='"day"')
         + device_text("room")
         + point_text("room", more='profile = "total"\n')

@@ -186,14 +186,12 @@ def test_how_alarms_are_handled() -> None:
     assert site is not None
     assert site.alarms == AlarmSpec()
     site, found = check(
-        BASE
-        + '[alarms]\ntime_zone = "Europe/Paris"\nescalate_critical = "5min"\n'
-        + 'escalate_alert = false\nsilence = "2min"\n'
+        BASE + '[alarms]\nescalate_critical = "5min"\n' + 'escalate_alert = false\nsilence = "2min"\n'
     )
     assert found == []
     assert site is not None
     assert site.alarms.escalate_s == {"critical": 300.0, "maintenance": 86400.0}
-    assert (site.alarms.time_zone, site.alarms.silence_s) == ("Europe/Paris", 120.0)
+    assert site.alarms.silence_s == 120.0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +248,6 @@ OF_ITS_OWN = '[[profile]]\nid = "own"\nunit = "degC"\n'
         ('profile = "chilled-meat"\nalert_hours = ["monday 6-18"]\n', "point[1].alert_hours[1]", "06:00-18:00"),
         ('profile = "chilled-meat"\nalert_hours = ["mon 06:00-25:00"]\n', "point[1].alert_hours[1]", "06:00-18:00"),
         ('profile = "chilled-meat"\nstale = "5s"\n', "point[1].profile", "poll more often"),
-        ('[alarms]\ntime_zone = "Europe/Warschau"\n', "alarms.time_zone", "Europe/Warsaw"),
         ("[alarms]\nescalate_critical = 15\n", "alarms.escalate_critical", "15min"),
         ('[[profile]]\nbase = "poultry"\n', "profile[1].id", "add"),
         ('[[profile]]\nid = "own"\n', "profile[1].unit", "base"),

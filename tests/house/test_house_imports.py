@@ -16,9 +16,11 @@ MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""
 API = "gateway.api"
 """The border to plugins: known to the station that checks their settings and to the one that runs them."""
-PURE = "gateway.assess.process"
+TABLES = "gateway.assess.process"
 """Arithmetic and published tables, which import no station: the configuration asks which calculations there are."""
-STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "logbook", "notify", "sync", "web")
+STATIONS = ("config", "acquire", "assess", "buffer", "cluster", "logbook", "notify", "report", "sync", "web")
+PURE = ("gateway.seal", "gateway.chart", "gateway.language")
+"""Functions on bytes, numbers and words that every station may use."""
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -73,18 +75,22 @@ def allowed(importer: str, imported: str) -> bool:
         return False
     if importer.startswith("gateway.seal"):
         return imported.startswith("gateway.seal")
+    if importer.startswith("gateway.chart"):
+        return imported.startswith(("gateway.chart", "gateway.language"))
+    if importer == "gateway.language":
+        return False
     if importer == MQTT:
         return False
     if importer == API:
         return imported == MQTT
-    if importer.startswith(PURE + "."):
-        return imported.startswith(PURE + ".")
-    if importer.startswith("gateway.config.") and imported.startswith(PURE + "."):
+    if importer.startswith(TABLES + "."):
+        return imported.startswith(TABLES + ".")
+    if importer.startswith("gateway.config.") and imported.startswith(TABLES + "."):
         return True
     if station(importer) in {"config", "notify"} and imported == API:
         return True
     if station(importer):
-        return imported.startswith("gateway.seal") or imported == MQTT or station(imported) == station(importer)
+        return imported.startswith(PURE) or imported == MQTT or station(imported) == station(importer)
     return True
 
 
@@ -107,6 +113,9 @@ def test_the_rule_would_catch_a_wrong_arrow() -> None:
     assert not allowed("gateway.api", "gateway.notify.station")
     assert allowed("gateway_plugins.webhook", "gateway.api")
     assert allowed("gateway.notify.cell", "gateway.api")
+    assert not allowed("gateway.report.model", "gateway.buffer.reader")
+    assert not allowed("gateway.chart.strip", "gateway.web.pages")
+    assert allowed("gateway.report.page", "gateway.chart")
     assert allowed("gateway.app", "gateway.buffer.journal")
     assert allowed("gateway.cluster.receiver", "gateway.seal.batch")
 
