@@ -172,6 +172,7 @@ def _add_record_tools(commands: Commands) -> None:
     )
     replay.add_argument("--time-zone", help="of times without an offset; default: UTC")
     replay.add_argument("--delimiter", default=",", help="of the CSV file; default: a comma")
+    replay.add_argument("--limits-only", action="store_true", help="limits and alarms alone, no other judges")
     replay.add_argument("--chart", type=Path, metavar="FILE.svg", help="also draw values, limits and alarms")
     replay.set_defaults(command=_replay)
     report = commands.add_parser("report", help="HACCP records, lot passports, the calibration register, for print")

@@ -36,7 +36,8 @@ class Player:
     site: Site
     layout: Layout
     tell: Tell
-    judges: Sequence[tuple[str, JudgeFactory]] = JUDGES
+    judges: Sequence[tuple[str, JudgeFactory]] | None = None
+    """None: those that judge live."""
     now_ms: int = 0
     claim: ClockClaim = UNKNOWN
     scans: int = 0
@@ -58,7 +59,7 @@ class Player:
             self._event,
             lambda: self.now_ms,
             memories=memories,
-            judges=self.judges,
+            judges=JUDGES if self.judges is None else self.judges,
         )
 
     def _event(self, event: Event) -> None:
@@ -89,9 +90,11 @@ class Player:
         """Time goes on to ``boot_ms``: to what falls due before it, or in steps where a judge does not say."""
         while boot_ms - self.now_ms > self.tick_ms:
             due_ms = self.assess.due_ms
-            if due_ms >= boot_ms:
+            step_ms = self.now_ms + self.tick_ms if self.assess.paced or due_ms <= self.now_ms else boot_ms
+            next_ms = step_ms if due_ms <= self.now_ms else min(step_ms, due_ms + 1)
+            if next_ms >= boot_ms:
                 break
-            self._tick(self.now_ms + self.tick_ms if due_ms <= self.now_ms else min(boot_ms, int(due_ms) + 1))
+            self._tick(int(next_ms))
         if boot_ms > self.now_ms:
             self._tick(boot_ms)
 

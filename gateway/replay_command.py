@@ -12,6 +12,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from gateway.assess.sentences import duration
+from gateway.assess.station import JUDGES
 from gateway.config import load_site
 from gateway.config.food import LIMITS, ProfileTable, read_layer
 from gateway.config.profiles import EMPTY, GROUPS, SETTINGS, derive, draft_of, finish
@@ -42,7 +43,8 @@ def replay_command(arguments: argparse.Namespace) -> int:
                     f"--{option} is for a CSV file; a journal is judged by its site file: change that"
                 )
         site = load_site(arguments.source)
-        player = play_journal(site, sink.tell, None if chart is None else _looker(chart, site))
+        look = None if chart is None else _looker(chart, site)
+        player = play_journal(site, sink.tell, look, JUDGES if arguments.limits_only else None)
         sites = player.site
         sink.journal(player)
     else:
@@ -76,7 +78,7 @@ def _replay_csv(arguments: argparse.Namespace, sink: "Sink", chart: Chart | None
         site = csv_site(table.channels, {name: _point(name, profiles[name]) for name in table.channels})
         table.channels = [f"{name}.value" for name in table.channels]
     site, layout, where = with_periods(site, table, _say)
-    player = Player(site, layout, sink.tell)
+    player = Player(site, layout, sink.tell, JUDGES if arguments.limits_only else None)
     play_csv(player, table, where)
     sink.table(table)
     if chart is not None:

@@ -1,12 +1,13 @@
 """A gateway's own journal through its judges, under the rules of its site file as they are now."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 
 from firmware_interfaces.modbus.model import load_model
 from firmware_interfaces.quality import BAD
 from gateway.acquire.poller import device_layout
+from gateway.assess.border import JudgeFactory
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError
 from gateway.model import ClockClaim, ClockState, DeviceLayout, Layout, Miss, Quality, Scan, Stream
@@ -20,7 +21,12 @@ AT_ONCE = 500
 """Batches that are read in one go."""
 
 
-def play_journal(site: Site, tell: Tell, look: Callable[[int | None, Scan, Layout], None] | None = None) -> Player:
+def play_journal(
+    site: Site,
+    tell: Tell,
+    look: Callable[[int | None, Scan, Layout], None] | None = None,
+    judges: Sequence[tuple[str, JudgeFactory]] | None = None,
+) -> Player:
     """Everything that a site's journal holds, under the rules of its site file as they are now.
 
     Columns are found by device and channel, so that records of earlier layouts are judged as well; ``look`` sees
@@ -31,7 +37,7 @@ def play_journal(site: Site, tell: Tell, look: Callable[[int | None, Scan, Layou
         raise AuroraError(f"there is no journal {path}: the gateway has not run with this site file yet")
     models = {name: load_model(name) for name in {device.model for device in site.devices}}
     layout = Layout(tuple(device_layout(device, models[device.model]) for device in site.devices))
-    player = Player(site, layout, tell)
+    player = Player(site, layout, tell, judges)
     with closing(Reader(path)) as journal:
         archive = Archive()
         for _ in archive.add_events(_bodies(journal, "event")):

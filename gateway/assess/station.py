@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from math import inf
 
 from gateway.assess.alarms import AlarmEngine
 from gateway.assess.border import Border, JudgeFactory, Standing
@@ -248,11 +249,14 @@ class Assess:
 
     @property
     def due_ms(self) -> float:
-        """Before this `tick` would change nothing; 0 where a judge does not say."""
-        due_ms = self.engine.due_ms
-        for border in self.borders:
-            due_ms = min(due_ms, getattr(border.judge, "due_ms", 0.0))
-        return due_ms
+        """When `tick` next has something to do, as far as engine and judges say (``due_ms``)."""
+        said = (getattr(border.judge, "due_ms", inf) for border in self.borders)
+        return min(self.engine.due_ms, *said)
+
+    @property
+    def paced(self) -> bool:
+        """Whether a judge does not say when it wants its next tick: then time must move in steps."""
+        return any(not hasattr(border.judge, "due_ms") for border in self.borders)
 
     def _take(self, owner: str, findings: Iterable[Finding]) -> None:
         for finding in findings:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logbook_tools import CERTIFICATE, MORNING, REFERENCE, Desk
 
@@ -11,6 +11,9 @@ from gateway.errors import RecordError
 from gateway.logbook.entry import KINDS
 from gateway.logbook.forms import INPUTS
 from gateway.seal.columns import decode_events, encode_events
+
+SLOW_MACHINE = [HealthCheck.too_slow]
+"""Other jobs on the machine are no fault of a test."""
 
 GOOD: dict[str, dict[str, Any]] = {
     "note": {"text": "Door seal worn", "point": "room"},
@@ -290,7 +293,7 @@ JSON = st.recursive(
 NAMES = sorted({name for fields in INPUTS.values() for name in fields} | {"person", "text", "done", "source", "x"})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=SLOW_MACHINE)
 @given(st.sampled_from(sorted(GOOD)), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4), st.booleans())
 def test_whatever_is_asked_is_a_sound_event_or_a_refusal(kind: str, change: dict[str, Any], again: bool) -> None:
     desk = Desk()

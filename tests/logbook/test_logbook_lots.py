@@ -1,11 +1,14 @@
 """Where lots have been, from records of what came and what went."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logbook_tools import MORNING, Desk
 
 from gateway.errors import RecordError
+
+SLOW_MACHINE = [HealthCheck.too_slow]
+"""Other jobs on the machine are no fault of a test."""
 
 
 def shown(desk: Desk, lot: str | None = None) -> list[tuple[str, str, int, int | None]]:
@@ -104,7 +107,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=SLOW_MACHINE)
 @given(CHANGES)
 def test_what_is_reckoned_on_the_way_is_what_the_whole_stream_says(changes) -> None:
     desk = Desk()
@@ -167,7 +170,7 @@ MOVES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=SLOW_MACHINE)
 @given(MOVES)
 def test_what_is_accepted_is_a_way_that_a_lot_can_go(moves) -> None:
     """Against a plain model: quantities never below nothing, no zone left that was not entered."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logbook_tools import SITE, Desk
 
@@ -18,6 +18,9 @@ from gateway.logbook.settings import AT_ONCE, Change, SettingsWatch, canonical, 
 from gateway.model import Event
 from gateway.seal.columns import decode_events, encode_events
 from gateway.site import Calibration, Site, WebSpec
+
+SLOW_MACHINE = [HealthCheck.too_slow]
+"""Other jobs on the machine are no fault of a test."""
 
 CLAIM = Desk().claim()
 ROOM, DOCK = SITE.points
@@ -62,6 +65,7 @@ class TestDiff:
         assert diff({"a": True}, {"a": 1}) == [Change("a", True, 1)]
         assert diff({"a": 1}, {"a": 1.0}) == []
 
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(
         st.dictionaries(st.text("abc", max_size=2), st.one_of(st.none(), st.integers(), st.text(max_size=2))),
         st.dictionaries(st.text("abc", max_size=2), st.one_of(st.none(), st.integers(), st.text(max_size=2))),

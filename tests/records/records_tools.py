@@ -11,11 +11,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.app import Gateway
+from firmware_interfaces.modbus.model import load_model
+from gateway.acquire.poller import device_layout
+from gateway.buffer.journal import Journal
 from gateway.clock import Clock
 from gateway.control import Control
+from gateway.identity import open_identity
+from gateway.model import Layout, Miss, Quality
 from gateway.recordkeeping import RecordKeeping
 from gateway.site import BufferSpec, BusSpec, ClockSpec, DeviceSpec, Identity, PointSpec, Site
 
@@ -91,29 +95,55 @@ class Kept:
         return {path.stem: path.read_bytes() for path in self._folder.glob("*.memory")}
 
 
+class Desk(NamedTuple):
+    """What a test needs of a gateway whose people record."""
+
+    journal: Journal
+    clock: Clock
+    keeping: RecordKeeping
+
+
 @asynccontextmanager
-async def recording(site: Site, **who: Any) -> AsyncIterator[tuple[Gateway, RecordKeeping]]:
-    """A gateway with its control socket and its logbook, stopped in order at the end."""
-    gateway, stop = Gateway(site, Clock(site.clock)), asyncio.Event()
-    running = asyncio.create_task(gateway.run(stop))
-    async with asyncio.timeout(20):
-        while not hasattr(gateway, "journal"):
-            await asyncio.sleep(0.01)
-            if running.done():
-                running.result()
-    control, memories = Control(site.data_dir), Kept(site.data_dir)
-    keeping = RecordKeeping(
-        site, gateway.layout, store=gateway.journal.put_event, clock=gateway.clock.claim, keep=memories.keep
+async def recording(site: Site, **who: Any) -> AsyncIterator[Desk]:
+    """Journal, control socket and logbook of a gateway whose device does not answer; stopped in order."""
+    clock, memories, control = Clock(site.clock), Kept(site.data_dir), Control(site.data_dir)
+    await clock.update()
+    layout = Layout(tuple(device_layout(device, load_model(device.model)) for device in site.devices))
+    identity = open_identity(site)
+    journal = await Journal.open(
+        site.data_dir / "journal.db",
+        signer=identity.signer,
+        iss=site.identity.urn,
+        layout=layout,
+        spec=site.buffer,
+        clock=clock.claim,
+        registration=identity.registration,
     )
-    await keeping.open(control, memories.kept(), **who)
-    await control.open()
+    tasks = [
+        asyncio.create_task(journal.run()),
+        asyncio.create_task(_poll(journal, clock, site.devices[0].period_ms)),
+    ]
+    keeping = RecordKeeping(site, layout, store=journal.put_event, clock=clock.claim, keep=memories.keep)
     try:
-        yield gateway, keeping
+        await keeping.open(control, memories.kept(), **who)
+        await control.open()
+        yield Desk(journal, clock, keeping)
     finally:
         await control.close()
-        stop.set()
-        async with asyncio.timeout(10):
-            await running
+        tasks[1].cancel()
+        await asyncio.wait(tasks[1:])
+        await journal.close()
+        await asyncio.wait(tasks)
+
+
+async def _poll(journal: Journal, clock: Clock, period_ms: int) -> None:
+    """Every slot of device 0 is missed, and accounted for."""
+    slot = clock.now_ms() // period_ms + 1
+    while True:
+        while slot * period_ms <= clock.now_ms():
+            journal.put(Miss(0, slot, 1, Quality.BUS_DOWN))
+            slot += 1
+        await asyncio.sleep(period_ms / 5000)
 
 
 async def daemon(folder: Path, port: int, tolerance: float | None) -> None:

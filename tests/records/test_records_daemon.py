@@ -147,7 +147,7 @@ class TestControl:
     async def test_requests_at_the_same_time_are_made_one_after_the_other(
         self, tmp_path: Path, unused_tcp_port: int
     ) -> None:
-        async with recording(site_of(tmp_path, unused_tcp_port)) as (_, keeping):
+        async with recording(site_of(tmp_path, unused_tcp_port)) as desk:
             notes = ({"do": "record.note", "person": "A", "text": str(number)} for number in range(8))
             answers = await asyncio.gather(
                 *(asyncio.to_thread(ask, tmp_path, request, timeout_s=20.0) for request in notes),
@@ -156,8 +156,8 @@ class TestControl:
             )
             refused = [answer for answer in answers if isinstance(answer, BaseException)]
             assert len(refused) == 2, "the lot is in the room once"
-            assert keeping.book is not None
-            assert len({entry.id for entry in keeping.book.entries()}) == 9
+            assert desk.keeping.book is not None
+            assert len({entry.id for entry in desk.keeping.book.entries()}) == 9
         assert len(listed(tmp_path)) == 10
 
     async def test_refusals_have_words_and_remedy(self, tmp_path: Path, unused_tcp_port: int) -> None:

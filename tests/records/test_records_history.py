@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from records_tools import TOML, recording, site_of
 
@@ -22,6 +22,9 @@ from gateway.lothistory import StretchHistory, lot_history
 from gateway.model import Event, Quality
 from gateway.recordbook import Recorded, recorded_events
 from gateway.records import Archive, Reading
+
+SLOW_MACHINE = [HealthCheck.too_slow]
+"""Other jobs on the machine are no fault of a test."""
 
 BOOT, OTHER = b"b" * 16, b"o" * 16
 START = 1_795_500_000_000
@@ -109,6 +112,7 @@ class TestGaps:
         found = history(readings, at(0), at(8))
         assert [(gap.cause, gap.slots) for gap in found.gaps] == [("timeout", 5), ("timeout", 1), ("bad_frame", 1)]
 
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(
         st.lists(st.tuples(st.sampled_from(["value", "miss", "hole"]), st.integers(1, 5)), max_size=20),
         st.integers(0, 40), st.integers(0, 40), st.randoms(use_true_random=False),
@@ -204,12 +208,13 @@ async def test_from_the_record_of_a_real_gateway(tmp_path: Path, capsys: pytest.
     """A lot comes and goes while a gateway polls a device that does not answer: all is a gap, and accounted for."""
     site = site_of(tmp_path, 1)
     lot = {"do": "record.lot", "person": "A", "point": "room", "lot": "L1"}
-    async with recording(site) as (gateway, _):
+    async with recording(site) as desk:
         await asyncio.to_thread(ask, tmp_path, {**lot, "direction": "in"}, timeout_s=20.0)
-        begin = gateway.clock.now_ms()
-        while gateway.clock.now_ms() - begin < 600:
+        begin = desk.clock.now_ms()
+        while desk.clock.now_ms() - begin < 600:
             await asyncio.sleep(0.05)
         await asyncio.to_thread(ask, tmp_path, {**lot, "direction": "out"}, timeout_s=20.0)
+        await asyncio.sleep(0.2)  # the last slot before is recorded within a period
     with closing(Reader(tmp_path / "journal.db")) as journal:
         events, archive, index = list(recorded_events(journal)), Archive(), Index()
         list(archive.add_events(batch.body for batch in journal.batches("event", 0, 1000) if batch.body))
@@ -221,4 +226,4 @@ async def test_from_the_record_of_a_real_gateway(tmp_path: Path, capsys: pytest.
     assert json.loads(capsys.readouterr().out) == [found.plain()], "from sealed batches, as a command"
     assert found.coverage == 0.0
     assert 5 <= found.scheduled <= 12
-    assert {gap.cause for gap in found.gaps} <= {"bus_down", "backed_off", "timeout", "late"}
+    assert {gap.cause for gap in found.gaps} == {"bus_down"}

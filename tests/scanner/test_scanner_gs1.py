@@ -9,12 +9,15 @@ from string import ascii_uppercase, digits
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware_interfaces.errors import CodeError, FirmwareError
 from firmware_interfaces.scanner.gs1 import Code, check_key, parse
 from firmware_interfaces.scanner.identifiers import BY_IDENTIFIER, PREDEFINED, check_digit
+
+SLOW_MACHINE = [HealthCheck.too_slow]
+"""Other jobs on the machine are no fault of a test."""
 
 GS = "\x1d"
 GTIN = "09506000134352"
@@ -30,6 +33,7 @@ class TestCheckDigit:
         """Section 7.9.1 and its calculator: GTIN-13, SSCC, GTIN-14, GTIN-8, GTIN-12, GLN."""
         assert check_digit(whole[:-1]) == whole[-1]
 
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(st.text(digits, min_size=13, max_size=13), st.integers(0, 12), st.sampled_from(digits))
     def test_one_wrong_digit_is_always_found(self, body: str, place: int, other: str) -> None:
         code = body + check_digit(body)
@@ -232,6 +236,7 @@ CODES = st.fixed_dictionaries(
 
 
 class TestProperties:
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(CODES, st.randoms(use_true_random=False))
     def test_elements_come_back_in_any_order(self, elements: dict[str, str], source) -> None:
         pairs = list(elements.items())
@@ -241,11 +246,13 @@ class TestProperties:
         assert {element.ai: element.value for element in code.elements} == elements
         assert parse(code.text()).elements == code.elements
 
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(gtins(), VALUES)
     def test_a_link_says_the_same_as_a_symbol(self, gtin: str, lot: str) -> None:
         link = parse(f"https://id.gs1.org/01/{gtin}/10/{quote(lot, safe='')}")
         assert link.elements == parse(f"]d201{gtin}10{lot}").elements
 
+    @settings(deadline=None, suppress_health_check=SLOW_MACHINE)
     @given(
         st.one_of(st.text(max_size=60), st.text("]CdQ13 01" + GS + digits, max_size=40).map(lambda t: "]C1" + t))
     )
