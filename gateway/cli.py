@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_running(commands)
     _add_site_tools(commands)
+    _add_radio_tools(commands)
     _add_record_tools(commands)
     return parser
 
@@ -88,6 +89,19 @@ def _add_site_tools(commands: Commands) -> None:
         "names", nargs="*", metavar="MODEL", help="names or files; default: all that come with the gateway"
     )
     models.set_defaults(command=_models)
+
+
+def _add_radio_tools(commands: Commands) -> None:
+    decode = commands.add_parser("decode", help="what a captured advertisement says, or why it says nothing")
+    kinds = decode.add_subparsers(metavar="KIND", required=True)
+    ble = kinds.add_parser("ble", help="a Bluetooth LE advertisement, as JSON")
+    ble.add_argument("--manufacturer", action="append", default=[], metavar="ID=HEX", help="0x0499=0512FC53...")
+    ble.add_argument("--service", action="append", default=[], metavar="UUID=HEX", help="FCD2=4002CA09")
+    ble.add_argument("--raw", metavar="HEX", help="instead: the whole advertising data")
+    ble.add_argument("--address", help="the sender's, where the data is encrypted or says it: CB:B8:33:4C:88:4F")
+    ble.add_argument("--name", help="the name that it advertises")
+    ble.add_argument("--key", metavar="HEX", help="the sensor's key, 32 digits")
+    ble.set_defaults(command=_decode_ble)
 
 
 def _add_record_tools(commands: Commands) -> None:
@@ -196,6 +210,12 @@ def _models(arguments: argparse.Namespace) -> int:
             for channel in model.channels.values():
                 print(f"    {channel.key:24} {channel.unit:8} {channel.title}")
     return 1 if failed else 0
+
+
+def _decode_ble(arguments: argparse.Namespace) -> int:
+    from gateway.decoding import decode_ble
+
+    return decode_ble(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -30,7 +30,10 @@ CONTEXTS = (Context(), Context(bytes(6), bytes(16)), Context(bytes(range(6))))
 FUZZ = int(os.environ.get("BLE_FUZZ", "40000"))
 """Inputs over all decoders; `bench.ble_decoders --fuzz` runs a million."""
 
-STARTS = ["05", "03", "06", "e1", "c5", "40", "44", "41", "2000", "12", "21", "32", "02050901", "04", "a101", "a103", "a303", "a401", "ca05", "ca1b", "ca03", "08", "0d", "17", "1b", "29", "2a", "2b", "01b7", "0101", "01785634"]
+STARTS = """
+05 03 06 e1 c5 40 44 41 2000 12 21 32 02050901 04 a101 a103 a303 a401 ca05 ca1b ca03 08 0d 17 1b 29 2a 2b
+01b7 0101 01785634
+"""
 
 
 def sound(found: Decoded) -> None:
@@ -54,7 +57,7 @@ def attempt(decoder: Decoder, data: bytes, context: Context) -> None:
 
 def adverts(generator: random.Random, count: int) -> Iterator[bytes]:
     """Random payloads; half of them begin as a known frame does."""
-    starts = [bytes.fromhex(start) for start in STARTS]
+    starts = [bytes.fromhex(start) for start in STARTS.split()]
     for _ in range(count):
         data = generator.randbytes(generator.randrange(42))
         yield generator.choice(starts) + data if generator.random() < 0.5 else data

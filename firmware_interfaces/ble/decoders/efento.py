@@ -77,7 +77,7 @@ def _sensor_frame(types: bytes) -> Frame:
         "big",
         [*placed(rows), _battery(3)],
         Sequence_(4, 4, "big"),
-        _left_out(types, SCALED),
+        note=_left_out(types, SCALED),
     )
 
 

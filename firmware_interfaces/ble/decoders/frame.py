@@ -126,6 +126,7 @@ class Frame:
         order: Order,
         quantities: Sequence[Quantity],
         sequence: Sequence_ | None = None,
+        *,
         note: str = "",
     ) -> None:
         self.format = format_

@@ -64,11 +64,13 @@ class Context(NamedTuple):
     """What a decoder may need to know beside the bytes.
 
     ``address`` are the six bytes of the sender's address as they are written, ``key`` the sensor's own 16 bytes;
-    both None where unknown. A sensor with a key is believed only when it encrypts.
+    both None where unknown. A sensor with a key is believed only when it encrypts. ``name`` is the one it
+    advertises, empty where it has none.
     """
 
     address: bytes | None = None
     key: bytes | None = None
+    name: str = ""
 
 
 class Field(NamedTuple):
