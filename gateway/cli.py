@@ -103,6 +103,15 @@ def _add_radio_tools(commands: Commands) -> None:
     ble.add_argument("--key", metavar="HEX", help="the sensor's key, 32 digits")
     ble.set_defaults(command=_decode_ble)
 
+    scan = commands.add_parser("scan", help="which sensors are in the air, with the lines for the site file")
+    kinds = scan.add_subparsers(metavar="KIND", required=True)
+    air = kinds.add_parser("ble", help="Bluetooth LE sensors")
+    air.add_argument("--seconds", type=seconds, default=15.0, help="how long to listen (default: 15)")
+    air.add_argument("--adapter", help="hci0, hci1 ...; default: the first with power")
+    air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
+    air.add_argument("--json", action="store_true", help="all of it as JSON")
+    air.set_defaults(command=_scan_ble)
+
 
 def _add_record_tools(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="prove batches offline, with the public keys alone")
@@ -216,6 +225,12 @@ def _decode_ble(arguments: argparse.Namespace) -> int:
     from gateway.decoding import decode_ble
 
     return decode_ble(arguments)
+
+
+def _scan_ble(arguments: argparse.Namespace) -> int:
+    from gateway.scanning import scan_ble
+
+    return scan_ble(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -48,6 +48,8 @@ def test_efento_values_of_two_bytes() -> None:
         ("010000ea", {"temperature": 11.7}),
         ("010001c3", {"temperature": -22.6}),
         ("010000ea0200007a", {"temperature": 11.7, "humidity": 61}),
+        ("0300278a", {"pressure": 50610}),
+        ("1b00042f", {"humidity": OUT_OF_RANGE}),
         ("027fffff", {"humidity": OUT_OF_RANGE}),
         ("01ffffff", {"temperature": OUT_OF_RANGE}),
         ("0700000200000000", {"water_detected": 1}),

@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 from firmware_interfaces.ble.decoders.frame import Frame, Layouts, Quantity, Sequence_, placed
-from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded, Fault
+from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded, Fault, Field
 from firmware_interfaces.quality import Quality
 
 __all__ = ["COMPANY", "SCALED", "ZIGZAG", "decode"]
@@ -39,26 +39,31 @@ SCALED: dict[int, Quantity] = {
 class _Zig(NamedTuple):
     key: str
     unit: str
+    multiplier: int
     places: int
     low: float
     high: float
 
+    @property
+    def field(self) -> Field:
+        return Field(self.key, self.unit, self.places)
+
 
 ZIGZAG: dict[int, _Zig] = {
-    0x01: _Zig("temperature", "degC", 1, -273.1, 1000.0),
-    0x02: _Zig("humidity", "%RH", 0, 0, 100),
-    0x03: _Zig("pressure", "hPa", 1, 0, 2000),
-    0x07: _Zig("water_detected", "", 0, 0, 1),
-    0x0F: _Zig("illuminance", "lx", 1, 0, 100000),
-    0x1B: _Zig("humidity", "%RH", 1, 0, 100),
+    0x01: _Zig("temperature", "degC", 1, 1, -273.1, 1000),
+    0x02: _Zig("humidity", "%RH", 1, 0, 0, 100),
+    0x03: _Zig("pressure", "Pa", 10, 0, 0, 200000),
+    0x07: _Zig("water_detected", "", 1, 0, 0, 1),
+    0x0F: _Zig("illuminance", "lx", 1, 1, 0, 100000),
+    0x1B: _Zig("humidity", "%RH", 1, 1, 0, 100),
 }
-"""Values of three bytes by type: ZigZag, divided by 10**places."""
+"""Values of three bytes by type: ZigZag, then ``raw * multiplier / 10**places``."""
 
 
 def _zigzag(at: int, kind: _Zig) -> Quantity:
     def derive(data: bytes) -> tuple[float, int]:
         raw = int.from_bytes(data[at : at + 3], "big")
-        value = (raw >> 1 ^ -(raw & 1)) / 10**kind.places
+        value = (raw >> 1 ^ -(raw & 1)) * kind.multiplier / 10**kind.places
         return (value, Quality.GOOD) if kind.low <= value <= kind.high else (math.nan, Quality.OUT_OF_RANGE)
 
     return Quantity(key=kind.key, unit=kind.unit, places=kind.places, derive=derive)
