@@ -34,6 +34,8 @@ def test_the_tables_are_those_of_the_code() -> None:
         for row in rows:
             assert row in page
     assert page == renewed(page)
+    for line in page.splitlines():
+        assert not line.startswith("|---") or set(line) == {"|", "-"}
 
 
 if __name__ == "__main__":
