@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_running(commands)
     _add_site_tools(commands)
+    _add_radio_tools(commands)
     _add_record_tools(commands)
     _add_calculate(commands)
     return parser
@@ -112,6 +113,28 @@ def _add_site_tools(commands: Commands) -> None:
         "names", nargs="*", metavar="MODEL", help="names or files; default: all that come with the gateway"
     )
     models.set_defaults(command=_models)
+
+
+def _add_radio_tools(commands: Commands) -> None:
+    decode = commands.add_parser("decode", help="what a captured advertisement says, or why it says nothing")
+    kinds = decode.add_subparsers(metavar="KIND", required=True)
+    ble = kinds.add_parser("ble", help="a Bluetooth LE advertisement, as JSON")
+    ble.add_argument("--manufacturer", action="append", default=[], metavar="ID=HEX", help="0x0499=0512FC53...")
+    ble.add_argument("--service", action="append", default=[], metavar="UUID=HEX", help="FCD2=4002CA09")
+    ble.add_argument("--raw", metavar="HEX", help="instead: the whole advertising data")
+    ble.add_argument("--address", help="the sender's, where the data is encrypted or says it: CB:B8:33:4C:88:4F")
+    ble.add_argument("--name", help="the name that it advertises")
+    ble.add_argument("--key", metavar="HEX", help="the sensor's key, 32 digits")
+    ble.set_defaults(command=_decode_ble)
+
+    scan = commands.add_parser("scan", help="which sensors are in the air, with the lines for the site file")
+    kinds = scan.add_subparsers(metavar="KIND", required=True)
+    air = kinds.add_parser("ble", help="Bluetooth LE sensors")
+    air.add_argument("--seconds", type=seconds, default=15.0, help="how long to listen (default: 15)")
+    air.add_argument("--adapter", help="hci0, hci1 ...; default: the first with power")
+    air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
+    air.add_argument("--json", action="store_true", help="all of it as JSON")
+    air.set_defaults(command=_scan_ble)
 
 
 def _add_record_tools(commands: Commands) -> None:
@@ -326,6 +349,18 @@ def _replay(arguments: argparse.Namespace) -> int:
     from gateway.replay_command import replay_command
 
     return replay_command(arguments)
+
+
+def _decode_ble(arguments: argparse.Namespace) -> int:
+    from gateway.decoding import decode_ble
+
+    return decode_ble(arguments)
+
+
+def _scan_ble(arguments: argparse.Namespace) -> int:
+    from gateway.scanning import scan_ble
+
+    return scan_ble(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Bluetooth LE sensors: what is in the air, heard and decoded."""

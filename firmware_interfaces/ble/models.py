@@ -1,0 +1,180 @@
+"""Makes of sensors by name: which formats each sends, and which channels a site file can ask it for."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from firmware_interfaces.ble.decoders import (
+    bluemaestro,
+    combustion,
+    eddystone,
+    efento,
+    ela,
+    minew,
+    pvvx,
+    ruuvi,
+    sig,
+    teltonika,
+)
+from firmware_interfaces.ble.decoders.bthome_objects import NUMBERS
+from firmware_interfaces.ble.decoders.frame import Frame
+from firmware_interfaces.ble.decoders.nouns import Field
+
+__all__ = ["MODELS", "RSSI", "BleModel", "model_of"]
+
+RSSI = Field("rssi", "dBm", 0)
+"""Signal strength at the gateway: a channel of every model."""
+
+_NUMBERED = re.compile(r"(.+)_([2-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class BleModel:
+    """One make. ``formats`` are beginnings of the names that its decoders give; ``source`` is what they rest on."""
+
+    id: str
+    title: str
+    formats: tuple[str, ...]
+    channels: Mapping[str, Field]
+    source: str
+    numbered: bool = False
+    """Whether a frame may have a quantity several times (temperature, temperature_2 ...)."""
+
+    def channel(self, key: str) -> Field | None:
+        """The channel of that name; None where the model has none."""
+        found = self.channels.get(key)
+        if found is None and self.numbered and (match := _NUMBERED.fullmatch(key)) is not None:
+            base = self.channels.get(match[1])
+            found = None if base is None or base is RSSI else base._replace(key=key)
+        return found
+
+    def sends(self, format_: str) -> bool:
+        """Whether a frame of this format is one of its own."""
+        return format_.startswith(self.formats)
+
+
+def _model(
+    id_: str, title: str, formats: tuple[str, ...], fields: Iterable[Field], source: str, *, numbered: bool = False
+) -> BleModel:
+    """Channels of all its frames; of two with different decimal places, the finer, which holds both exactly."""
+    channels: dict[str, Field] = {}
+    for field in (*fields, RSSI):
+        known = channels.get(field.key)
+        if known is not None and known.unit != field.unit:
+            raise ValueError(f"{id_}: {field.key} in {known.unit} and in {field.unit}")
+        if known is None or known.decimals < field.decimals:
+            channels[field.key] = field
+    return BleModel(id_, title, formats, channels, source, numbered)
+
+
+def _fields(frames: Iterable[Frame]) -> list[Field]:
+    return [field for frame in frames for field in frame.fields]
+
+
+_SIG = [frame for frames in sig.FRAMES.values() for frame in frames]
+_EFENTO = [
+    *(quantity.field for quantity in efento.SCALED.values()),
+    *(kind.field for kind in efento.ZIGZAG.values()),
+    Field("battery_low", "", 0),
+]
+
+MODELS: dict[str, BleModel] = {
+    model.id: model
+    for model in (
+        _model(
+            "ruuvi-tag",
+            "RuuviTag",
+            ("ruuvi-3", "ruuvi-5", "ruuvi-c5"),
+            _fields(ruuvi.FRAMES[number] for number in (3, 5, 0xC5)),
+            "docs.ruuvi.com, data formats 3, 5 and C5",
+        ),
+        _model(
+            "ruuvi-air",
+            "Ruuvi Air",
+            ("ruuvi-6", "ruuvi-e1"),
+            _fields(ruuvi.FRAMES[number] for number in (6, 0xE1)),
+            "docs.ruuvi.com, data formats 6 and E1",
+        ),
+        _model(
+            "bthome",
+            "BTHome v2 sensor (Shelly BLU, b-parasite, own builds)",
+            ("bthome-2",),
+            (quantity.field for quantity in NUMBERS.values()),
+            "bthome.io/format",
+            numbered=True,
+        ),
+        _model(
+            "sig",
+            "Bluetooth SIG service data (temperature, humidity, pressure, battery)",
+            ("sig-",),
+            _fields(frame for frame in _SIG if frame.format.startswith("sig-")),
+            "Bluetooth GATT Specification Supplement",
+        ),
+        _model(
+            "ela-blue",
+            "ELA Innovation Blue Puck and Blue Coin (T, RHT, MAG, MOV, DI, PIR)",
+            ("ela-", "sig-"),
+            _fields([*ela.FRAMES.values(), *_SIG]),
+            "reelyactive advlib-ble-manufacturers; ble_monitor issue 1083",
+        ),
+        _model(
+            "eddystone-tlm",
+            "Eddystone beacon with telemetry",
+            ("eddystone-tlm",),
+            _fields(eddystone.FRAMES),
+            "github.com/google/eddystone, tlm-plain.md",
+        ),
+        _model(
+            "combustion-probe",
+            "Combustion Predictive Thermometer",
+            (combustion.FORMAT,),
+            _fields(combustion.FRAMES),
+            "github.com/combustion-inc/combustion-documentation, probe_ble_specification.rst",
+        ),
+        _model(
+            "efento",
+            "Efento logger",
+            ("efento-",),
+            _EFENTO,
+            "reelyactive advlib-ble-manufacturers; docs.efento.io",
+            numbered=True,
+        ),
+        _model(
+            "minew",
+            "Minew S1, S3, S4, E8, E9 and Connect V3 beacons",
+            ("minew-",),
+            [
+                *_fields([*minew.SERVICE_FRAMES.values(), *minew.FRAMES.values()]),
+                Field("humidity", "%RH", 8),
+            ],
+            "reelyactive advlib-ble-services and advlib-ble-manufacturers",
+        ),
+        _model(
+            "blue-maestro",
+            "Blue Maestro Tempo Disc",
+            ("bluemaestro-",),
+            _fields(bluemaestro.FRAMES.values()),
+            "Bluetooth-Devices/bluemaestro-ble",
+        ),
+        _model(
+            "teltonika-eye",
+            "Teltonika EYE sensor and beacon",
+            (teltonika.FORMAT,),
+            _fields([teltonika.LAYOUTS.frame(0xFF)]),
+            "wiki.teltonika-gps.com, EYE SENSOR / BTSMP1",
+        ),
+        _model(
+            "xiaomi-pvvx",
+            "Xiaomi thermometer with the firmware of pvvx or atc1441",
+            ("pvvx-", "atc1441"),
+            _fields([*pvvx.FRAMES.values(), *pvvx.SEALED.values()]),
+            "github.com/pvvx/ATC_MiThermometer",
+        ),
+    )
+}
+
+
+def model_of(formats: Iterable[str]) -> BleModel | None:
+    """The model that sends all of these formats: the first of the list where several do."""
+    wanted = list(formats)
+    return next((model for model in MODELS.values() if wanted and all(map(model.sends, wanted))), None)

@@ -1,0 +1,198 @@
+"""Who is in the air: reports become news of a sensor, each measurement once, never an old one again."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from firmware_interfaces.ble.advert import address_bytes
+from firmware_interfaces.ble.bluez import Report
+from firmware_interfaces.ble.decoders.dispatch import TABLES, Outcome, decode_advert
+from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded
+
+__all__ = ["Allow", "News", "Sensor", "Sensors"]
+
+Key = TypeVar("Key", int, str)
+
+MOST_SENSORS = 2000
+"""Senders that are remembered. Addresses can be made up at will; the one unheard for longest is forgotten."""
+
+BURST_S = 0.5
+"""Equal payloads without a number within this time are one advertisement, heard twice (two adapters)."""
+
+RESTARTED_S = 300.0
+"""A counter that falls after so long a silence belongs to a sensor that began anew; sooner, it is a replay."""
+
+JOINT = frozenset(uuid for uuid in TABLES.uuid if uuid[4:6] in {"2a", "18"} and uuid[4:8] != "181a")
+"""Service data that sensors send together, one characteristic each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Which senders are wanted: by address, or by how a format's name begins (``ruuvi``). Empty: all known."""
+
+    addresses: frozenset[str] = frozenset()
+    formats: tuple[str, ...] = ()
+
+    def wants(self, address: str, format_: str) -> bool:
+        """Whether a frame of this sender is wanted."""
+        if not self.addresses and not self.formats:
+            return True
+        return address in self.addresses or (bool(self.formats) and format_.startswith(self.formats))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One measurement, or one fault, heard for the first time at ``at`` (seconds, monotonic)."""
+
+    address: str
+    name: str
+    adapter: str
+    at: float
+    rssi: int | None
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Sensor:
+    """What is known of one sender."""
+
+    address: str
+    name: str = ""
+    last_heard: float = 0.0
+    rssi: dict[str, int] = field(default_factory=dict)
+    """Newest signal strength (dBm) by adapter."""
+    heard: int = 0
+    """Advertisements."""
+    measurements: int = 0
+    repeats: int = 0
+    replays: int = 0
+    faults: int = 0
+    last_fault: str = ""
+    formats: dict[str, Decoded] = field(default_factory=dict)
+    """Newest frame of each format: for a person who looks, never handed on as news."""
+    _payloads: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
+    _sequence: dict[str, int] = field(default_factory=dict)
+    _counter: dict[str, int] = field(default_factory=dict)
+    _last_new: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+
+
+class Sensors:
+    """Turns reports into news. ``keys`` are the sensors' own keys by address (upper case, with colons)."""
+
+    def __init__(
+        self, on_news: Callable[[News], None], allow: Allow | None = None, keys: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._on_news = on_news
+        self._allow = allow or Allow()
+        self._keys = dict(keys or {})
+        self.known: dict[str, Sensor] = {}
+        """By address, in the order in which they were last heard."""
+        self.foreign = 0
+        """Reports without anything that a decoder knows."""
+
+    def report(self, report: Report, now: float) -> None:
+        """Take in one report at ``now``."""
+        manufacturer = _known(report.manufacturer, TABLES.company)
+        service = _known(report.service, TABLES.uuid)
+        sensor = self.known.get(report.address)
+        if not manufacturer and not service:
+            if sensor is None:
+                self.foreign += 1
+            elif report.rssi is not None:
+                sensor.rssi[report.adapter] = report.rssi
+            return
+        if sensor is None:
+            sensor = Sensor(report.address)
+        fresh_manufacturer = _fresh(sensor, "m", manufacturer)
+        fresh_service = _fresh(sensor, "s", service)
+        context = Context(address_bytes(report.address), self._keys.get(report.address), report.name or sensor.name)
+        wanted = [
+            (outcome, data)
+            for outcome, data in _decoded(fresh_manufacturer, fresh_service, context)
+            if self._allow.wants(report.address, outcome.format)
+        ]
+        if not wanted and report.address not in self.known:
+            self.foreign += 1
+            return
+        self._remember(sensor)
+        sensor.name = report.name or sensor.name
+        sensor.last_heard = now
+        sensor.heard += 1
+        if report.rssi is not None:
+            sensor.rssi[report.adapter] = report.rssi
+        for outcome, data in wanted:
+            if self._is_news(sensor, outcome, data, now):
+                self._on_news(News(sensor.address, sensor.name, report.adapter, now, report.rssi, outcome))
+
+    def forget_payloads(self, address: str) -> None:
+        """BlueZ has forgotten a sender: what it reports next does not pile up on what was."""
+        if (sensor := self.known.get(address)) is not None:
+            sensor._payloads.clear()
+
+    def _remember(self, sensor: Sensor) -> None:
+        self.known.pop(sensor.address, None)
+        if len(self.known) >= MOST_SENSORS:
+            del self.known[next(iter(self.known))]
+        self.known[sensor.address] = sensor
+
+    def _is_news(self, sensor: Sensor, outcome: Outcome, data: bytes, now: float) -> bool:
+        format_ = outcome.format
+        before = sensor._last_new.get(format_)
+        if isinstance(outcome, AdvertFault):
+            sensor.faults += 1
+            sensor.last_fault = str(outcome)
+        elif outcome.counter is not None:
+            if not self._counter_rises(
+                sensor, format_, outcome.counter, None if before is None else now - before[0]
+            ):
+                return False
+        elif outcome.sequence is not None:
+            if sensor._sequence.get(format_) == outcome.sequence and before is not None and before[1] == data:
+                sensor.repeats += 1
+                return False
+            sensor._sequence[format_] = outcome.sequence
+        if before is not None and before[1] == data and now - before[0] < BURST_S:
+            sensor.repeats += 1
+            return False
+        sensor._last_new[format_] = (now, data)
+        if isinstance(outcome, Decoded):
+            sensor.measurements += 1
+            sensor.formats[format_] = outcome
+        return True
+
+    @staticmethod
+    def _counter_rises(sensor: Sensor, format_: str, counter: int, silence_s: float | None) -> bool:
+        last = sensor._counter.get(format_)
+        if last == counter:
+            sensor.repeats += 1
+            return False
+        if last is not None and counter < last and (silence_s is None or silence_s < RESTARTED_S):
+            sensor.replays += 1
+            return False
+        sensor._counter[format_] = counter
+        return True
+
+
+def _known(data: Mapping[Key, bytes] | None, table: Mapping[Key, object]) -> dict[Key, bytes]:
+    return {} if data is None else {key: value for key, value in data.items() if key in table}
+
+
+def _decoded(
+    manufacturer: Mapping[int, bytes], service: Mapping[str, bytes], context: Context
+) -> Iterable[tuple[Outcome, bytes]]:
+    outcomes = decode_advert(manufacturer, service, context)
+    return zip(outcomes, [*manufacturer.values(), *service.values()], strict=True)
+
+
+def _fresh(sensor: Sensor, kind: str, data: dict[Key, bytes]) -> dict[Key, bytes]:
+    """What of the reported data was in the advertisement itself.
+
+    BlueZ keeps the payload of every company and service that a sender has ever used, and reports all of them at
+    each advertisement. One alone is certain; of several only those that changed; and service data that belong
+    together are taken together.
+    """
+    changed = {key: value for key, value in data.items() if sensor._payloads.get((kind, key)) != value}
+    sensor._payloads.update({(kind, key): value for key, value in changed.items()})
+    if len(data) <= 1 or len(changed) == len(data) or JOINT.issuperset(map(str, data)):
+        return data
+    return changed

@@ -1,0 +1,103 @@
+"""`aurora-gateway scan ble` before a stand-in for bluetoothd."""
+
+import argparse
+import asyncio
+import json
+
+import pytest
+from bluez_standin import StandIn
+
+from firmware_interfaces.ble.decoders.dispatch import full_uuid
+from firmware_interfaces.ble.models import MODELS, RSSI, model_of
+from firmware_interfaces.ble.scanner import RadioState
+from gateway import scanning
+
+RUUVI = bytes.fromhex("0512fc5394c37c0004fffc040cac364200cdcbb8334c884f")
+TAG = "CB:B8:33:4C:88:4F"
+
+
+async def scanned(bluez: StandIn, **options: object) -> scanning.Heard:
+    """A short scan, in which three senders advertise as soon as somebody listens."""
+
+    async def talk() -> None:
+        while not bluez.heard(TAG, {0x0499: RUUVI}, name="Ruuvi 884F", rssi=-71):
+            await asyncio.sleep(0.01)
+        bluez.heard("AA:AA:AA:AA:AA:01", service={full_uuid(0xFCD2): b"\x41" + bytes(12)}, rssi=-50)
+        bluez.heard("AA:AA:AA:AA:AA:02", {0x004C: b"\x10"})
+
+    talking = asyncio.create_task(talk())
+    heard = await scanning.listen(0.6, None, "auto")
+    await talking
+    return heard
+
+
+async def test_sensors_with_values_and_the_lines_for_the_site_file(
+    bluez: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard = await scanned(bluez)
+    scanning._print(heard)
+    out = capsys.readouterr().out
+    assert out.startswith("hci0, passively: 2 sensors")
+    assert "CB:B8:33:4C:88:4F   -71 dBm  RuuviTag  Ruuvi 884F" in out
+    assert "temperature 24.3 degC" in out
+    assert "encrypted, and there is no key for this sensor" in out
+    assert 'model = "ruuvi-tag"' in out
+    assert f'address = "{TAG}"' in out
+    assert 'channels = ["temperature", "humidity", ' in out
+    assert out.rstrip().endswith('"rssi"]')
+
+
+async def test_json_has_every_frame_and_fault(bluez: StandIn) -> None:
+    heard = await scanned(bluez)
+    told = json.loads(json.dumps([scanning._sensor_json(sensor) for sensor in heard.known]))
+    assert [sensor["address"] for sensor in told] == ["AA:AA:AA:AA:AA:01", TAG]
+    assert told[0]["model"] is None
+    assert told[1]["frames"][0]["sequence"] == 205
+    assert told[1]["rssi"] == {"hci0": -71}
+
+
+def test_without_bluetooth_the_state_and_its_remedy_are_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
+    arguments = argparse.Namespace(seconds=0.1, adapter=None, active=False, json=False)
+    assert scanning.scan_ble(arguments) == 2
+    assert RadioState.NO_DBUS.words in capsys.readouterr().err
+
+
+async def test_an_empty_room_is_no_mistake(bluez: StandIn) -> None:
+    heard = await scanning.listen(0.2, "hci0", "active")
+    assert heard.known == []
+    assert heard.states[0][0] is RadioState.SCANNING
+
+
+def test_every_model_names_its_source_and_knows_its_formats() -> None:
+    assert all(model.source and RSSI.key in model.channels for model in MODELS.values())
+    cases = {
+        "ruuvi-5": "ruuvi-tag",
+        "ruuvi-e1": "ruuvi-air",
+        "bthome-2": "bthome",
+        "ela-rht": "ela-blue",
+        "sig-temperature": "sig",
+        "atc1441-encrypted": "xiaomi-pvvx",
+        "minew-v3-ht": "minew",
+    }
+    for format_, wanted in cases.items():
+        found = model_of([format_])
+        assert found is not None
+        assert found.id == wanted
+    mixed = model_of(["sig-temperature", "ela-humidity"])
+    assert mixed is not None
+    assert mixed.id == "ela-blue"
+    assert model_of([]) is None
+    assert model_of(["ruuvi-5", "bthome-2"]) is None
+
+
+def test_numbered_channels_follow_their_first() -> None:
+    bthome = MODELS["bthome"]
+    second = bthome.channel("temperature_2")
+    assert second is not None
+    assert (second.key, second.unit, second.decimals) == ("temperature_2", "degC", 2)
+    assert bthome.channel("temperature_x") is None
+    assert bthome.channel("rssi_2") is None
+    assert MODELS["ruuvi-tag"].channel("temperature_2") is None
