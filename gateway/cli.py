@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_site_tools(commands)
     _add_radio_tools(commands)
     _add_record_tools(commands)
+    _add_food_tools(commands)
     _add_calculate(commands)
     return parser
 
@@ -164,6 +165,13 @@ def _add_record_tools(commands: Commands) -> None:
     )
     export.set_defaults(command=_export)
 
+    keys = commands.add_parser("keys", help="the gateway's signing key")
+    keys.add_argument("site", type=Path, help="the site file")
+    keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
+    keys.set_defaults(command=_keys)
+
+
+def _add_food_tools(commands: Commands) -> None:
     notify = commands.add_parser("notify", help="the outputs of the running gateway: how they do, and a test")
     notify.add_argument("site", type=Path, help="the site file")
     notify.add_argument("action", choices=["list", "test"])
@@ -172,8 +180,8 @@ def _add_record_tools(commands: Commands) -> None:
     notify.add_argument("--person", default="", help="test: who tries it; goes on record")
     notify.add_argument("--json", action="store_true", help="the answer as JSON")
     notify.set_defaults(command=_notify)
-    from gateway.alarmcommand import add_alarms_command
-    from gateway.recordoptions import add_record_command
+    from gateway.commands.alarms import add_alarms_command
+    from gateway.commands.record_options import add_record_command
 
     add_record_command(commands, _site)
     add_alarms_command(commands, _site)
@@ -215,11 +223,6 @@ def _add_record_tools(commands: Commands) -> None:
         "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
     )
     report.set_defaults(command=_report)
-
-    keys = commands.add_parser("keys", help="the gateway's signing key")
-    keys.add_argument("site", type=Path, help="the site file")
-    keys.add_argument("action", nargs="?", default="show", choices=["show", "export", "rotate"])
-    keys.set_defaults(command=_keys)
 
 
 def _add_calculate(commands: Commands) -> None:
@@ -315,7 +318,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> int:
-    from gateway.reading import read_once
+    from gateway.commands.read import read_once
 
     return read_once(arguments)
 
@@ -340,31 +343,31 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _profiles(arguments: argparse.Namespace) -> int:
-    from gateway.profilecommand import profiles_command
+    from gateway.commands.profiles import profiles_command
 
     return profiles_command(arguments.name)
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from gateway.replay_command import replay_command
+    from gateway.commands.replay import replay_command
 
     return replay_command(arguments)
 
 
 def _decode_ble(arguments: argparse.Namespace) -> int:
-    from gateway.decoding import decode_ble
+    from gateway.commands.decode import decode_ble
 
     return decode_ble(arguments)
 
 
 def _scan_ble(arguments: argparse.Namespace) -> int:
-    from gateway.scanning import scan_ble
+    from gateway.commands.scan import scan_ble
 
     return scan_ble(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gateway.proof import verify_paths
+    from gateway.commands.verify import verify_paths
 
     return verify_paths(
         arguments.paths, keys=arguments.key, cluster_keys=arguments.cluster_key, as_json=arguments.json
@@ -379,7 +382,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _notify(arguments: argparse.Namespace) -> int:
-    from gateway.notifycommand import notify_command
+    from gateway.commands.outputs import notify_command
 
     return notify_command(_site(arguments.site), arguments)
 
@@ -391,21 +394,21 @@ def _site(path: Path) -> Any:
 
 
 def _calculate(arguments: argparse.Namespace) -> int:
-    from gateway.calculating import calculate_command
+    from gateway.commands.calculate import calculate_command
 
     return calculate_command(arguments)
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from gateway.commands.report import report_site
     from gateway.config import load_site
-    from gateway.reportcommand import report_site
 
     return report_site(load_site(arguments.site), arguments)
 
 
 def _keys(arguments: argparse.Namespace) -> int:
+    from gateway.commands.keys import keys_command
     from gateway.config import load_site
-    from gateway.keycommand import keys_command
 
     return keys_command(load_site(arguments.site), arguments.action)
 

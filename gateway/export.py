@@ -371,7 +371,7 @@ def _hex(value: object) -> str:
 
 
 def _epcis(site: Site, journal: Reader, archive: Archive, window: Window, arguments: argparse.Namespace) -> None:
-    from gateway.epcisexport import places_of, write_epcis
+    from gateway.epcis.export import places_of, write_epcis
 
     options: dict[str, Any] = {
         **window._asdict(),

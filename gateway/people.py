@@ -13,7 +13,7 @@ from gateway.buffer.journal import Journal
 from gateway.control import Control
 from gateway.errors import OperatorError
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
-from gateway.recordkeeping import RecordKeeping
+from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from app_tools import ROOT, command
 from gateway.buffer.reader import Reader
 from gateway.config import load_site
 from gateway.control import ControlError, ask
-from gateway.recordbook import recorded_events
+from gateway.recordkeeping.events import recorded_events
 
 SITE = """
 [gateway]

@@ -25,8 +25,8 @@ from gateway.config.profiles import builtin_profile
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import ClockClaim, ClockState, Event, Layout, Miss, Quality, Scan
-from gateway.replay import Player, csv_site, play_csv, with_periods
-from gateway.replay_csv import Table, read_csv, time_reader
+from gateway.replay.csvfile import Table, read_csv, time_reader
+from gateway.replay.engine import Player, csv_site, play_csv, with_periods
 from gateway.site import PointSpec
 
 START = datetime(2021, 6, 24, tzinfo=UTC)

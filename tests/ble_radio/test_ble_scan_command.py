@@ -10,7 +10,7 @@ from bluez_standin import StandIn
 from firmware_interfaces.ble.decoders.dispatch import full_uuid
 from firmware_interfaces.ble.models import MODELS, RSSI, model_of
 from firmware_interfaces.ble.scanner import RadioState
-from gateway import scanning
+from gateway.commands import scan as scanning
 
 RUUVI = bytes.fromhex("0512fc5394c37c0004fffc040cac364200cdcbb8334c884f")
 TAG = "CB:B8:33:4C:88:4F"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.commands.profiles import profiles_page
 from gateway.config import check_site
 from gateway.config.judging import parse_hours
 from gateway.config.profiles import builtin_profile, builtin_profiles
 from gateway.errors import Problem
 from gateway.model import Tier
 from gateway.profile import STATE_KINDS, Profile
-from gateway.profilecommand import profiles_page
 from gateway.site import AlarmSpec, PointSpec, Site
 
 BASE = """\
@@ -357,7 +357,7 @@ def test_a_stricter_limit_instead_of_an_exemption_needs_no_reason() -> None:
 
 
 def test_the_page_shows_the_profiles_as_they_are() -> None:
-    """After a change: print gateway.profilecommand.profiles_page() below the last heading of level two."""
+    """After a change: print gateway.commands.profiles.profiles_page() below the last heading of level two."""
     page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
     _, found, listed = page.partition("## Those that come with the gateway\n\n")
     assert found

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.epcis import CONTEXT, UNITS, Naming, Summary, document, lot_event, sensor_event, summaries
-from gateway.epcisexport import _overlaps, places_of
-from gateway.episodes import Episode
+from gateway.epcis.document import CONTEXT, UNITS, Naming, Summary, document, lot_event, sensor_event, summaries
+from gateway.epcis.eventhash import event_hash
+from gateway.epcis.export import _overlaps, places_of
 from gateway.errors import AuroraError
-from gateway.eventhash import event_hash
 from gateway.logbook.entry import LOT, Entry, Moment
 from gateway.model import Quality
+from gateway.recordkeeping.episodes import Episode
 from gateway.records import Reading
 from gateway.site import BusSpec, DeviceSpec, Identity, PointSpec, Site
 

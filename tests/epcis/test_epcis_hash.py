@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.epcis import CONTEXT, document
-from gateway.epclink import canonical_link, digital_link
+from gateway.epcis.document import CONTEXT, document
+from gateway.epcis.eventhash import CBV_2_0, Rules, event_hash, pre_hash
+from gateway.epcis.link import canonical_link, digital_link
 from gateway.errors import EpcisError
-from gateway.eventhash import CBV_2_0, Rules, event_hash, pre_hash
 
 SLOW_MACHINE = [HealthCheck.too_slow]
 """Other jobs on the machine are no fault of a test."""

@@ -10,7 +10,7 @@ from test_logbook_forms import GOOD
 from firmware_interfaces.scanner.identifiers import BY_IDENTIFIER
 from gateway.logbook.forms import COMMON
 from gateway.logbook.settings import SettingsWatch
-from gateway.recordbook import COLUMNS
+from gateway.recordkeeping.events import COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs/records.md").read_text(encoding="utf-8")
 

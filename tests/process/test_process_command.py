@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.assess.process.catalogue import CALCULATIONS
-from gateway.calculating import RowsError, read_rows, settings
 from gateway.cli import main
+from gateway.commands.calculate import RowsError, read_rows, settings
 from gateway.errors import AuroraError
 
 COURSE = "time,value\n" + "".join(f"{60 * minute},121.11\n" for minute in range(5))

@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.control import Control
 from gateway.identity import open_identity
 from gateway.model import Layout, Miss, Quality
-from gateway.recordkeeping import RecordKeeping
+from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import BufferSpec, BusSpec, ClockSpec, DeviceSpec, Identity, PointSpec, Site
 
 TOML = """\

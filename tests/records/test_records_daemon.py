@@ -23,9 +23,9 @@ from gateway.control import Control, ControlError, ask
 from gateway.errors import StorageError
 from gateway.logbook.book import Logbook
 from gateway.model import ClockClaim, ClockState, Event, Layout
-from gateway.recordbook import COLUMNS, open_logbook, recorded_events, rows, write_csv, write_json
-from gateway.recordcontrol import RecordControl
-from gateway.recordkeeping import SETTINGS, RecordKeeping, owner_of
+from gateway.recordkeeping.events import COLUMNS, open_logbook, recorded_events, rows, write_csv, write_json
+from gateway.recordkeeping.keeping import SETTINGS, RecordKeeping, owner_of
+from gateway.recordkeeping.requests import RecordControl
 
 TOOLS = Path(__file__).parent / "records_tools.py"
 VERIFICATION = {

@@ -18,9 +18,9 @@ from gateway.export import readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
 from gateway.logbook.lots import Stretch
-from gateway.lothistory import StretchHistory, lot_history
 from gateway.model import Event, Quality
-from gateway.recordbook import Recorded, recorded_events
+from gateway.recordkeeping.events import Recorded, recorded_events
+from gateway.recordkeeping.lots import StretchHistory, lot_history
 from gateway.records import Archive, Reading
 
 SLOW_MACHINE = [HealthCheck.too_slow]

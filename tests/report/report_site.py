@@ -13,11 +13,11 @@ from typing import Any
 
 from gateway.buffer.journal import Journal
 from gateway.buffer.reader import Reader
+from gateway.commands.report import report_site
 from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.report.haccp import HaccpRecord
 from gateway.report.period import Period, day_period, month_period, zone_of
-from gateway.reportcommand import report_site
-from gateway.reportdata import Record
+from gateway.reporting.data import Record
 from gateway.seal.batch import registration_payload
 from gateway.seal.keys import load_or_create
 from gateway.site import BufferSpec, BusSpec, DeviceSpec, Identity, PointSpec, Site

@@ -19,7 +19,7 @@ from gateway.errors import AuroraError
 from gateway.report.haccp import HaccpRecord
 from gateway.report.lots import lot_stays
 from gateway.report.samples import Happening
-from gateway.reportdata import Record, limits_of
+from gateway.reporting.data import Record, limits_of
 from gateway.seal.keys import FileSigner, load_or_create
 from gateway.seal.receipt import issue_receipt
 from gateway.seal.tree import Frontier, leaf_hash

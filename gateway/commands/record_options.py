@@ -137,7 +137,7 @@ def _common(parser: argparse.ArgumentParser, *, text: bool = True) -> None:
 
 def _run(action: str) -> Run:
     def run(site: Site, arguments: argparse.Namespace) -> int:
-        from gateway.recordcommand import LISTS
+        from gateway.commands.records import LISTS
 
         return LISTS[action](site, arguments)
 
@@ -146,7 +146,7 @@ def _run(action: str) -> Run:
 
 def _make(do: str) -> Run:
     def run(site: Site, arguments: argparse.Namespace) -> int:
-        from gateway.recordcommand import make_record
+        from gateway.commands.records import make_record
 
         return make_record(do, site, arguments)
 

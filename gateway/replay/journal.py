@@ -12,7 +12,7 @@ from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError
 from gateway.model import ClockClaim, ClockState, DeviceLayout, Layout, Miss, Quality, Scan, Stream
 from gateway.records import Archive
-from gateway.replay import Player, Tell, claim_at
+from gateway.replay.engine import Player, Tell, claim_at
 from gateway.site import Site
 
 __all__ = ["play_journal"]

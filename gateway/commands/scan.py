@@ -14,7 +14,7 @@ from firmware_interfaces.ble.ladder import Ladder, Step
 from firmware_interfaces.ble.models import RSSI, BleModel, model_of
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import News, Sensor, Sensors
-from gateway.decoding import as_json
+from gateway.commands.decode import as_json
 
 __all__ = ["Heard", "listen", "scan_ble", "site_lines"]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.epclink import canonical_link
+from gateway.epcis.link import canonical_link
 from gateway.errors import EpcisError
 
 __all__ = ["CBV_2_0", "Rules", "event_hash", "pre_hash"]

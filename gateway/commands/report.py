@@ -23,8 +23,8 @@ from gateway.report.lots import Passport, Stay, lot_stays, passport_data, passpo
 from gateway.report.page import page
 from gateway.report.pdf import pdf
 from gateway.report.period import Period, day_period, month_period, zone_of
-from gateway.reportdata import Record
-from gateway.reportproof import read_keys
+from gateway.reporting.data import Record
+from gateway.reporting.proof import read_keys
 from gateway.site import PointSpec, Site
 
 __all__ = ["report_site"]

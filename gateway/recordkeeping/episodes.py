@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.logbook.entry import Moment
-from gateway.recordbook import Recorded
+from gateway.recordkeeping.events import Recorded
 
 __all__ = ["Episode", "episodes"]
 

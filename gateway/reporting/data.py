@@ -13,7 +13,7 @@ from gateway.report.figures import LimitLine
 from gateway.report.haccp import HaccpRecord, Proof, Setting, haccp_record
 from gateway.report.period import Period
 from gateway.report.samples import Happening, Samples
-from gateway.reportproof import Prover
+from gateway.reporting.proof import Prover
 from gateway.seal.batch import open_batch
 from gateway.seal.columns import peek_scans
 from gateway.seal.cose import PublicKey

@@ -7,13 +7,13 @@ from typing import IO, Any
 
 from gateway.buffer.reader import Reader
 from gateway.clock import wall_ms
-from gateway.epcis import Naming, Summary, document, lot_event, sensor_event, summaries
-from gateway.episodes import Episode, episodes
+from gateway.epcis.document import Naming, Summary, document, lot_event, sensor_event, summaries
 from gateway.errors import AuroraError
 from gateway.export import readings_of
 from gateway.logbook.entry import LOT
 from gateway.logbook.index import Index
-from gateway.recordbook import Recorded, recorded_events
+from gateway.recordkeeping.episodes import Episode, episodes
+from gateway.recordkeeping.events import Recorded, recorded_events
 from gateway.records import Archive
 from gateway.site import Site
 

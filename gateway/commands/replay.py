@@ -20,10 +20,10 @@ from gateway.config.words import Report, did_you_mean, say_all
 from gateway.errors import AuroraError, ConfigError
 from gateway.model import ClockClaim, Event, Layout, Scan
 from gateway.profile import Profile
-from gateway.replay import Player, csv_site, play_csv, with_periods
-from gateway.replay_chart import Chart
-from gateway.replay_csv import Table, read_csv, time_reader
-from gateway.replay_journal import play_journal
+from gateway.replay.chart import Chart
+from gateway.replay.csvfile import Table, read_csv, time_reader
+from gateway.replay.engine import Player, csv_site, play_csv, with_periods
+from gateway.replay.journal import play_journal
 from gateway.site import PointSpec, Site
 
 __all__ = ["replay_command"]

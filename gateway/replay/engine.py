@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.assess.border import JudgeFactory
 from gateway.assess.station import JUDGES, Assess
 from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
-from gateway.replay_csv import Table
+from gateway.replay.csvfile import Table
 from gateway.site import AlarmSpec, Identity, PointSpec, Site
 
 __all__ = ["Player", "Tell", "claim_at", "csv_site", "play_csv", "with_periods"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from firmware_interfaces.quality import UNCERTAIN
-from gateway.episodes import Episode, episodes
 from gateway.logbook.entry import Moment
 from gateway.logbook.lots import Stretch
 from gateway.model import Quality
-from gateway.recordbook import Recorded
+from gateway.recordkeeping.episodes import Episode, episodes
+from gateway.recordkeeping.events import Recorded
 from gateway.records import Reading
 from gateway.site import DeviceSpec, Site
 

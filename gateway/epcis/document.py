@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from firmware_interfaces.quality import BAD
-from gateway.epclink import digital_link
-from gateway.eventhash import event_hash
+from gateway.epcis.eventhash import event_hash
+from gateway.epcis.link import digital_link
 from gateway.logbook.entry import Entry
 from gateway.model import Quality
 from gateway.records import Reading

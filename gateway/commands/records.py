@@ -19,8 +19,16 @@ from gateway.errors import AuroraError, RecordError
 from gateway.export import readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
-from gateway.lothistory import lot_history
-from gateway.recordbook import LISTED, Recorded, event_bodies, recorded_events, rows, write_csv, write_json
+from gateway.recordkeeping.events import (
+    LISTED,
+    Recorded,
+    event_bodies,
+    recorded_events,
+    rows,
+    write_csv,
+    write_json,
+)
+from gateway.recordkeeping.lots import lot_history
 from gateway.records import Archive
 from gateway.site import Site
 

@@ -16,8 +16,8 @@ from gateway.errors import RecordError, StorageError
 from gateway.logbook.book import Logbook
 from gateway.logbook.settings import SettingsWatch
 from gateway.model import ClockClaim, Event, Layout
-from gateway.recordbook import open_logbook
-from gateway.recordcontrol import RecordControl
+from gateway.recordkeeping.events import open_logbook
+from gateway.recordkeeping.requests import RecordControl
 from gateway.site import Site
 
 __all__ = ["LOGBOOK", "SETTINGS", "RecordKeeping", "owner_of"]

@@ -1,0 +1,1 @@
+"""Past data judged by the code that judges live."""
