@@ -62,7 +62,15 @@ class Counters:
 class Gateway:
     """One running gateway. `run` returns after ``stop`` is set and everything stored is sealed."""
 
-    def __init__(self, site: Site, clock: Clock, *, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        *,
+        linger_s: float = LINGER_S,
+        person: str | None = None,
+        reason: str | None = None,
+    ) -> None:
         self.site = site
         self.clock = clock
         self.counters = Counters(clock.now_ms())
@@ -78,6 +86,7 @@ class Gateway:
         self.people: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
+        self._started_by = {"person": person, "reason": reason}
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -258,7 +267,9 @@ class Gateway:
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
-        self.people = People(self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event)
+        self.people = People(
+            self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
+        )
         await self.people.run()
 
     async def _serve(self) -> None:
@@ -371,7 +382,7 @@ async def _cancel(task: "asyncio.Task[Any]") -> None:
         log.error("%s ended with: %s", task.get_name(), error)
 
 
-def run_site(site: Site, level: str) -> int:
+def run_site(site: Site, level: str, *, person: str | None = None, reason: str | None = None) -> int:
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
@@ -390,7 +401,7 @@ def run_site(site: Site, level: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
-        gateway = Gateway(site, clock)
+        gateway = Gateway(site, clock, person=person, reason=reason)
         await gateway.run(stop)
 
     uvloop.run(main())

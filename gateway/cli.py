@@ -73,6 +73,8 @@ def _add_running(commands: Commands) -> None:
     run = commands.add_parser("run", help="the daemon: poll, judge, store, deliver")
     run.add_argument("site", type=Path, help="the site file")
     run.add_argument("--log", default="info", choices=["debug", "info", "warning", "error"], help="log level")
+    run.add_argument("--person", help="who changed the site file since the last run; goes on record")
+    run.add_argument("--reason", help="why it was changed; goes on record")
     run.set_defaults(command=_run)
 
     demo = commands.add_parser("demo", help="a simulated plant, the gateway and a cluster receiver on this machine")
@@ -283,7 +285,7 @@ def _run(arguments: argparse.Namespace) -> int:
     site = load_site_aside(arguments.site)
     from gateway.app import run_site
 
-    return run_site(site(), arguments.log)
+    return run_site(site(), arguments.log, person=arguments.person, reason=arguments.reason)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

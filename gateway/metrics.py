@@ -3,6 +3,7 @@
 Stations count in plain fields. Families are built when somebody scrapes: counting costs the path nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -95,6 +96,30 @@ TABLE: dict[str, Row] = {
     "aurora_clock_error_seconds": Row(
         "gauge", "Largest error that the clock can have; absent while it is untrusted."
     ),
+    "aurora_alarms": Row("gauge", "Alarms that are not normal, by tier and state (ISA-18.2).", ("tier", "state")),
+    "aurora_alarms_raised_total": Row("counter", "Alarms that became visible to a person."),
+    "aurora_alarms_recent": Row(
+        "gauge",
+        "Alarms that became visible in a stretch of time; one in ten minutes is what a person can handle.",
+        ("window",),
+    ),
+    "aurora_alarm_flood": Row("gauge", "1 while alarms come faster than anybody can read them."),
+    "aurora_alarm_floods_total": Row("counter", "Floods of alarms."),
+    "aurora_alarms_standing": Row("gauge", "Visible alarms that are active."),
+    "aurora_alarms_stale": Row("gauge", "Visible alarms that have been active for a day or longer."),
+    "aurora_alarms_chattering": Row("gauge", "Alarms that come and go too often."),
+    "aurora_judge_failures_total": Row(
+        "counter",
+        "Times that a judge (limits, process, advisories) or the alarm engine stopped of a defect.",
+        ("judge",),
+    ),
+    "aurora_output_up": Row("gauge", "1 while the last attempt of an output succeeded.", ("output",)),
+    "aurora_output_sent_total": Row("counter", "Notices that an output delivered.", ("output",)),
+    "aurora_output_failures_total": Row("counter", "Attempts of an output that failed.", ("output",)),
+    "aurora_output_given_up_total": Row("counter", "Notices that an output never delivered.", ("output",)),
+    "aurora_output_queued": Row("gauge", "Notices that wait for an output.", ("output",)),
+    "aurora_output_oldest_seconds": Row("gauge", "Age of the oldest notice that waits for an output.", ("output",)),
+    "aurora_outputs_unreachable": Row("gauge", "1 while nobody can be reached through any output."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
 }
@@ -154,6 +179,8 @@ class Exposition(Collector):
             yield "aurora_clock_state", (state.name.lower(),), claim.state == state
         if claim.error_ms is not None:
             yield "aurora_clock_error_seconds", (), claim.error_ms / 1000
+        yield from self._alarms(claim.boot_ms)
+        yield from self._outputs()
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
@@ -225,6 +252,42 @@ class Exposition(Collector):
             yield "aurora_receipts_total", (stream,), stats.receipts[stream]
             if stream in stats.receipt_ms:
                 yield "aurora_receipt_age_seconds", (stream,), (now - stats.receipt_ms[stream]) / 1000
+
+    def _alarms(self, now_ms: int) -> Iterator[tuple[str, Labels, float]]:
+        assess = self._gateway.assess
+        alarms = assess.alarms
+        for (tier, state), count in sorted(
+            Counter((a.condition.tier.value, a.state.value) for a in alarms).items()
+        ):
+            yield "aurora_alarms", (tier, state), count
+        rates = assess.engine.rates
+        report = rates.report(now_ms, alarms)
+        yield "aurora_alarms_raised_total", (), rates.total
+        yield "aurora_alarms_recent", ("10m",), report.last_10_min
+        yield "aurora_alarms_recent", ("1h",), report.last_hour
+        yield "aurora_alarms_recent", ("1d",), report.last_day
+        yield "aurora_alarm_flood", (), report.flood
+        yield "aurora_alarm_floods_total", (), report.floods
+        yield "aurora_alarms_standing", (), report.standing
+        yield "aurora_alarms_stale", (), len(report.stale)
+        yield "aurora_alarms_chattering", (), len(report.chattering)
+        yield "aurora_judge_failures_total", ("alarms",), assess.engine_failures
+        for border in assess.borders:
+            yield "aurora_judge_failures_total", (border.name,), border.failures
+
+    def _outputs(self) -> Iterator[tuple[str, Labels, float]]:
+        people = self._gateway.people
+        if people is None or people.notifier is None:
+            return
+        stats = people.notifier.stats
+        for output, of in sorted(stats.outputs.items()):
+            yield "aurora_output_up", (output,), not of.failing
+            yield "aurora_output_sent_total", (output,), of.sent
+            yield "aurora_output_failures_total", (output,), of.failures
+            yield "aurora_output_given_up_total", (output,), of.given_up
+            yield "aurora_output_queued", (output,), of.queued
+            yield "aurora_output_oldest_seconds", (output,), of.oldest_s
+        yield "aurora_outputs_unreachable", (), stats.unreachable
 
     def _histograms(self) -> Iterator[tuple[str, Labels, list[tuple[str, float]], float]]:
         for poller in self._gateway.acquire.pollers:

@@ -4,6 +4,7 @@ Loaded after the first scan is stored. What fails here is begun again and never 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.control import Control
-from gateway.errors import OperatorError
+from gateway.errors import AuroraError, OperatorError
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["People", "alarm_data"]
 
+log = logging.getLogger(__name__)
+
+RECORDS_RETRY_S = 30.0
+
 OUTPUTS = "outputs"
 """The judge of the conditions that come from the outputs."""
 
@@ -28,7 +33,10 @@ Request = Mapping[str, Any]
 
 
 class People:
-    """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order."""
+    """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
+
+    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    """
 
     def __init__(
         self,
@@ -39,6 +47,8 @@ class People:
         layout: Layout,
         clock: Callable[[], ClockClaim],
         event: Callable[[Event], None],
+        person: str | None = None,
+        reason: str | None = None,
     ) -> None:
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
@@ -46,6 +56,7 @@ class People:
         self._assess = assess
         self._journal = journal
         self._clock = clock
+        self._person, self._reason = person, reason
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
@@ -65,14 +76,30 @@ class People:
         try:
             if notifier is not None:
                 await notifier.resync(self._assess.alarms)
-            await self.records.open(self.control, self._journal.kept())
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._open_records(), name="logbook")
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
                     group.create_task(notifier.run(), name="outputs")
         finally:
             if notifier is not None:
                 await notifier.close()
+
+    async def _open_records(self) -> None:
+        """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
+        told = ""
+        while True:
+            try:
+                await self.records.open(
+                    self.control, self._journal.kept(), person=self._person, reason=self._reason
+                )
+            except AuroraError as error:
+                if str(error) != told:
+                    log.error("records cannot be made yet: %s", error)
+                told = str(error)
+                await asyncio.sleep(RECORDS_RETRY_S)
+            else:
+                return
 
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)

@@ -276,8 +276,8 @@ class Site:
     notify: tuple[NotifySpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
     time_zone: str = "UTC"
-    """IANA name of the site's zone: hours and calendar days count by it, reports, notices and pages tell the time by
-    it. The record itself is in UTC."""
+    """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.
+    The record itself is in UTC."""
     language: str = "en"
     """Of reports and pages: en, fr, nl, pl or es."""
     source: str = ""

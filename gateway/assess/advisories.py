@@ -7,7 +7,7 @@ label in the record; it explains a value to the detectors and to nobody else.
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import inf, isnan
 
 from gateway_core import anomaly, refrigeration
 from gateway_core.refrigeration_words import FINDINGS
@@ -82,6 +82,8 @@ class AdvisoryJudge:
     """Implements `gateway.assess.judge.Judge` for the points of a site that may advise."""
 
     name = "advisories"
+    due_ms = inf
+    """Time alone changes nothing that it says."""
 
     def __init__(self, site: Site, layout: Layout, memory: bytes | None = None) -> None:
         self._watches: list[_Watch] = []

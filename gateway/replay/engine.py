@@ -11,7 +11,7 @@ from math import isnan
 from pathlib import Path
 
 from gateway.assess.border import JudgeFactory
-from gateway.assess.station import JUDGES, Assess
+from gateway.assess.station import Assess
 from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.replay.csvfile import Table
 from gateway.site import AlarmSpec, Identity, PointSpec, Site
@@ -59,7 +59,7 @@ class Player:
             self._event,
             lambda: self.now_ms,
             memories=memories,
-            judges=JUDGES if self.judges is None else self.judges,
+            judges=self.judges,
         )
 
     def _event(self, event: Event) -> None:

@@ -137,7 +137,17 @@ class Plant:
         self.daemon: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "gateway.cli", "run", str(self.site)]
+        words = [
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            "run",
+            str(self.site),
+            "--person",
+            "B. Kowalska",
+            "--reason",
+            "plan v5",
+        ]
         self.daemon = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
     def kill(self) -> None:
@@ -258,6 +268,8 @@ def test_what_changed_in_the_site_file_is_on_record_with_old_and_new_value(plant
     changes = [event for event in plant.events() if event["kind"] == "config.changed"]
     assert "100" in json.dumps(changes[-1], default=str)
     assert "120" in json.dumps(changes[-1], default=str)
+    assert changes[-1]["person"] == "B. Kowalska"
+    assert "plan v5" in changes[-1]["text"]
 
 
 def test_an_order_without_a_running_gateway_says_so(plant: Plant) -> None:

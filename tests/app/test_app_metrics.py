@@ -14,7 +14,8 @@ from app_tools import ROOT, Record, Unit, record_of, running, site_of, until
 
 from gateway.app import Gateway
 from gateway.metrics import TABLE, Exposition
-from gateway.site import BusSpec, ClockSpec, ClusterSpec
+from gateway.model import Condition, Tier
+from gateway.site import BusSpec, ClockSpec, ClusterSpec, OutputSpec
 from gateway.sync.stats import UplinkStats
 
 
@@ -50,6 +51,7 @@ async def scrape(folder: Path) -> Scraped:
             buses=(*site.buses, BusSpec(id="down", kind="modbus-tcp", host="127.0.0.1", port=nobody.port)),
             devices=(*site.devices, replace(site.devices[0], id="b", bus="down")),
             cluster=ClusterSpec(host="127.0.0.1", port=nobody.port, receipt_key=folder / "nowhere.pem"),
+            outputs=(OutputSpec(id="hook", type="webhook", settings={"url": f"http://127.0.0.1:{nobody.port}/"}),),
         )
         async with running(site) as gateway:
             await until(lambda: gateway.acquire.pollers[0].stats.scans > 5)
@@ -57,6 +59,14 @@ async def scrape(folder: Path) -> Scraped:
             await gateway.journal.flush(seal=True)
             await until(lambda: gateway.acquire.pollers[0].stats.scans > 15)
             await until(lambda: gateway.assess.gaps[1].open_since is not None)
+            await until(lambda: gateway.people is not None and "hook" in gateway.people.notifier.stats.outputs)
+            now = gateway.clock.now_ms()
+            gateway.assess.condition(
+                Condition(
+                    alarm="p/test", active=True, at_ms=now, since_ms=now, rule="test", tier=Tier.ALERT, point="p"
+                ),
+                "test",
+            )
             gateway.uplink = Troubled(
                 UplinkStats(
                     refused=Counter({"puback 135": 2}),
