@@ -6,11 +6,11 @@ import random
 from array import array
 
 import pytest
+from gateway_core.refrigeration import Bank, Label
 from refrigeration_cases import feed, judged, live
 
 from gateway.demo.months import KINDS, Month, simulate
 from gateway.demo.thermal import Room
-from gateway_core.refrigeration import Bank, Label
 
 
 def overlaps(start: float, end: float, events: list[tuple[float, float]], slack_s: float = 600.0) -> bool:
