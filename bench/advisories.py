@@ -168,8 +168,8 @@ def speed() -> None:
         bank = Bank(["room"], core=core)
         month = simulate(*KINDS["chill"], days=10, seed=3, period_s=60.0)
         before = time.process_time()
-        for t, x in zip(month.t_s, month.x, strict=True):
-            bank.update(0, t, x)
+        for at_s, value in zip(month.t_s, month.x, strict=True):
+            bank.update(0, at_s, value)
         print(f"{name}: {(time.process_time() - before) / len(month.x) * 1e9:.0f} ns a scalar call")
 
 

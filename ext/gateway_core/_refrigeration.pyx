@@ -91,7 +91,7 @@ cdef class Core:
         return self.notices.lost
 
     def forget_clock(self, int channel):
-        forget_clock(self.at(channel))
+        forget_clock(self.at(channel), &self.notices)
 
     def read(self, int channel):
         cdef double *values = <double *>self.at(channel)

@@ -125,7 +125,7 @@ class PureCore:
         return rows
 
     def forget_clock(self, channel: int) -> None:
-        refrigeration_steps.forget_clock(self._at(channel))
+        refrigeration_steps.forget_clock(self._at(channel), self._notices)
 
     def read(self, channel: int) -> tuple[tuple[float, ...], int]:
         held = self._at(channel)

@@ -4,12 +4,14 @@ from gateway_core.refrigeration_base import absolute, active, larger, resolved, 
 from gateway_core.refrigeration_defrosts import missing_limit, regular
 from gateway_core.refrigeration_state import (
     DAY,
+    DOOR_OPEN,
     DRIFT,
     FADED,
     HUNTING,
     JUMP,
     MISSING,
     NAN,
+    NO_RETURN,
     STUCK,
     UNSATISFIED,
     Channel,
@@ -38,6 +40,10 @@ def forget_day(s: Channel) -> None:
 def watch(s: Channel, p: Kind, o: Notices, x: float) -> None:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
     s.look = s.now + 300.0
+    if s.mode == 0.0 and x <= s.hi:
+        # Over already; after a gap nobody saw how it ended.
+        tell(s, o, DOOR_OPEN, False, s.now, x, s.lo, s.hi, s.n_door)
+        tell(s, o, NO_RETURN, False, s.now, x, s.lo, s.hi, s.n_defrost)
     if active(s, JUMP) and s.now - s.jump_on > DAY:
         tell(s, o, JUMP, False, s.jump_on, x, s.lo, s.hi, s.now)
     if active(s, HUNTING) and s.now - s.big_t > (7200.0 if p.room > 0.0 else 1800.0):
@@ -144,19 +150,21 @@ def drift(s: Channel, o: Notices, mean: float) -> None:
             dev = within(absolute(a), 0.0, 0.6)
             sign = 1.0 if now > 0.0 else -1.0
             total = (a + b + c) * sign
+            limit = larger(0.8, (4.0 if s.spacing <= 330.0 else 5.0) * s.drift_dev)
             each = larger(larger(0.15, 0.75 * s.drift_dev), 0.18 * total)
             if (
                 a * sign > each
                 and b * sign > each
                 and c * sign > each
-                and total > larger(0.8, 5.0 * s.drift_dev)
-                and now * sign > larger(0.8, 5.0 * s.drift_dev)
+                and total > limit
+                and now * sign > limit
                 and s.n_drift > 30.0
             ):
-                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, True, s.now - 57600.0, now, -limit, limit, s.n_drift)
             elif now * sign < 0.4:
-                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
-            s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
+                tell(s, o, DRIFT, False, s.now, now, -limit, limit, s.n_drift)
+            if not active(s, DRIFT):
+                s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
         return
     s.pairs = 1.0
     s.half = d

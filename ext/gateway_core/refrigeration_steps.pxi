@@ -776,6 +776,10 @@ cdef void forget_day(Channel *s) noexcept nogil:
 cdef void watch(Channel *s, const Kind *p, Notices *o, double x) noexcept nogil:
     """What follows from time passing: a defrost that does not come, a compressor that never stops."""
     s.look = s.now + 300.0
+    if s.mode == 0.0 and x <= s.hi:
+        # Over already; after a gap nobody saw how it ended.
+        tell(s, o, DOOR_OPEN, False, s.now, x, s.lo, s.hi, s.n_door)
+        tell(s, o, NO_RETURN, False, s.now, x, s.lo, s.hi, s.n_defrost)
     if active(s, JUMP) and s.now - s.jump_on > DAY:
         tell(s, o, JUMP, False, s.jump_on, x, s.lo, s.hi, s.now)
     if active(s, HUNTING) and s.now - s.big_t > (7200.0 if p.room > 0.0 else 1800.0):
@@ -882,19 +886,21 @@ cdef void drift(Channel *s, Notices *o, double mean) noexcept nogil:
             dev = within(absolute(a), 0.0, 0.6)
             sign = 1.0 if now > 0.0 else -1.0
             total = (a + b + c) * sign
+            limit = larger(0.8, (4.0 if s.spacing <= 330.0 else 5.0) * s.drift_dev)
             each = larger(larger(0.15, 0.75 * s.drift_dev), 0.18 * total)
             if (
                 a * sign > each
                 and b * sign > each
                 and c * sign > each
-                and total > larger(0.8, 5.0 * s.drift_dev)
-                and now * sign > larger(0.8, 5.0 * s.drift_dev)
+                and total > limit
+                and now * sign > limit
                 and s.n_drift > 30.0
             ):
-                tell(s, o, DRIFT, True, s.now - 57600.0, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
+                tell(s, o, DRIFT, True, s.now - 57600.0, now, -limit, limit, s.n_drift)
             elif now * sign < 0.4:
-                tell(s, o, DRIFT, False, s.now, now, -0.8, larger(0.8, 5.0 * s.drift_dev), s.n_drift)
-            s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
+                tell(s, o, DRIFT, False, s.now, now, -limit, limit, s.n_drift)
+            if not active(s, DRIFT):
+                s.drift_dev += (dev - s.drift_dev) * (1.0 / s.n_drift if s.n_drift < 20.0 else 0.05)
         return
     s.pairs = 1.0
     s.half = d
@@ -924,9 +930,16 @@ cdef void cut(Channel *s) noexcept nogil:
     s.b_sum = 0.0
 
 
-cdef void forget_clock(Channel *s) noexcept nogil:
+cdef void finish(Channel *s, Notices *o) noexcept nogil:
+    """A finished event need not wait for its undershoot any longer."""
+    if s.w_kind > 0.0:
+        label(s, o)
+
+
+cdef void forget_clock(Channel *s, Notices *o) noexcept nogil:
     """The caller's clock starts anew (a restart): how long it stood is not known."""
     if s.t_last == s.t_last:
+        finish(s, o)
         cut(s)
         s.t_last = NAN
 
@@ -944,10 +957,14 @@ cdef int feed(Channel *s, const Kind *p, Notices *o, double t, double x, bint us
             s.backward += 1.0
             if s.backward < 3.0:
                 return <int>s.flag
+            finish(s, o)
             cut(s)
             dt = 0.0
         elif dt > 1800.0 and dt > 4.0 * s.spacing:
+            finish(s, o)
             s.now += dt
+            # One gap changes little; a channel that is slower than half an hour is soon known to be so.
+            s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.25
             cut(s)
         else:
             s.now += dt

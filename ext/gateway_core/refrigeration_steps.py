@@ -15,7 +15,7 @@ from gateway_core.refrigeration_state import (
 )
 from gateway_core.refrigeration_turns import turning
 
-__all__ = ["advance", "begin_anew", "cut", "feed", "forget_clock", "jumped", "stick", "unstick"]
+__all__ = ["advance", "begin_anew", "cut", "feed", "finish", "forget_clock", "jumped", "stick", "unstick"]
 
 
 def cut(s: Channel) -> None:
@@ -42,9 +42,16 @@ def cut(s: Channel) -> None:
     s.b_sum = 0.0
 
 
-def forget_clock(s: Channel) -> None:
+def finish(s: Channel, o: Notices) -> None:
+    """A finished event need not wait for its undershoot any longer."""
+    if s.w_kind > 0.0:
+        label(s, o)
+
+
+def forget_clock(s: Channel, o: Notices) -> None:
     """The caller's clock starts anew (a restart): how long it stood is not known."""
     if s.t_last == s.t_last:
+        finish(s, o)
         cut(s)
         s.t_last = NAN
 
@@ -62,10 +69,14 @@ def feed(s: Channel, p: Kind, o: Notices, t: float, x: float, usable: bool) -> i
             s.backward += 1.0
             if s.backward < 3.0:
                 return int(s.flag)
+            finish(s, o)
             cut(s)
             dt = 0.0
         elif dt > 1800.0 and dt > 4.0 * s.spacing:
+            finish(s, o)
             s.now += dt
+            # One gap changes little; a channel that is slower than half an hour is soon known to be so.
+            s.spacing += (within(dt, 0.5 * s.spacing, 2.0 * s.spacing) - s.spacing) * 0.25
             cut(s)
         else:
             s.now += dt

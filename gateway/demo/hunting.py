@@ -1,4 +1,4 @@
-"""A pasteuriser that hunts: its controller was made sharper and its probe answers late, as in a fouled thermowell."""
+"""A pasteuriser that hunts: its controller was made sharper and its probe answers late, as in a fouled well."""
 
 import random
 from collections import deque

@@ -1,9 +1,9 @@
 """Months of a refrigerated room in a second, with the faults that a recogniser has to find.
 
 The heat balances are those of `gateway.demo.thermal` (air, product, coil, frost) in steps of half a minute instead
-of a second, so that a month costs some tenths of a second. What surrounds the room is made hard on purpose: doors that
-follow the working day and the week, deliveries with warm goods, a hall that is warm by day and in summer, defrosts
-by clock or by run time of the compressor, setpoints that people change, probes with lag, noise and a resolution.
+of a second, so that a month costs half a second. What surrounds the room is made hard on purpose: doors that follow
+the working day and the week, deliveries of warm goods, a hall that is warm by day and in summer, defrosts by clock
+or by run time of the compressor, setpoints that people change, probes with lag, noise and a resolution.
 
 Degrees Celsius, seconds of the simulation; the same arguments give the same values.
 """
@@ -16,10 +16,22 @@ from dataclasses import dataclass, field
 
 from gateway.demo.thermal import FUSION_J_KG, RoomSpec
 
-__all__ = ["KINDS", "STEP_S", "Life", "Month", "simulate"]
+__all__ = ["FAULTS", "KINDS", "STEP_S", "Fault", "Life", "Month", "simulate"]
 
 STEP_S = 30.0
 DAY_S = 86400.0
+FAULTS = (
+    "no-defrost",
+    "endless-defrost",
+    "door",
+    "short-cycling",
+    "weak",
+    "icing",
+    "drift",
+    "stuck",
+    "in-product",
+    "frequent",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,16 +210,21 @@ def simulate(
 
     Faults: ``no-defrost``; ``endless-defrost`` (the next defrost does not end); ``door`` (left open);
     ``short-cycling`` (the compressor's differential shrinks to ``size`` K and its least pause goes);
-    ``weak`` (the capacity falls to the share ``size``); ``icing`` (the share ``size`` of the frost stays on the coil
-    at each defrost); ``drift`` (the probe drifts by ``size`` K/h); ``stuck``; ``in-product`` (the probe falls into the
-    goods); ``frequent`` (defrosts come ``size`` times as often); ``hunting`` (the setpoint swings by ``size`` K).
+    ``weak`` (the capacity falls to the share ``size``); ``icing`` (``size`` kg more ice stay on the coil with each
+    defrost); ``drift`` (the probe drifts by ``size`` K/h); ``stuck``; ``in-product`` (the probe falls into the
+    goods); ``frequent`` (defrosts come ``size`` times as often). Raises `ValueError` for another name.
     """
+    if fault is not None and fault.kind not in FAULTS:
+        raise ValueError(f"{fault.kind!r} is no fault: {', '.join(FAULTS)}")
     return _Run(spec, life, seed, fault).live(days, period_s)
 
 
 class _Run:
     def __init__(self, spec: RoomSpec, life: Life, seed: int, fault: Fault | None) -> None:
-        self.spec, self.life, self.fault = spec, life, fault
+        self.spec, self.life = spec, life
+        self.begins, self.size = (math.inf, 0.0) if fault is None else (fault.at_s, fault.size)
+        self.fault = "" if fault is None else fault.kind
+        self.wrong = ""
         self.rng = random.Random(f"{seed}/{spec.name}")
         # A stream of its own, so that the same room lives the same life however often somebody looks.
         self.noise = random.Random(f"{seed}/{spec.name}/probe")
@@ -224,16 +241,13 @@ class _Run:
         self.season = self.rng.uniform(0.0, 365.0)
         self.probe = self.air
         self.iced = 0.0
+        self.held = self.probe
         self.defrosts: list[tuple[float, float]] = []
         self.doors: list[tuple[float, float]] = []
         self.coming: list[tuple[float, float, float]] = []
         self.planned = -1.0
         self.open_until = 0.0
         self.door_w_k = 0.0
-
-    def faulty(self, kind: str) -> bool:
-        fault = self.fault
-        return fault is not None and fault.kind == kind and self.now >= fault.at_s
 
     def plan_hour(self) -> None:
         """Doors and deliveries of the coming hour."""
@@ -253,12 +267,10 @@ class _Run:
         self.weather += (rng.gauss(0.0, life.weather_k) - self.weather) * 0.05
 
     def live(self, days: float, period_s: float) -> Month:
-        life = self.life
         times, values = array("d"), array("d")
         every = max(1, round(period_s / STEP_S))
         inner = max(1, round(STEP_S / period_s)) if period_s < STEP_S else 1
         steps = round(days * DAY_S / STEP_S)
-        held = math.nan
         before = self.probe
         for step in range(1, steps + 1):
             if self.now >= self.planned:
@@ -267,22 +279,23 @@ class _Run:
             self.step()
             if step % every == 0 or inner > 1:
                 for k in range(1, inner + 1):
-                    true = before + (self.probe - before) * k / inner
-                    value = true + self.noise.gauss(0.0, life.noise)
-                    if self.fault is not None and self.fault.kind == "drift" and self.faulty("drift"):
-                        value += self.fault.size * (self.now - self.fault.at_s) / 3600.0
-                    value = round(round(value / life.resolution) * life.resolution, 6)
-                    if self.faulty("stuck"):
-                        if held != held:
-                            held = value
-                        value = held
                     times.append(self.now - STEP_S + STEP_S * k / inner)
-                    values.append(value)
+                    values.append(self.shown(before + (self.probe - before) * k / inner))
             before = self.probe
         return Month(period_s, times, values, self.defrosts, self.doors)
 
+    def shown(self, true: float) -> float:
+        """What the sensor says."""
+        value = true + self.noise.gauss(0.0, self.life.noise)
+        if self.wrong == "drift":
+            value += self.size * (self.now - self.begins) / 3600.0
+        if self.wrong != "stuck":
+            self.held = round(round(value / self.life.resolution) * self.life.resolution, 6)
+        return self.held
+
     def step(self) -> None:
-        spec, life, now = self.spec, self.life, self.now
+        life, now = self.life, self.now
+        self.wrong = self.fault if now >= self.begins else ""
         hour = now / 3600.0 % 24.0
         ambient = (
             life.ambient_c
@@ -290,15 +303,16 @@ class _Run:
             + life.season_k * math.sin(2 * math.pi * (self.season + now / DAY_S) / 365.0)
             + self.weather
         )
-        open_s = self.door(ambient)
+        open_s = self.door()
         self.control()
         self.exchange(ambient, open_s)
-        where = self.product if life.where == "product" or self.faulty("in-product") else self.air
-        tau = 1200.0 if life.where == "product" or self.faulty("in-product") else life.tau_s
-        self.probe += (where - self.probe) * STEP_S / (tau + STEP_S)
+        if life.where == "product" or self.wrong == "in-product":
+            self.probe += (self.product - self.probe) * STEP_S / (1200.0 + STEP_S)
+        else:
+            self.probe += (self.air - self.probe) * STEP_S / (life.tau_s + STEP_S)
         self.now += STEP_S
 
-    def door(self, ambient: float) -> float:
+    def door(self) -> float:
         """Seconds of this step with an open door."""
         while self.coming and self.coming[0][0] < self.now + STEP_S:
             at, lasts, w_k = self.coming.pop(0)
@@ -309,29 +323,29 @@ class _Run:
                 if w_k == self.life.delivery_w_k:
                     # Goods that come in are warmer than those that are there.
                     self.load_j += self.spec.product_j_k * 0.12 * self.life.delivery_k
-        if self.faulty("door"):
+        if self.wrong == "door":
             self.door_w_k = self.spec.door_w_k
             return STEP_S
         last = self.doors[-1] if self.doors else (0.0, 0.0)
         return max(0.0, min(self.open_until, self.now + STEP_S) - max(last[0], self.now))
 
     def control(self) -> None:
-        spec, now, fault = self.spec, self.now, self.fault
+        spec, now = self.spec, self.now
         lasted = now - self.mode_since
         if self.mode == "cool":
             life = self.life
             due = now >= self.next_defrost if life.defrost_run_s is None else self.run_s >= life.defrost_run_s
-            if due and not self.faulty("no-defrost"):
-                often = fault.size if fault is not None and self.faulty("frequent") else 1.0
+            if due and self.wrong != "no-defrost":
+                often = self.size if self.wrong == "frequent" else 1.0
                 self.next_defrost = now + spec.defrost_every_s / often
                 self.run_s = 0.0
                 self.mode, self.mode_since = "heat", now
                 self.defrosts.append((now, math.nan))
         elif self.mode == "heat":
             ended = self.coil >= spec.defrost_end_c or lasted >= spec.defrost_most_s
-            if ended and not self.faulty("endless-defrost"):
-                if fault is not None and self.faulty("icing"):
-                    self.iced += fault.size
+            if ended and self.wrong != "endless-defrost":
+                if self.wrong == "icing":
+                    self.iced += self.size
                 self.mode, self.mode_since = "drip", now
         elif self.mode == "drip":
             if lasted >= spec.drip_s:
@@ -342,16 +356,14 @@ class _Run:
         self.switch()
 
     def switch(self) -> None:
-        spec, fault = self.spec, self.fault
+        spec = self.spec
         shift = 0.0
         for day, k in self.life.setpoints.items():
             if self.now >= day * DAY_S:
                 shift = k
-        if fault is not None and self.faulty("hunting"):
-            shift += fault.size * math.sin(2 * math.pi * self.now / 5400.0)
         low, high, rest = spec.setpoint_c + shift, spec.setpoint_c + shift + spec.differential_k, spec.min_off_s
-        if fault is not None and self.faulty("short-cycling"):
-            low, high, rest = high - fault.size, high, 0.0
+        if self.wrong == "short-cycling":
+            low, rest = high - self.size, 0.0
         measured = self.air + self.rng.gauss(0.0, 0.05)
         if self.mode in ("heat", "drip"):
             wanted = False
@@ -373,10 +385,8 @@ class _Run:
         cooling = 0.0
         fan = (1.0 - share) if self.mode == "cool" else 0.0
         if self.compressor:
-            strength = self.fault.size if self.fault is not None and self.faulty("weak") else 1.0
-            cooling = (
-                spec.capacity_w * strength * min(1.3, max(0.0, 1.0 + 0.03 * (self.coil - spec.setpoint_c + 9.0)))
-            )
+            falls = 1.0 + 0.03 * (self.coil - spec.setpoint_c + 9.0)
+            cooling = spec.capacity_w * min(1.3, max(0.0, falls)) * (self.size if self.wrong == "weak" else 1.0)
             if self.coil < min(0.0, self.air):
                 rate = spec.door_frost_kg_s * share + spec.frost_kg_s * (1.0 - share)
                 self.frost += rate * STEP_S

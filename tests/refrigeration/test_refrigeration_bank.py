@@ -138,13 +138,48 @@ def test_foreign_memory_is_refused() -> None:
         assert bank.snapshot() == before
 
 
-def test_notices_nobody_fetches_are_bounded() -> None:
-    bank = Bank(["process"])
-    for k in range(70000 * 5):
-        bank.update(0, 6.0 * k, 70.0 + (k // 20 % 2) * 5.0 if k > 2000 else 70.0 + k % 3 * 0.3)
-    waiting = len(bank.take())
-    assert waiting <= 65536
+def test_notices_nobody_fetches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway_core.refrigeration_state.MOST", 3)
+    bank = Bank(["room"], core=PureCore)
+    month = live("freezer", days=5, seed=1, period_s=60.0)
+    feed(bank, month.t_s, month.x)
+    assert bank.lost > 10
+    assert len(bank.take()) == 3
     assert bank.take() == []
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_finished_event_is_told_before_a_gap_or_a_restart(core: object) -> None:
+    for restart in (False, True):
+        bank = Bank(["room"], core=core)
+        month = live("freezer", days=3, seed=1, period_s=60.0)
+        for k, (t, x) in enumerate(zip(month.t_s, month.x, strict=True)):
+            before = bank.explain(0)["under_way"]
+            bank.update(0, t, x)
+            if k > 3000 and before is not None and bank.explain(0)["under_way"] is None:
+                break
+        bank.take()
+        if restart:
+            bank.restart()
+        else:
+            bank.update(0, t + DAY_S, x)
+        (label,) = bank.take()
+        assert isinstance(label, Label)
+        assert label.start_s == before["since_s"]
+        assert label.end_s <= t
+
+
+def test_a_room_that_cools_during_a_gap_is_not_warm_for_ever() -> None:
+    bank = Bank(["room"])
+    month = live("chill", days=14, seed=3, period_s=60.0)
+    feed(bank, month.t_s, month.x)
+    end = month.t_s[-1]
+    for k in range(1, 240):
+        bank.update(0, end + 60.0 * k, min(15.0, 3.0 + 0.05 * k))
+    assert bank.explain(0)["findings"] in (["no-return"], ["door-open"])
+    for k in range(30):
+        bank.update(0, end + DAY_S + 60.0 * k, month.x[k])
+    assert bank.explain(0)["findings"] == []
 
 
 def test_channels_do_not_disturb_each_other(week: "tuple[array[float], array[float]]") -> None:
@@ -200,3 +235,12 @@ def test_a_swap_of_two_probes_names_both() -> None:
     assert exchanged(jumps) == [(0, 1)]
     assert exchanged([finding for finding in jumps if finding.channel == 0]) == []
     assert all(what in FINDINGS for what in {finding.what for finding in jumps})
+
+
+def test_a_channel_that_answers_once_an_hour_is_not_one_long_gap() -> None:
+    month = live("product", days=40, seed=2, period_s=3600.0)
+    _, _, bank = judged(month)
+    account = bank.explain(0)
+    assert account["period_s"] == pytest.approx(3600.0, rel=0.05)
+    assert account["band"]["low"] is not None
+    assert account["band"]["low"] == pytest.approx(2.7, abs=1.0)
