@@ -7,11 +7,12 @@ function; nothing is stored.
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 
 from gateway.assess.border import JudgeFactory
-from gateway.assess.station import JUDGES, Assess
+from gateway.assess.station import Assess
 from gateway.model import ClockClaim, ClockState, Column, DeviceLayout, Event, Layout, Miss, Quality, Scan
 from gateway.replay_csv import Table
 from gateway.site import AlarmSpec, Identity, PointSpec, Site
@@ -52,15 +53,8 @@ class Player:
         self.assess = self._assess({})
 
     def _assess(self, memories: Mapping[str, bytes]) -> Assess:
-        return Assess(
-            self.site,
-            self.layout,
-            _nowhere,
-            self._event,
-            lambda: self.now_ms,
-            memories=memories,
-            judges=JUDGES if self.judges is None else self.judges,
-        )
+        make = Assess if self.judges is None else partial(Assess, judges=self.judges)
+        return make(self.site, self.layout, _nowhere, self._event, lambda: self.now_ms, memories=memories)
 
     def _event(self, event: Event) -> None:
         self.tell(self.claim.utc_at(event.at_ms), event, self.claim)
@@ -90,8 +84,9 @@ class Player:
         """Time goes on to ``boot_ms``: to what falls due before it, or in steps where a judge does not say."""
         while boot_ms - self.now_ms > self.tick_ms:
             due_ms = self.assess.due_ms
-            step_ms = self.now_ms + self.tick_ms if self.assess.paced or due_ms <= self.now_ms else boot_ms
-            next_ms = step_ms if due_ms <= self.now_ms else min(step_ms, due_ms + 1)
+            # What falls due now is told by the next millisecond; what was due before wants to be asked often.
+            step_ms = self.now_ms + self.tick_ms if self.assess.paced or due_ms < self.now_ms else boot_ms
+            next_ms = step_ms if due_ms < self.now_ms else min(step_ms, due_ms + 1)
             if next_ms >= boot_ms:
                 break
             self._tick(int(next_ms))
