@@ -90,8 +90,9 @@ class Player:
         """Time goes on to ``boot_ms``: to what falls due before it, or in steps where a judge does not say."""
         while boot_ms - self.now_ms > self.tick_ms:
             due_ms = self.assess.due_ms
-            step_ms = self.now_ms + self.tick_ms if self.assess.paced or due_ms <= self.now_ms else boot_ms
-            next_ms = step_ms if due_ms <= self.now_ms else min(step_ms, due_ms + 1)
+            # What falls due now is told by the next millisecond; what was due before wants to be asked often.
+            step_ms = self.now_ms + self.tick_ms if self.assess.paced or due_ms < self.now_ms else boot_ms
+            next_ms = step_ms if due_ms < self.now_ms else min(step_ms, due_ms + 1)
             if next_ms >= boot_ms:
                 break
             self._tick(int(next_ms))
