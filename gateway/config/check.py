@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from gateway.config.ble import check_key_file
 from gateway.config.build import build_buses, build_devices, build_site, check_files, check_load
 from gateway.config.locate import locate
 from gateway.config.models import ModelBook
@@ -79,9 +80,12 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     tables = read_tables(document, report)
     check_relations(tables, models, report)
     buses = build_buses(tables, models, report)
-    devices = build_devices(tables, models)
+    devices = build_devices(tables, models, base)
     check_load(tables, buses, devices, models, report)
     check_files(tables, base, report)
+    for entry in tables.devices:
+        if entry.table is not None:
+            check_key_file(entry.at, entry.table, base, report)
     return None if report.fatal else build_site(tables, buses, devices, base, source)
 
 

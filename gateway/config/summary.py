@@ -1,5 +1,6 @@
 """What a site file amounts to, in a few lines for the person who wrote it."""
 
+from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.modbus.model import load_model
 from gateway.config.wire import line_load, reads_of
 from gateway.site import BusSpec, Site
@@ -9,11 +10,22 @@ __all__ = ["explain"]
 
 def explain(site: Site) -> str:
     """Devices with their reads and values a second, load of the lines, points, and where it all goes."""
-    models = {name: load_model(name) for name in {device.model for device in site.devices}}
+    models = {name: load_model(name) for name in {device.model for device in site.devices} if name not in MODELS}
     lines = [f"{site.identity.urn}, site {site.identity.site}; records in {site.data_dir}"]
     values_s = 0.0
     for bus in site.buses:
         mine = [device for device in site.devices if device.bus == bus.id]
+        if bus.kind == "ble":
+            adapters = ", ".join(bus.adapters) or "the first adapter with power"
+            lines.append(f"bus {bus.id}: Bluetooth LE, {adapters}")
+            for device in mine:
+                values_s += len(device.channels) * 1000 / device.period_ms
+                lines.append(
+                    f"  {device.id}: {MODELS[device.model].title}, {device.address},"
+                    f" {_many(len(device.channels), 'value')} every {device.period_ms / 1000:g} s"
+                    f"{_calibrated(len(device.calibration))}"
+                )
+            continue
         load = line_load(bus, [(device, models[device.model]) for device in mine])
         lines.append(f"bus {bus.id}: {_place(bus)}{_load(bus, load)}")
         for device in mine:
