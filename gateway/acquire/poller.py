@@ -3,9 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from firmware_interfaces.ble.models import BleModel
 from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import Answer, ModbusDevice, raw_blocks
 from firmware_interfaces.modbus.model import DeviceModel
@@ -15,6 +14,9 @@ from gateway.acquire.calibration import Correction, corrected
 from gateway.acquire.schedule import Grid
 from gateway.model import Column, DeviceLayout, Event, Miss, Quality, Scan
 from gateway.site import DeviceSpec
+
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
 
 DOUBTED = bytes((Quality.DEVICE_UNCERTAIN, *range(1, 256)))
 """Turns good into uncertain: the device is set up otherwise than its model needs."""
@@ -75,7 +77,7 @@ def _decimals(correction: Correction | None, decimals: int | None) -> int | None
     return decimals if correction is None else correction.decimals
 
 
-def device_layout(spec: DeviceSpec, model: DeviceModel | BleModel) -> DeviceLayout:
+def device_layout(spec: DeviceSpec, model: "DeviceModel | BleModel") -> DeviceLayout:
     """What the scans of a device hold: a column per channel, and one more for each calibrated channel."""
     columns: list[Column] = []
     for key in spec.channels or tuple(model.channels):

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from firmware_interfaces.ble.models import MODELS, BleModel
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.limits import TimeLimits
 from firmware_interfaces.modbus.link import RING, Link
@@ -18,9 +17,13 @@ from gateway.acquire.worker import BusWorker
 from gateway.model import Event, Layout
 from gateway.site import BusSpec, DeviceSpec, Site
 
-__all__ = ["Acquire", "AnyModel", "find_model", "make_link"]
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
+    from gateway.acquire.air import AirPoller, AirWorker
 
-AnyModel = DeviceModel | BleModel
+__all__ = ["Acquire", "AnyModel", "make_link", "models_of"]
+
+AnyModel: TypeAlias = "DeviceModel | BleModel"
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +49,21 @@ def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = Non
     return open_link(bus.kind, host=bus.host, port=bus.port, **timing)
 
 
-def find_model(name: str) -> AnyModel:
-    """The model of that name: a sensor that is heard, or a device that is asked. Raises `ModelError`."""
-    return MODELS.get(name) or load_model(name)
+def models_of(site: Site) -> "dict[str, AnyModel]":
+    """The models that a site names: of sensors that are heard, and of devices that are asked. Raises `ModelError`.
 
+    What Bluetooth needs (16 MB, a tenth of a second) is loaded only where a site has some.
+    """
+    kinds = {bus.id: bus.kind for bus in site.buses}
+    found: dict[str, AnyModel] = {}
+    for device in site.devices:
+        if kinds.get(device.bus) == "ble":
+            from firmware_interfaces.ble.models import MODELS
 
-def _asked(model: AnyModel) -> DeviceModel:
-    """A model of a bus that is asked; the configuration lets no other through."""
-    assert isinstance(model, DeviceModel)
-    return model
+            found[device.model] = MODELS[device.model]
+        elif device.model not in found:
+            found[device.model] = load_model(device.model)
+    return found
 
 
 class Acquire:
@@ -80,7 +89,7 @@ class Acquire:
                 listened = self._listen(bus, mine, models)
                 pollers.update({poller.index: poller for poller in listened})
                 continue
-            asked = {index: _asked(models[spec.model]) for index, spec in mine}
+            asked = {index: cast("DeviceModel", models[spec.model]) for index, spec in mine}
             link = make_link(bus, max(model.link.min_gap_ms for model in asked.values()), limits)
             budget = ProbeBudget()
             mine_pollers = []
@@ -97,14 +106,11 @@ class Acquire:
     def _listen(
         self, bus: BusSpec, mine: Sequence[tuple[int, DeviceSpec]], models: Mapping[str, AnyModel]
     ) -> "list[AirPoller]":
-        # Bluetooth costs 16 MB and 70 ms: only where a site has some.
         from gateway.acquire.air import AirPoller, AirWorker, read_key
 
         pollers = []
         for index, spec in mine:
-            model = models[spec.model]
-            assert isinstance(model, BleModel)
-            pollers.append(AirPoller(index, spec, model))
+            pollers.append(AirPoller(index, spec, cast("BleModel", models[spec.model])))
         keys = {spec.address: key for _, spec in mine if (key := read_key(spec)) is not None}
         self.air.append(
             AirWorker(bus, pollers, sink=self._sink, now_ms=self._now_ms, metronome=self._metronome, keys=keys)

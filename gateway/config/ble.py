@@ -1,17 +1,18 @@
 """What a site file says of Bluetooth sensors: the table of a `ble` bus, and what its devices need."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from firmware_interfaces.ble.advert import address_bytes
-from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
-from firmware_interfaces.ble.models import MODELS, BleModel
 from gateway.config.locate import Key
 from gateway.config.shape import ADAPTER, BUSES, DeviceTable, Identifier, RtuBus, RtuOverTcpBus, Table, TcpBus
 from gateway.config.words import Report, did_you_mean
+
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
 
 __all__ = ["ALL_BUSES", "BleBus", "ble_model", "check_adapters", "check_ble_device", "check_key_file", "check_unit"]
 
@@ -30,8 +31,14 @@ class BleBus(Table):
 ALL_BUSES: Mapping[str, type[TcpBus | RtuBus | RtuOverTcpBus | BleBus]] = {**BUSES, "ble": BleBus}
 
 
-def ble_model(written: str | None) -> BleModel | None:
+KEY_BYTES = 16
+ADDRESS = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+
+
+def ble_model(written: str | None) -> "BleModel | None":
     """The model of a sensor that is heard; None where there is none of that name."""
+    from firmware_interfaces.ble.models import MODELS
+
     return None if written is None else MODELS.get(written)
 
 
@@ -48,14 +55,13 @@ def check_adapters(at: Key, bus: BleBus, seen: dict[str, str], report: Report) -
 
 def check_ble_device(at: Key, raw: Mapping[str, object], report: Report) -> None:
     """A sensor that is heard: it has an address and names its channels, and no unit id."""
+    from firmware_interfaces.ble.models import MODELS
+
     address = raw.get("address")
     if "address" not in raw:
         report.add((*at, "address"), "is missing", 'add address = "CB:B8:33:4C:88:4F" (aurora-gateway scan ble)')
-    elif isinstance(address, str):
-        try:
-            address_bytes(address)
-        except ValueError:
-            report.add((*at, "address"), f"{address!r} is not an address", 'write it as "CB:B8:33:4C:88:4F"')
+    elif isinstance(address, str) and not ADDRESS.fullmatch(address):
+        report.add((*at, "address"), f"{address!r} is not an address", 'write it as "CB:B8:33:4C:88:4F"')
     if "unit" in raw:
         report.add((*at, "unit"), "has no meaning for a sensor that is heard", "take it away")
     if "channels" not in raw:

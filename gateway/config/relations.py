@@ -3,10 +3,8 @@ whatever is wrong elsewhere in the file."""
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from firmware_interfaces.ble.models import BleModel
-from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.ble import BleBus, ble_model, check_adapters, check_ble_device, check_unit
 from gateway.config.models import ModelBook
 from gateway.config.shape import (
@@ -20,6 +18,10 @@ from gateway.config.shape import (
 )
 from gateway.config.tables import Entry, Tables
 from gateway.config.words import Report, did_you_mean
+
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
+    from firmware_interfaces.modbus.model import DeviceModel
 
 __all__ = ["check_relations", "is_heard", "model_of", "period_ms"]
 
@@ -98,7 +100,7 @@ def is_heard(entry: Entry[DeviceTable], tables: Tables) -> bool:
     return "address" in entry.raw
 
 
-def model_of(entry: Entry[DeviceTable], tables: Tables, models: ModelBook) -> DeviceModel | BleModel | None:
+def model_of(entry: Entry[DeviceTable], tables: Tables, models: ModelBook) -> "DeviceModel | BleModel | None":
     """The model that a device names; None where it cannot be used."""
     written = entry.text("model")
     if not written:
@@ -181,7 +183,7 @@ def _units(tables: Tables, models: ModelBook, report: Report) -> None:
         device = entry.table
         if device is None or (model := model_of(entry, tables, models)) is None:
             continue
-        heard = isinstance(model, BleModel)
+        heard = is_heard(entry, tables)
         whom = (device.address or "").upper() if heard else device.unit
         channels = set(device.channels or model.channels)
         for other, others in seen.setdefault((device.bus, whom), []):

@@ -1,6 +1,5 @@
 """What a site file amounts to, in a few lines for the person who wrote it."""
 
-from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.modbus.model import load_model
 from gateway.config.wire import line_load, reads_of
 from gateway.site import BusSpec, Site
@@ -10,12 +9,15 @@ __all__ = ["explain"]
 
 def explain(site: Site) -> str:
     """Devices with their reads and values a second, load of the lines, points, and where it all goes."""
-    models = {name: load_model(name) for name in {device.model for device in site.devices} if name not in MODELS}
+    air = {bus.id for bus in site.buses if bus.kind == "ble"}
+    models = {name: load_model(name) for name in {device.model for device in site.devices if device.bus not in air}}
     lines = [f"{site.identity.urn}, site {site.identity.site}; records in {site.data_dir}"]
     values_s = 0.0
     for bus in site.buses:
         mine = [device for device in site.devices if device.bus == bus.id]
         if bus.kind == "ble":
+            from firmware_interfaces.ble.models import MODELS
+
             adapters = ", ".join(bus.adapters) or "the first adapter with power"
             lines.append(f"bus {bus.id}: Bluetooth LE, {adapters}")
             for device in mine:
