@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from firmware_interfaces.modbus.model import DeviceModel, load_model
 from gateway import __version__
 from gateway.acquire.poller import device_layout
-from gateway.acquire.station import Acquire
+from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
@@ -74,9 +73,7 @@ class Gateway:
         self.site = site
         self.clock = clock
         self.counters = Counters(clock.now_ms())
-        self.models: dict[str, DeviceModel] = {
-            name: load_model(name) for name in {device.model for device in site.devices}
-        }
+        self.models = models_of(site)
         self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
         self.latest: list[Scan | None] = [None] * len(site.devices)
         self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)

@@ -57,6 +57,16 @@ TABLE: dict[str, Row] = {
     "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
     "aurora_modbus_answers_total": Row("counter", "Answers by outcome.", ("bus", "outcome")),
     "aurora_modbus_bytes_total": Row("counter", "Bytes on the bus.", ("bus", "direction")),
+    "aurora_ble_reports_total": Row(
+        "counter", "Advertisements that an adapter brought, foreign ones too.", ("bus",)
+    ),
+    "aurora_ble_recovery_steps_total": Row(
+        "counter", "Steps taken against a silent adapter.", ("bus", "adapter", "step")
+    ),
+    "aurora_ble_replays_total": Row(
+        "counter", "Encrypted advertisements with an old counter; not believed.", ("device",)
+    ),
+    "aurora_ble_signal_dbm": Row("gauge", "Newest signal strength of a sensor.", ("device", "adapter")),
     "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
     "aurora_journal_bytes": Row("gauge", "Size of the journal file and its write-ahead log."),
     "aurora_journal_sealed_values_total": Row(
@@ -172,6 +182,7 @@ class Exposition(Collector):
         yield "aurora_build_info", (__version__,), 1
         yield from self._devices()
         yield from self._buses()
+        yield from self._air()
         yield from self._journal()
         yield from self._uplink()
         claim = self._gateway.clock.claim()
@@ -211,6 +222,23 @@ class Exposition(Collector):
                 yield "aurora_modbus_answers_total", (bus, outcome), getattr(link, outcome)
             yield "aurora_modbus_bytes_total", (bus, "sent"), link.bytes_sent
             yield "aurora_modbus_bytes_total", (bus, "received"), link.bytes_received
+
+    def _air(self) -> Iterator[tuple[str, Labels, float]]:
+        for worker in self._gateway.acquire.air:
+            bus = worker.stats.id
+            yield "aurora_bus_up", (bus,), worker.stats.connected
+            yield "aurora_bus_connects_total", (bus,), worker.stats.connects
+            yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
+            for scanner in worker.scanners:
+                for step, count in scanner.ladder.taken.items():
+                    labels = (bus, scanner.adapter or "first", step.value)
+                    yield "aurora_ble_recovery_steps_total", labels, count
+            for poller in worker.pollers:
+                sensor = worker.sensors.known.get(poller.spec.address)
+                if sensor is not None:
+                    yield "aurora_ble_replays_total", (poller.spec.id,), sensor.replays
+                    for adapter, rssi in sorted(sensor.rssi.items()):
+                        yield "aurora_ble_signal_dbm", (poller.spec.id, adapter), rssi
 
     def _journal(self) -> Iterator[tuple[str, Labels, float]]:
         stats = self._stats

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gateway.profile import Hours, Profile
 
-BusKind = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp"]
+BusKind = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp", "ble"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class BusSpec:
     """One transport with its own queue: a TCP endpoint (``host``, ``port``) or a serial line (``device``).
 
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
-    (None: from the baud rate), ``connect_pause_ms`` a rest after connecting.
+    (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
+    (none named: the first that has power) and the way to ``scan``.
     """
 
     id: str
@@ -49,6 +50,8 @@ class BusSpec:
     timeout_s: float = 1.0
     gap_ms: float | None = None
     connect_pause_ms: int = 0
+    adapters: tuple[str, ...] = ()
+    scan: Literal["auto", "passive", "active"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
-    """Something that answers on a bus. ``channels`` empty means all that the model has."""
+    """Something that answers on a bus. ``channels`` empty means all that the model has.
+
+    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key.
+    """
 
     id: str
     bus: str
@@ -72,6 +78,8 @@ class DeviceSpec:
     phase_ms: int = 0
     channels: tuple[str, ...] = ()
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    address: str = ""
+    key_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from gateway.buffer.stats import JournalStats
 from gateway.model import AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 
 if TYPE_CHECKING:
+    from gateway.acquire.air import AirPoller
     from gateway.acquire.poller import Poller
     from gateway.app import Gateway
 
@@ -73,7 +74,7 @@ class Status:
 
     # devices and points
 
-    def _device(self, poller: "Poller", now_ms: int) -> dict[str, Any]:
+    def _device(self, poller: "Poller | AirPoller", now_ms: int) -> dict[str, Any]:
         gateway = self._gateway
         stats, layout = poller.stats, poller.layout
         gap = gateway.assess.gaps[poller.index]
@@ -186,7 +187,7 @@ class Status:
         yield self._clock()
         yield _journal(journal)
         yield from self._uplink()
-        for worker in self._gateway.acquire.workers:
+        for worker in self._gateway.acquire.buses:
             stats = worker.stats
             if stats.connected:
                 yield _fact(f"Bus {stats.id}", "connected")

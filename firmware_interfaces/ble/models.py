@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from firmware_interfaces.ble.decoders import (
     bluemaestro,
@@ -28,6 +29,26 @@ RSSI = Field("rssi", "dBm", 0)
 _NUMBERED = re.compile(r"(.+)_([2-9])")
 
 
+class Channels(dict[str, Field]):
+    """Channels by name. Where a frame may have a quantity several times, ``temperature_2`` is one as well."""
+
+    def __init__(self, fields: Mapping[str, Field], *, numbered: bool) -> None:
+        super().__init__(fields)
+        self._numbered = numbered
+
+    def __missing__(self, key: str) -> Field:
+        match = _NUMBERED.fullmatch(key) if self._numbered else None
+        if match is None or match[1] == RSSI.key or not dict.__contains__(self, match[1]):
+            raise KeyError(key)
+        return self[match[1]]._replace(key=key)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return isinstance(key, str) and bool(self[key])
+        except KeyError:
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class BleModel:
     """One make. ``formats`` are beginnings of the names that its decoders give; ``source`` is what they rest on."""
@@ -35,18 +56,14 @@ class BleModel:
     id: str
     title: str
     formats: tuple[str, ...]
-    channels: Mapping[str, Field]
+    channels: Channels
     source: str
-    numbered: bool = False
-    """Whether a frame may have a quantity several times (temperature, temperature_2 ...)."""
 
-    def channel(self, key: str) -> Field | None:
-        """The channel of that name; None where the model has none."""
-        found = self.channels.get(key)
-        if found is None and self.numbered and (match := _NUMBERED.fullmatch(key)) is not None:
-            base = self.channels.get(match[1])
-            found = None if base is None or base is RSSI else base._replace(key=key)
-        return found
+    @property
+    def sha256(self) -> str:
+        """Of what the model says, in hexadecimal: for the record of what a value was read by."""
+        text = repr((self.id, self.formats, sorted(self.channels.items()), self.source))
+        return sha256(text.encode()).hexdigest()
 
     def sends(self, format_: str) -> bool:
         """Whether a frame of this format is one of its own."""
@@ -64,7 +81,7 @@ def _model(
             raise ValueError(f"{id_}: {field.key} in {known.unit} and in {field.unit}")
         if known is None or known.decimals < field.decimals:
             channels[field.key] = field
-    return BleModel(id_, title, formats, channels, source, numbered)
+    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source)
 
 
 def _fields(frames: Iterable[Frame]) -> list[Field]:

@@ -50,6 +50,8 @@ class News:
     at: float
     rssi: int | None
     outcome: Outcome
+    raw: bytes = b""
+    """The payload that says it."""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Sensors:
             sensor.rssi[report.adapter] = report.rssi
         for outcome, data in wanted:
             if self._is_news(sensor, outcome, data, now):
-                self._on_news(News(sensor.address, sensor.name, report.adapter, now, report.rssi, outcome))
+                self._on_news(News(sensor.address, sensor.name, report.adapter, now, report.rssi, outcome, data))
 
     def forget_payloads(self, address: str) -> None:
         """BlueZ has forgotten a sender: what it reports next does not pile up on what was."""

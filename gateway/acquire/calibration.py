@@ -1,7 +1,8 @@
 """Correction of indicated values by the points of a calibration certificate."""
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan
 
 EXTRA_DECIMALS = 2
@@ -40,3 +41,18 @@ class Correction:
             offset = offsets[right - 1] + share * (offsets[right] - offsets[right - 1])
         corrected = indicated + offset
         return corrected if self.decimals is None else round(corrected, self.decimals) + 0.0
+
+
+def corrected(
+    values: Iterable[float], quality: bytes, corrections: Sequence[Correction | None]
+) -> "tuple[array[float], bytes]":
+    """Values and qualities by channel as columns: of a calibrated channel the corrected, then the indicated."""
+    out: array[float] = array("d")
+    marks = bytearray()
+    for value, mark, correction in zip(values, quality, corrections, strict=True):
+        out.append(value if correction is None or isnan(value) else correction(value))
+        marks.append(mark)
+        if correction is not None:
+            out.append(value)
+            marks.append(mark)
+    return out, bytes(marks)

@@ -1,21 +1,22 @@
 """One configured device as the acquire station sees it: its grid, its breaker, its corrections, its counters."""
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isnan
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import Answer, ModbusDevice, raw_blocks
 from firmware_interfaces.modbus.model import DeviceModel
 from firmware_interfaces.quality import BAD
 from gateway.acquire.breaker import Breaker, Patience, ProbeBudget
-from gateway.acquire.calibration import Correction
+from gateway.acquire.calibration import Correction, corrected
 from gateway.acquire.schedule import Grid
 from gateway.model import Column, DeviceLayout, Event, Miss, Quality, Scan
 from gateway.site import DeviceSpec
+
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
 
 DOUBTED = bytes((Quality.DEVICE_UNCERTAIN, *range(1, 256)))
 """Turns good into uncertain: the device is set up otherwise than its model needs."""
@@ -76,7 +77,7 @@ def _decimals(correction: Correction | None, decimals: int | None) -> int | None
     return decimals if correction is None else correction.decimals
 
 
-def device_layout(spec: DeviceSpec, model: DeviceModel) -> DeviceLayout:
+def device_layout(spec: DeviceSpec, model: "DeviceModel | BleModel") -> DeviceLayout:
     """What the scans of a device hold: a column per channel, and one more for each calibrated channel."""
     columns: list[Column] = []
     for key in spec.channels or tuple(model.channels):
@@ -141,19 +142,8 @@ class Poller:
         if self.unexpected:
             quality = quality.translate(DOUBTED)
         if self._calibrated:
-            values, quality = self._correct(values, quality)
+            values, quality = corrected(values, quality, self._corrections)
         return Scan(self.index, slot, at_ms, values, quality, raw)
-
-    def _correct(self, values: "array[float]", quality: bytes) -> "tuple[array[float], bytes]":
-        out: array[float] = array("d")
-        marks = bytearray()
-        for value, mark, correction in zip(values, quality, self._corrections, strict=True):
-            out.append(value if correction is None or isnan(value) else correction(value))
-            marks.append(mark)
-            if correction is not None:
-                out.append(value)
-                marks.append(mark)
-        return out, bytes(marks)
 
     async def introduce(self, event: Callable[[str, dict[str, object]], None], timeout_s: float) -> None:
         """Read identity and correction registers and hand them over as events. A register that the device does

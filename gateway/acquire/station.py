@@ -2,22 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.limits import TimeLimits
 from firmware_interfaces.modbus.link import RING, Link
 from firmware_interfaces.modbus.links import open_link
-from firmware_interfaces.modbus.model import DeviceModel
+from firmware_interfaces.modbus.model import DeviceModel, load_model
 from gateway.acquire.breaker import ProbeBudget
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Poller, Sink
 from gateway.acquire.worker import BusWorker
 from gateway.model import Event, Layout
-from gateway.site import BusSpec, Site
+from gateway.site import BusSpec, DeviceSpec, Site
 
-__all__ = ["Acquire", "make_link"]
+if TYPE_CHECKING:
+    from firmware_interfaces.ble.models import BleModel
+    from gateway.acquire.air import AirPoller, AirWorker
+
+__all__ = ["Acquire", "AnyModel", "make_link", "models_of"]
+
+AnyModel: TypeAlias = "DeviceModel | BleModel"
 
 log = logging.getLogger(__name__)
 
@@ -43,56 +49,98 @@ def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = Non
     return open_link(bus.kind, host=bus.host, port=bus.port, **timing)
 
 
+def models_of(site: Site) -> "dict[str, AnyModel]":
+    """The models that a site names: of sensors that are heard, and of devices that are asked. Raises `ModelError`.
+
+    What Bluetooth needs (16 MB, a tenth of a second) is loaded only where a site has some.
+    """
+    kinds = {bus.id: bus.kind for bus in site.buses}
+    found: dict[str, AnyModel] = {}
+    for device in site.devices:
+        if kinds.get(device.bus) == "ble":
+            from firmware_interfaces.ble.models import MODELS
+
+            found[device.model] = MODELS[device.model]
+        elif device.model not in found:
+            found[device.model] = load_model(device.model)
+    return found
+
+
 class Acquire:
     """All buses of a site. ``models`` maps a model's name in the site file to the loaded model."""
 
-    def __init__(
-        self, site: Site, models: Mapping[str, DeviceModel], sink: Sink, now_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, site: Site, models: Mapping[str, AnyModel], sink: Sink, now_ms: Callable[[], int]) -> None:
         self.workers: list[BusWorker] = []
+        """The buses that are asked."""
+        self.air: list[AirWorker] = []
+        """The buses that are listened to."""
         self.ended_ms = 0
         """Boot time of the end of polling, once it has ended."""
         self._sink = sink
         self._now_ms = now_ms
-        pollers: dict[int, Poller] = {}
+        pollers: dict[int, Poller | AirPoller] = {}
         limits, metronome = TimeLimits(), Metronome()
         self._metronome = metronome
         for bus in site.buses:
             mine = [(i, spec) for i, spec in enumerate(site.devices) if spec.bus == bus.id]
             if not mine:
                 continue
-            gap_ms = max(models[spec.model].link.min_gap_ms for _, spec in mine)
-            link = make_link(bus, gap_ms, limits)
+            if bus.kind == "ble":
+                listened = self._listen(bus, mine, models)
+                pollers.update({poller.index: poller for poller in listened})
+                continue
+            asked = {index: cast("DeviceModel", models[spec.model]) for index, spec in mine}
+            link = make_link(bus, max(model.link.min_gap_ms for model in asked.values()), limits)
             budget = ProbeBudget()
+            mine_pollers = []
             for index, spec in mine:
-                device = ModbusDevice(link, spec.unit, models[spec.model], spec.channels)
-                pollers[index] = Poller(index, spec, device, budget, bus.timeout_s)
-            mine_pollers = [pollers[index] for index, _ in mine]
+                device = ModbusDevice(link, spec.unit, asked[index], spec.channels)
+                mine_pollers.append(Poller(index, spec, device, budget, bus.timeout_s))
+            pollers.update({poller.index: poller for poller in mine_pollers})
             self.workers.append(
                 BusWorker(bus.id, link, mine_pollers, sink=sink, now_ms=now_ms, metronome=metronome)
             )
-        self.pollers: tuple[Poller, ...] = tuple(pollers[index] for index in sorted(pollers))
+        self.pollers: tuple[Poller | AirPoller, ...] = tuple(pollers[index] for index in sorted(pollers))
         self.layout = Layout(tuple(poller.layout for poller in self.pollers))
+
+    def _listen(
+        self, bus: BusSpec, mine: Sequence[tuple[int, DeviceSpec]], models: Mapping[str, AnyModel]
+    ) -> "list[AirPoller]":
+        from gateway.acquire.air import AirPoller, AirWorker, read_key
+
+        pollers = []
+        for index, spec in mine:
+            pollers.append(AirPoller(index, spec, cast("BleModel", models[spec.model])))
+        keys = {spec.address: key for _, spec in mine if (key := read_key(spec)) is not None}
+        self.air.append(
+            AirWorker(bus, pollers, sink=self._sink, now_ms=self._now_ms, metronome=self._metronome, keys=keys)
+        )
+        return pollers
+
+    @property
+    def buses(self) -> "list[BusWorker | AirWorker]":
+        """All of them."""
+        return [*self.workers, *self.air]
 
     async def run(self, resume: Mapping[str, int], started_ms: int) -> None:
         """Poll from boot time ``started_ms`` until cancelled; account for every slot due up to ``ended_ms``."""
-        for worker in self.workers:
+        for worker in self.buses:
             worker.start(resume, started_ms)
         try:
             async with asyncio.TaskGroup() as group:
-                for worker in self.workers:
+                for worker in self.buses:
                     group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
         finally:
             self.ended_ms = self._now_ms()
-            for worker in self.workers:
+            for worker in self.buses:
                 worker.account(self.ended_ms)
-                worker.link.close()
+                worker.close()
 
     def awake(self) -> None:
         """The machine has slept; what became due meanwhile is looked at now."""
         self._metronome.ring_all()
 
-    async def _supervise(self, worker: BusWorker) -> None:
+    async def _supervise(self, worker: "BusWorker | AirWorker") -> None:
         """A worker that dies of a defect is recorded and started again; the other buses do not notice."""
         while True:
             try:
@@ -100,5 +148,5 @@ class Acquire:
             except Exception as error:
                 log.exception("bus %s: worker stopped", worker.stats.id)
                 self._sink.event(Event("bus.fault", self._now_ms(), {"bus": worker.stats.id, "why": repr(error)}))
-                worker.link.close()
+                worker.close()
                 await asyncio.sleep(RESTART_S)

@@ -104,6 +104,10 @@ class BusWorker:
             finally:
                 heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
 
+    def close(self) -> None:
+        """Give the bus up."""
+        self.link.close()
+
     def account(self, now: int) -> None:
         """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
         for poller in self.pollers:

@@ -113,13 +113,13 @@ def _print(heard: Heard) -> None:
 
 def bus_lines(adapter: str) -> list[str]:
     """The table of the adapter."""
-    return ["[[bus]]", f'id = "{BUS}"', 'type = "ble"', f'adapter = "{adapter}"']
+    return ["[[bus]]", f'id = "{BUS}"', 'type = "ble"', f'adapters = ["{adapter}"]']
 
 
 def site_lines(sensor: Sensor, model: BleModel) -> list[str]:
     """The table of a sensor: with the channels that it was heard to have, and its signal strength."""
     keys = dict.fromkeys(reading.key for decoded in sensor.formats.values() for reading in decoded.readings)
-    channels = [key for key in keys if model.channel(key) is not None]
+    channels = [key for key in keys if key in model.channels]
     tail = sensor.address.replace(":", "")[-4:].lower()
     channel_list = ", ".join(f'"{key}"' for key in [*channels, RSSI.key])
     ident = re.sub(r"[^a-z0-9-]+", "-", f"{model.id}-{tail}")

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
+from gateway.config.ble import BleBus
 from gateway.config.food import AlarmsTable
 from gateway.config.judging import alarm_spec
 from gateway.config.models import ModelBook
 from gateway.config.process import build_processes
-from gateway.config.relations import period_ms
+from gateway.config.relations import is_heard, period_ms
 from gateway.config.shape import (
     BufferTable,
     ClockTable,
@@ -57,6 +58,8 @@ def build_buses(tables: Tables, models: ModelBook, report: Report) -> list[BusSp
 
 
 def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, report: Report) -> BusSpec:
+    if isinstance(bus, BleBus):
+        return BusSpec(id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan)
     mine = {
         device.text("id") or "?": model
         for device in tables.devices
@@ -105,13 +108,14 @@ def _conflict(entry: Entry[AnyBus], name: str, given: object, wishes: Mapping[st
         report.add((*entry.at, name), f"the devices are made for different settings ({words})", remedy)
 
 
-def build_devices(tables: Tables, models: ModelBook) -> list[tuple[Entry[DeviceTable], DeviceSpec]]:
+def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[Entry[DeviceTable], DeviceSpec]]:
     """The devices whose own table is right."""
     built = []
     for entry in tables.devices:
         device = entry.table
         if device is None or (period := period_ms(device)) is None:
             continue
+        heard = is_heard(entry, tables)
         calibration = {
             channel: Calibration(
                 certificate=table.certificate,
@@ -124,12 +128,14 @@ def build_devices(tables: Tables, models: ModelBook) -> list[tuple[Entry[DeviceT
         spec = DeviceSpec(
             id=device.id,
             bus=device.bus,
-            model=models.name(device.model),
-            unit=device.unit,
+            model=device.model if heard else models.name(device.model),
+            unit=device.unit or 0,
             period_ms=round(period),
             phase_ms=round(device.phase_s * 1000),
             channels=tuple(device.channels or ()),
             calibration=calibration,
+            address=(device.address or "").upper(),
+            key_file=_whole(base, device.key_file) if device.key_file is not None else None,
         )
         built.append((entry, spec))
     return built
@@ -145,7 +151,9 @@ def check_load(
     """No line may be asked for more than it can carry, even if the devices took no time at all to answer."""
     entries = {entry.table.id: entry for entry in tables.buses if entry.table is not None}
     for bus in buses:
-        if bus.kind == "modbus-tcp" or (bus.kind == "modbus-rtu-over-tcp" and "baud" not in entries[bus.id].raw):
+        if bus.kind in {"modbus-tcp", "ble"} or (
+            bus.kind == "modbus-rtu-over-tcp" and "baud" not in entries[bus.id].raw
+        ):
             continue
         polls: list[tuple[DeviceSpec, DeviceModel]] = []
         sound = True

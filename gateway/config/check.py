@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from gateway.config.ble import check_key_file
 from gateway.config.build import build_buses, build_devices, build_site, check_files, check_load
 from gateway.config.judging import build_points
 from gateway.config.locate import locate
@@ -81,10 +82,13 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     tables = read_tables(document, report)
     check_relations(tables, models, report)
     buses = build_buses(tables, models, report)
-    devices = build_devices(tables, models)
+    devices = build_devices(tables, models, base)
     points = build_points(tables, models, report)
     check_load(tables, buses, devices, models, report)
     check_files(tables, base, report)
+    for entry in tables.devices:
+        if entry.table is not None:
+            check_key_file(entry.at, entry.table, base, report)
     outputs = read_outputs(document, report)
     check_outputs(outputs, tables, base, report)
     if report.fatal:

@@ -43,9 +43,11 @@ __all__ = [
 
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+ADAPTER = "^hci[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
+    ADAPTER: "write hci0, hci1 ...",
 }
 
 
@@ -214,12 +216,14 @@ class CalibrationTable(Table):
 
 
 class DeviceTable(Table):
-    """Something that answers on a bus."""
+    """Something that answers on a bus, or is heard on it (with an address instead of a unit id)."""
 
     id: Identifier = Field(examples=["cold-room-1"])
     bus: Text = Field(examples=["line-1"])
     model: Text = Field(examples=["xy-md02"])
-    unit: int = Field(ge=0, le=255, examples=[1])
+    unit: int | None = Field(None, ge=0, le=255, examples=[1])
+    address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
+    key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
     period_s: Seconds | None = Field(None, examples=[10])
     period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])

@@ -9,11 +9,25 @@ __all__ = ["explain"]
 
 def explain(site: Site) -> str:
     """Devices with their reads and values a second, load of the lines, points, and where it all goes."""
-    models = {name: load_model(name) for name in {device.model for device in site.devices}}
+    air = {bus.id for bus in site.buses if bus.kind == "ble"}
+    models = {name: load_model(name) for name in {device.model for device in site.devices if device.bus not in air}}
     lines = [f"{site.identity.urn}, site {site.identity.site}; records in {site.data_dir}"]
     values_s = 0.0
     for bus in site.buses:
         mine = [device for device in site.devices if device.bus == bus.id]
+        if bus.kind == "ble":
+            from firmware_interfaces.ble.models import MODELS
+
+            adapters = ", ".join(bus.adapters) or "the first adapter with power"
+            lines.append(f"bus {bus.id}: Bluetooth LE, {adapters}")
+            for device in mine:
+                values_s += len(device.channels) * 1000 / device.period_ms
+                lines.append(
+                    f"  {device.id}: {MODELS[device.model].title}, {device.address},"
+                    f" {_many(len(device.channels), 'value')} every {device.period_ms / 1000:g} s"
+                    f"{_calibrated(len(device.calibration))}"
+                )
+            continue
         load = line_load(bus, [(device, models[device.model]) for device in mine])
         lines.append(f"bus {bus.id}: {_place(bus)}{_load(bus, load)}")
         for device in mine:

@@ -6,11 +6,11 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.config.ble import ALL_BUSES, BleBus
 from gateway.config.food import AlarmsTable, Layer, ProfileTable, read_layer
 from gateway.config.locate import Key
 from gateway.config.process import ProcessTable
 from gateway.config.shape import (
-    BUSES,
     BufferTable,
     CalibrationTable,
     ClockTable,
@@ -27,7 +27,7 @@ from gateway.config.words import Report, did_you_mean, in_toml, say_all
 
 __all__ = ["AnyBus", "Entry", "Tables", "read_tables"]
 
-AnyBus = TcpBus | RtuBus | RtuOverTcpBus
+AnyBus = TcpBus | RtuBus | RtuOverTcpBus | BleBus
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile", "process")
@@ -126,14 +126,14 @@ def _reader(shape: type[T], table: str) -> Callable[[object, Key, Report], T | N
 
 def _read_bus(raw: object, at: Key, report: Report) -> AnyBus | None:
     kind = raw.get("type") if isinstance(raw, dict) else None
-    if isinstance(raw, dict) and (not isinstance(kind, str) or kind not in BUSES):
+    if isinstance(raw, dict) and (not isinstance(kind, str) or kind not in ALL_BUSES):
         if kind is None:
-            words = ", ".join(in_toml(word) for word in BUSES)
+            words = ", ".join(in_toml(word) for word in ALL_BUSES)
             report.add((*at, "type"), "is missing", f"add type = one of {words}")
         else:
-            report.add((*at, "type"), f"{kind!r} is not a kind of bus", did_you_mean(kind, BUSES))
+            report.add((*at, "type"), f"{kind!r} is not a kind of bus", did_you_mean(kind, ALL_BUSES))
         return None
-    return _read(BUSES[kind or "modbus-tcp"], raw, at, f"a {kind} [[bus]]", report)
+    return _read(ALL_BUSES[kind or "modbus-tcp"], raw, at, f"a {kind} [[bus]]", report)
 
 
 def _entries(

@@ -95,9 +95,10 @@ def test_every_model_names_its_source_and_knows_its_formats() -> None:
 
 def test_numbered_channels_follow_their_first() -> None:
     bthome = MODELS["bthome"]
-    second = bthome.channel("temperature_2")
-    assert second is not None
+    second = bthome.channels["temperature_2"]
     assert (second.key, second.unit, second.decimals) == ("temperature_2", "degC", 2)
-    assert bthome.channel("temperature_x") is None
-    assert bthome.channel("rssi_2") is None
-    assert MODELS["ruuvi-tag"].channel("temperature_2") is None
+    assert "temperature_2" in bthome.channels
+    for unknown in ("temperature_x", "rssi_2", 7):
+        assert unknown not in bthome.channels
+    assert "temperature_2" not in MODELS["ruuvi-tag"].channels
+    assert len({model.sha256 for model in MODELS.values()}) == len(MODELS)

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from ble_listening import Listener, listener, running
 from bluez_standin import PrivateBus, StandIn
-from conftest import Listener, listener, running
 
 from firmware_interfaces.ble.bluez import BluezRefused, reset_adapter
 from firmware_interfaces.ble.ladder import Ladder, Step
