@@ -61,7 +61,7 @@ def test_a_fault_is_found_in_time(
 
 
 def test_normal_months_give_at_most_one_advisory_a_channel() -> None:
-    """Rooms that are used as rooms are; half of them have their setpoint changed. The bench has ten times as many."""
+    """Rooms that are used as rooms are; half have their setpoint changed. The bench has ten times as many."""
     said: Counter[tuple[str, str]] = Counter()
     months = 0.0
     for kind in KINDS:
