@@ -29,14 +29,11 @@ CASES = [
     ("door", 0.0, "freezer", 60, {"door-open"}, 3),
     ("door", 0.0, "freezer", 900, {"no-return"}, 4),
     ("weak", 0.0, "chill", 60, {"no-return", "door-open"}, 3),
-    ("weak", 0.0, "freezer", 60, {"no-return", "door-open"}, 3),
     ("short-cycling", 0.3, "chill", 60, {"short-cycling"}, 24),
     ("short-cycling", 0.3, "cabinet", 60, {"short-cycling"}, 24),
     ("icing", 0.5, "chill", 60, {"icing"}, 96),
-    ("icing", 0.5, "freezer", 60, {"icing"}, 96),
     ("icing", 0.5, "cabinet", 60, {"icing"}, 96),
     ("drift", 0.1, "chill", 60, {"drift"}, 24),
-    ("drift", 0.1, "freezer", 60, {"drift"}, 24),
     ("drift", -0.1, "cabinet", 60, {"drift"}, 24),
     ("drift", 0.1, "cabinet", 900, {"drift"}, 30),
     ("stuck", 0.0, "chill", 60, {"stuck"}, 2),
@@ -64,19 +61,19 @@ def test_a_fault_is_found_in_time(
 
 
 def test_normal_months_give_at_most_one_advisory_a_channel() -> None:
-    """24 channel-months and more of rooms that are used as rooms are; half of them have their setpoint changed."""
+    """Rooms that are used as rooms are; half have their setpoint changed. The bench has ten times as many."""
     said: Counter[tuple[str, str]] = Counter()
     months = 0.0
     for kind in KINDS:
-        for seed, period_s in ((20, 60.0), (21, 60.0), (22, 300.0), (23, 900.0)):
+        for seed, period_s in ((20, 60.0), (21, 300.0)):
             life = {} if seed % 2 else {"setpoints": {20.0: 1.0}}
             _, findings, _ = judged(live(kind, days=30, seed=seed, period_s=period_s, **life))
             said.update((kind, finding.what) for finding in findings)
             months += 1.0
-    assert months == 24.0
+    assert months == 12.0
     assert sum(said.values()) <= months, said
     by_kind = Counter(kind for kind, _ in said.elements())
-    assert max(by_kind.values(), default=0) <= 2 * 4, said
+    assert max(by_kind.values(), default=0) <= 2 * 2, said
 
 
 def test_defrosts_by_run_time_may_be_uneven() -> None:
