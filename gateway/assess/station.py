@@ -34,6 +34,8 @@ GAPS_VERSION = 1
 MEMORY_MS = 60_000
 """Memories are given out when an event came with them, and else no more often than this: cards wear."""
 
+TIMEOUT = int(Quality.TIMEOUT)
+
 log = logging.getLogger(__name__)
 
 
@@ -150,11 +152,17 @@ class Assess:
 
     def scan(self, scan: Scan) -> None:
         """An answered poll; one without a single value continues a gap."""
-        scan = self._qualities[scan.device].apply(scan)
+        device = scan.device
+        scan = self._qualities[device].apply(scan)
         self._store(scan)
-        best = self._count(scan)
-        gap = self.gaps[scan.device]
-        event = gap.missed(scan.slot, 1, best, scan.at_ms) if best >= Quality.TIMEOUT else gap.answered(scan.at_ms)
+        quality, counts = scan.quality, self.values[device]
+        best, count = quality[0], len(quality)
+        if quality.count(best) == count:
+            counts[best] = counts.get(best, 0) + count
+        else:
+            best = self._count(quality, counts)
+        gap = self.gaps[device]
+        event = gap.missed(scan.slot, 1, best, scan.at_ms) if best >= TIMEOUT else gap.answered(scan.at_ms)
         if event is not None:
             self._tell((event,))
         for border in self.borders:
@@ -168,13 +176,9 @@ class Assess:
             if findings:
                 self._take(border.name, findings)
 
-    def _count(self, scan: Scan) -> int:
-        """Tally the qualities of a scan; returns the best of them."""
-        quality, counts = scan.quality, self.values[scan.device]
-        first = quality[0]
-        if quality.count(first) == len(quality):
-            counts[first] = counts.get(first, 0) + len(quality)
-            return first
+    @staticmethod
+    def _count(quality: bytes, counts: dict[int, int]) -> int:
+        """Tally the qualities of a scan that differ; returns the best of them."""
         for code in set(quality):
             counts[code] = counts.get(code, 0) + quality.count(code)
         return min(quality)

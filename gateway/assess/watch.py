@@ -61,13 +61,13 @@ class PointWatch:
         self._stale_ms = profile.stale_s * 1000
         self._alert_only_in_hours = bool(point.alert_hours)
         self._always = self.simulated is not None or any(state.always for state in self.states)
-        self.low, self.high, self.quiet = -inf, inf, False
+        self.low = max((state.low for state in self.states), default=-inf)
+        self.high = min((state.high for state in self.states), default=inf)
+        self.quiet = False
+        """Whether the next value may be passed over if it lies between ``low`` and ``high``."""
         self._settle()
 
     def _settle(self) -> None:
-        """Whether the next value may be passed over if it lies in the band, and the band."""
-        self.low = max((state.low for state in self.states), default=-inf)
-        self.high = min((state.high for state in self.states), default=inf)
         self.quiet = not self._always and self.stale_since_ms is None and all(state.idle for state in self.states)
 
     def _on_product(self, state: RuleState) -> bool:
@@ -82,11 +82,11 @@ class PointWatch:
             self.unseen_ms += at_ms - before_ms - self.period_ms
         if self.stale_since_ms is not None:
             found.append(self._fresh(at_ms))
-        product = self.simulated.step(value, at_ms) if self.simulated is not None else value
+        product = None if self.simulated is None else self.simulated.step(value, at_ms)
         for state in self.states:
             if not self.in_hours and state.rule.tier is Tier.ALERT:
                 continue
-            fed = product if self._on_product(state) else value
+            fed = value if product is None or not self._on_product(state) else product
             since, was = state.since, state.active
             change = state.feed(fed, at_ms)
             if since is None and state.since is not None:

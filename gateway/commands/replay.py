@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from gateway.assess.sentences import duration
 from gateway.assess.station import JUDGES
-from gateway.config import load_site
 from gateway.config.food import LIMITS, ProfileTable, read_layer
 from gateway.config.profiles import EMPTY, GROUPS, SETTINGS, derive, draft_of, finish
 from gateway.config.words import Report, did_you_mean, say_all
@@ -23,7 +22,6 @@ from gateway.profile import Profile
 from gateway.replay.chart import Chart
 from gateway.replay.csvfile import Table, read_csv, time_reader
 from gateway.replay.engine import Player, csv_site, play_csv, with_periods
-from gateway.replay.journal import play_journal
 from gateway.site import PointSpec, Site
 
 __all__ = ["replay_command"]
@@ -42,6 +40,10 @@ def replay_command(arguments: argparse.Namespace) -> int:
                 raise AuroraError(
                     f"--{option} is for a CSV file; a journal is judged by its site file: change that"
                 )
+        # The readers of site files and journals take longer to load than a CSV file takes to be read.
+        from gateway.config import load_site
+        from gateway.replay.journal import play_journal
+
         site = load_site(arguments.source)
         look = None if chart is None else _looker(chart, site)
         player = play_journal(site, sink.tell, look, JUDGES if arguments.limits_only else None)
@@ -68,6 +70,8 @@ def _replay_csv(arguments: argparse.Namespace, sink: "Sink", chart: Chart | None
     if arguments.site is not None:
         if arguments.set or arguments.profile:
             raise AuroraError("--site brings its own rules: change them there, or leave --site")
+        from gateway.config import load_site
+
         site = load_site(arguments.site)
         known = {f"{point.device}.{point.channel}": f"{point.device}.{point.channel}" for point in site.points}
         known = {point.id: f"{point.device}.{point.channel}" for point in site.points} | known

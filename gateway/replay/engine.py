@@ -187,14 +187,15 @@ def play_csv(player: Player, table: Table, where: Sequence[tuple[int, int]]) -> 
     now_ms = 0
     for at_ms, channel, value in zip(table.times, table.of, table.values, strict=True):
         boot_ms = at_ms - start_ms
+        device, column = where[channel]
         if boot_ms > now_ms:
             # What time brings is told before the values of the next moment, as it is live.
             move(boot_ms)
             now_ms = boot_ms
-        device, column = where[channel]
-        bad = isnan(value)
         if widths[device] == 1:
-            scan = Scan(device, boot_ms // periods[device], boot_ms, array("d", (value,)), fault if bad else good)
+            scan = Scan(
+                device, boot_ms // periods[device], boot_ms, array("d", (value,)), fault if isnan(value) else good
+            )
         else:
             values, quality = _one_of(widths[device], column, value)
             scan = Scan(device, boot_ms // periods[device], boot_ms, values, quality)
