@@ -2,11 +2,11 @@
 
     python -m bench.advisories [--days 70] [--rooms 6] [--labels]
 
-The rooms are those of the demo (`gateway.demo.thermal`: heat balances, thermostat, frost, defrosts) with doors used
-in working hours; three openings of a hundred are forgotten for 90 to 300 s. Values come once a minute in tenths of a
-degree. An advisory that follows such an opening is counted as found, any other as false. Then faults are put on top
-of the same values. With --labels the values around defrosts and doors are marked as expected, as a recogniser of
-them would. About one second of processor time a room and day.
+The rooms are those of the demo (`gateway.demo.thermal`: heat balances, thermostat, frost, defrosts) with doors
+used in working hours; three openings of a hundred are forgotten for 90 to 300 s. Values come once a minute, in
+tenths of a degree. An advisory that follows such an opening is counted as found, any other as false. Then
+faults are put on top of the same values. With --labels the values around defrosts and doors are marked as
+expected, as a recogniser of them would. About one second of processor time a room and day.
 """
 
 import argparse
