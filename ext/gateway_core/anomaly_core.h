@@ -34,6 +34,8 @@ enum { A_DAY_BINS = 24, A_WEEK_BINS = 56, A_CYCLE_BINS = 16 };
 #define A_HIGHEST 1e9
 #define A_THRESHOLD 0.5
 #define A_GAP 3.0
+#define A_NEAR 1.5
+#define A_WORSE 2.0
 #define A_CLAMP 4.0
 
 typedef struct {
@@ -51,7 +53,7 @@ typedef struct {
     double x, grain, held, mean, middle, base, spread, base_spread, noise, up, down, peak, trough, flat, day_mean;
     double hour, day_sum, day_s, week_sum, week_s, profile_s;
     double side, crossed_t, period, period_spread, crossings;
-    double refractory_until, recent, recent_at, advisories, advisory_t, suppressed, explained;
+    double refractory_until, said, recent, recent_at, advisories, advisory_t, suppressed, explained;
     double skipped, duplicates, gaps, set_back;
     double verdict, score, exceedance, outside, outside_t;
     double fired, fired_value, fired_low, fired_high, fired_mark, fired_widths;
@@ -124,8 +126,8 @@ static inline void anomaly_first(anomaly_state *s, double t, double x, int expec
     s->verdict = expected ? A_EXPECTED : A_WARMING;
 }
 
-/* Time goes on: how much of it counts, and whether the neighbours still speak for this value. Returns dt. */
-static inline double anomaly_arrive(anomaly_state *s, anomaly_view *v, double t) {
+/* Time goes on: how much of it counts, and whether the neighbours still speak for this value. */
+static inline void anomaly_arrive(anomaly_state *s, anomaly_view *v, double t) {
     double dt = t - s->t;
     v->gap = 0;
     if (dt < 0.0) {
@@ -143,6 +145,7 @@ static inline double anomaly_arrive(anomaly_state *s, anomaly_view *v, double t)
         s->gaps += 1.0;
         v->gap = 1;
     }
+    v->near = !v->gap && s->held == 0.0 && dt <= A_NEAR * s->interval;
     if (v->gap) {
         s->side = 0.0;
         s->crossed_t = A_UNSET;
@@ -151,7 +154,6 @@ static inline double anomaly_arrive(anomaly_state *s, anomaly_view *v, double t)
     s->samples += 1.0;
     s->t = t;
     s->observed += v->step;
-    return dt;
 }
 
 /* The share that a new value has in each average. While little is known it is that of a plain mean. */
@@ -439,13 +441,14 @@ static inline double anomaly_decide(const anomaly_config *c, anomaly_state *s, d
     z = z / (1.0 + c->budget * recent);
     if (held) {
         if (z >= c->threshold) s->suppressed += 1.0;
-        z = z / c->breakthrough;
+        z = z / anomaly_larger(c->breakthrough, A_WORSE * s->said / c->threshold);
     }
     score = 1.0 - c->threshold / (z + c->threshold);
     if (score >= A_THRESHOLD) {
         s->verdict = A_ADVISORY;
         s->advisories += 1.0;
         s->advisory_t = s->t;
+        s->said = s->exceedance;
         s->recent = recent + 1.0;
         s->recent_at = s->observed;
         s->refractory_until = s->observed + c->refractory_s;
@@ -457,7 +460,7 @@ static inline double anomaly_decide(const anomaly_config *c, anomaly_state *s, d
 static inline double anomaly_update(const anomaly_config *c, anomaly_state *s, double t, double x, int usable,
                                     int expected) {
     anomaly_view v;
-    double dt, worst = 0.0, total = 0.0;
+    double worst = 0.0, total = 0.0;
     unsigned outside;
     int alarmed;
     if (!usable || !(anomaly_size(x) <= A_LARGEST) || !(anomaly_size(t) <= A_LARGEST_TIME)) {
@@ -474,9 +477,8 @@ static inline double anomaly_update(const anomaly_config *c, anomaly_state *s, d
         s->verdict = A_NOT_JUDGED;
         return NAN;
     }
-    dt = anomaly_arrive(s, &v, t);
+    anomaly_arrive(s, &v, t);
     v.jump = x - s->x;
-    v.near = !v.gap && s->held == 0.0;
     v.floor = c->floor * anomaly_size(x) + 1e-200;
     if (v.jump != 0.0 && (s->grain == 0.0 || anomaly_size(v.jump) < s->grain)) s->grain = anomaly_size(v.jump);
     s->flat = v.jump == 0.0 ? s->flat + v.step : 0.0;
@@ -485,7 +487,7 @@ static inline double anomaly_update(const anomaly_config *c, anomaly_state *s, d
     if (expected) return anomaly_excuse(c, s, &v, x);
 
     s->settled += v.step;
-    anomaly_shares(c, s, dt);
+    anomaly_shares(c, s, v.step);
     anomaly_measure(c, s, &v, x);
     outside = anomaly_hold(c, s, &v, &worst, &total);
     s->score = s->exceedance = 0.0;

@@ -84,6 +84,7 @@ class State:
     crossings: float = 0.0
     # Advisories, and what was not said.
     refractory_until: float = 0.0
+    said: float = 0.0
     recent: float = 0.0
     recent_at: float = 0.0
     advisories: float = 0.0

@@ -30,7 +30,11 @@ LARGEST_TIME = 1e15
 HIGHEST = 1e9
 """Ceiling of an exceedance in widths."""
 GAP = 3.0
-"""After so many usual intervals neighbours no longer speak for each other."""
+"""After so many usual intervals something is missing."""
+NEAR = 1.5
+"""Up to so many usual intervals the change from value to value can be compared with others."""
+WORSE = 2.0
+"""In a refractory time only what is so many times as far outside as what was said is worth saying."""
 CLAMP = 4.0
 """A single value counts at most so many spreads in the cumulative sum."""
 
@@ -61,9 +65,8 @@ def update(c: Config, s: State, t: float, x: float, *, usable: bool, expected: b
         s.verdict = float(Verdict.NOT_JUDGED)
         return nan
     v = _View()
-    dt = _arrive(s, v, t)
+    _arrive(s, v, t)
     v.jump = x - s.x
-    v.near = not v.gap and s.held == 0.0
     v.floor = c.floor * abs(x) + 1e-200
     size = abs(v.jump)
     if size != 0.0 and (s.grain == 0.0 or size < s.grain):
@@ -75,7 +78,7 @@ def update(c: Config, s: State, t: float, x: float, *, usable: bool, expected: b
         return _excuse(c, s, v, x)
 
     s.settled += v.step
-    _shares(c, s, dt)
+    _shares(c, s, v.step)
     _measure(c, s, v, x)
     outside, worst, total = _hold(c, s, v)
     s.score = s.exceedance = 0.0
@@ -136,8 +139,8 @@ def _end_visits(s: State) -> None:
     s.day_sum = s.day_s = s.week_sum = s.week_s = 0.0
 
 
-def _arrive(s: State, v: _View, t: float) -> float:
-    """Time goes on: how much of it counts, and whether the neighbours still speak for this value. Returns dt.
+def _arrive(s: State, v: _View, t: float) -> None:
+    """Time goes on: how much of it counts, and whether the neighbours still speak for this value.
 
     A gap counts as `GAP` usual intervals. A step back means that the time base was set anew: it counts as one
     interval, and if it is more than an hour, the time of day is another one and the profiles are void.
@@ -158,6 +161,7 @@ def _arrive(s: State, v: _View, t: float) -> float:
         v.step = GAP * s.interval
         s.gaps += 1.0
         v.gap = True
+    v.near = not v.gap and s.held == 0.0 and dt <= NEAR * s.interval
     if v.gap:
         s.side = 0.0
         s.crossed_t = UNSET
@@ -165,7 +169,6 @@ def _arrive(s: State, v: _View, t: float) -> float:
     s.samples += 1.0
     s.t = t
     s.observed += v.step
-    return dt
 
 
 def _shares(c: Config, s: State, dt: float) -> None:
@@ -385,12 +388,13 @@ def _decide(c: Config, s: State, worst: float, total: float) -> float:
     if held:
         if z >= c.threshold:
             s.suppressed += 1.0
-        z = z / c.breakthrough
+        z = z / _larger(c.breakthrough, WORSE * s.said / c.threshold)
     score = 1.0 - c.threshold / (z + c.threshold)
     if score >= THRESHOLD:
         s.verdict = float(Verdict.ADVISORY)
         s.advisories += 1.0
         s.advisory_t = s.t
+        s.said = s.exceedance
         s.recent = recent + 1.0
         s.recent_at = s.observed
         s.refractory_until = s.observed + c.refractory_s

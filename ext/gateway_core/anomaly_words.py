@@ -80,7 +80,7 @@ class Config(NamedTuple):
     peak_s: float = 8.0 * HOUR_S
     """Time constant with which peak and trough fall back."""
     refractory_s: float = 12.0 * HOUR_S
-    """After an advisory nothing further is said for so long, save what is `breakthrough` times as high."""
+    """After an advisory nothing further is said for so long, save what is far worse (`breakthrough`)."""
     budget_s: float = 60.0 * DAY_S
     """Advisories weigh on the budget with this time constant."""
     mark_s: float = 30.0 * DAY_S
@@ -92,6 +92,7 @@ class Config(NamedTuple):
     threshold: float = 0.06
     """Exceedance in band widths, after maturity and budget, that makes an advisory: there the score is 0.5."""
     breakthrough: float = 20.0
+    """Thresholds that break into a refractory time, if it is also twice as far outside as what was said."""
     budget: float = 1.0
     """Each recent advisory raises the threshold by this share of itself."""
     maturity: float = 1.0

@@ -105,3 +105,24 @@ def test_the_thermostat_cycle_is_found(rooms: list[list[Row]]) -> None:
         place = minute % 24
         bank.update(0, 60.0 * minute, 3.0 + abs(place - 12) / 6.0 + (minute * 7919 % 13) / 100.0)
     assert bank.explain(0).cycle_s == pytest.approx(24 * 60.0, rel=0.05)
+
+
+@pytest.mark.parametrize("gap_h", [1.0, 12.0, 72.0])
+def test_a_gap_brings_no_advisory(rooms: list[list[Row]], gap_h: float) -> None:
+    """The first value after a gap weighs no more than others do; the room went on as it was."""
+    for rows in rooms:
+        bank = Bank(1)
+        begins = 30.0 * DAY
+        for t, x, _ in rows:
+            if not begins < t < begins + gap_h * HOUR and t < begins + (gap_h + 3.0) * HOUR:
+                score = bank.update(0, t, x)
+                assert t < begins or score < THRESHOLD, bank.explain(0).words
+        assert bank.explain(0).gaps == 1
+
+
+def test_a_room_that_is_elsewhere_after_a_gap_is_found(rooms: list[list[Row]]) -> None:
+    bank = Bank(1)
+    for t, x, _ in rooms[0]:
+        if t < 30.0 * DAY:
+            bank.update(0, t, x)
+    assert bank.update(0, 30.5 * DAY, 15.0) >= THRESHOLD

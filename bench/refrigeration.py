@@ -1,9 +1,9 @@
 """How often the refrigeration bank is wrong in normal months, how soon it finds faults, what it costs.
 
-    python -m bench.advisories                  # about 15 minutes: everything
-    python -m bench.advisories normal --seeds 8 --days 60
-    python -m bench.advisories faults --kinds chill,freezer
-    python -m bench.advisories speed
+    python -m bench.refrigeration                  # about 15 minutes: everything
+    python -m bench.refrigeration normal --seeds 8 --days 60
+    python -m bench.refrigeration faults --kinds chill,freezer
+    python -m bench.refrigeration speed
 
 Everything is simulated (`gateway.demo.months`): the figures say what the bank does in such rooms, not in yours.
 """
@@ -176,7 +176,7 @@ def speed() -> None:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.advisories", description=__doc__.splitlines()[0] if __doc__ else ""
+        prog="python -m bench.refrigeration", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("what", nargs="?", choices=("all", "normal", "faults", "hunting", "speed"), default="all")
     parser.add_argument("--kinds", default=",".join(KINDS), help="rooms, with commas between them")
