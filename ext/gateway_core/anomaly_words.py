@@ -81,7 +81,7 @@ class Config(NamedTuple):
     """Time constant with which peak and trough fall back."""
     refractory_s: float = 12.0 * HOUR_S
     """After an advisory nothing further is said for so long, save what is far worse (`breakthrough`)."""
-    budget_s: float = 60.0 * DAY_S
+    budget_s: float = 14.0 * DAY_S
     """Advisories weigh on the budget with this time constant."""
     mark_s: float = 30.0 * DAY_S
     """What was alarmed is not said again for so long unless it goes further; then that fades."""
@@ -109,7 +109,7 @@ class Config(NamedTuple):
     """Largest mean deviation of the cycle, as a share of its period, at which it counts as one."""
     floor: float = 1e-6
     """No band counts as narrower than this share of the value."""
-    flat_weight: float = 0.02
+    flat_weight: float = 0.1
     """What is flat counts so little, since unchanged values are common."""
     day_visits: float = 7.0
     """What is usual at an hour follows over so many days."""

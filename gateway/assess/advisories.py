@@ -27,6 +27,10 @@ ADVICE = (UNUSUAL, *FINDINGS)
 """Every kind of advice that can be switched for a point."""
 KEEP_MS = 900_000
 """A snapshot is some kilobytes for each point: it is kept every quarter of an hour and at an orderly end."""
+JUMPS_S = 3600.0
+"""Jumps that are compared with each other."""
+RECOVERY_MS = 1_500_000
+"""For so long after a defrost or a door a value is explained by it: the room finds back to its usual course."""
 HOT_C = 20.0
 """A point whose profile has a lower limit from here on is heated: no defrosts and doors are looked for."""
 LABELS = {"door": "label.door", "defrost": "label.defrost", "other": "label.disturbance", "moved": "label.moved"}
@@ -50,6 +54,8 @@ class _Watch:
     cold: int = -1
     unusual: bool = False
     """Whether the general detectors stand outside."""
+    explained_ms: int = -1
+    """Until when what happens is explained by a defrost or a door."""
 
     @property
     def name(self) -> str:
@@ -93,7 +99,8 @@ class AdvisoryJudge:
                 self._batches[index] = _Batch(mine)
         self._by_cold = {watch.cold: watch for watch in self._watches if watch.cold >= 0}
         self._bank = anomaly.Bank(max(1, len(self._watches)))
-        self._cold = refrigeration.Bank(["room"] * len(self._by_cold))
+        kinds = ["process" if _heated(watch.point) else "room" for watch in self._by_cold.values()]
+        self._cold = refrigeration.Bank(kinds)
         self._base_s = 0.0
         """The banks' clock is boot time and this: it goes on over a reboot."""
         self._now_ms = 0
@@ -102,6 +109,7 @@ class AdvisoryJudge:
         """Boot, bank time and UTC of the memory, until the first sign of time in this process."""
         self._kept, self._kept_ms = memory, 0
         self._ending = False
+        self._jumps: list[refrigeration.Finding] = []
         if memory is not None:
             self._load(memory)
 
@@ -113,7 +121,7 @@ class AdvisoryJudge:
             for point in points:
                 if (point.device, point.channel) == (device.id, column.channel):
                     watch = _Watch(point, device.id, column, place, len(self._watches))
-                    if column.unit == "degC" and not _heated(point):
+                    if column.unit == "degC":
                         watch.cold = sum(other.cold >= 0 for other in self._watches)
                     self._watches.append(watch)
                     found.append(watch)
@@ -143,7 +151,10 @@ class AdvisoryJudge:
                 batch.cold_channel, batch.cold_t, batch.cold_x, batch.cold_usable, batch.flags
             )
             for row, of in batch.rows:
-                batch.expected[of] = batch.flags[row] > 0
+                watch = batch.watches[of]
+                if batch.flags[row]:
+                    watch.explained_ms = scan.at_ms + RECOVERY_MS
+                batch.expected[of] = scan.at_ms <= watch.explained_ms
             if waiting:
                 found += self._recognised(scan.at_ms)
         self._bank.update_many(
@@ -200,7 +211,7 @@ class AdvisoryJudge:
             "learned": finding.learned,
             "learned_of": words.of,
             "meaning": words.value,
-            "unit": watch.column.unit if words.unit == "value" else words.unit,
+            "exchanged_with": self._exchanged(finding),
         }
         return self._condition(
             watch,
@@ -209,9 +220,23 @@ class AdvisoryJudge:
             at_ms=at_ms,
             since_ms=self._boot_ms(finding.since_s),
             value=finding.value,
+            unit=watch.column.unit if words.unit == "value" else words.unit,
             words=f"{watch.name}: {words.text}" if finding.active else f"{watch.name}: {finding.what} is over",
             detail=detail,
         )
+
+    def _exchanged(self, finding: refrigeration.Finding) -> str | None:
+        """The point whose probe may have been exchanged with this one's: each jumped to where the other was."""
+        if finding.what != "jump":
+            return None
+        self._jumps = [jump for jump in self._jumps if finding.at_s - jump.at_s <= JUMPS_S]
+        if not finding.active:
+            return None
+        self._jumps.append(finding)
+        for one, other in refrigeration.exchanged(self._jumps):
+            if finding.channel in {one, other}:
+                return self._by_cold[other if finding.channel == one else one].point.id
+        return None
 
     def _unusual(self, watch: _Watch, at_ms: int) -> Iterable[Condition]:
         if not watch.may(UNUSUAL):
@@ -246,6 +271,7 @@ class AdvisoryJudge:
         value: float | None,
         words: str,
         detail: Mapping[str, object],
+        unit: str | None = None,
     ) -> Condition:
         return Condition(
             alarm=f"{watch.point.id}/{advice}",
@@ -257,7 +283,7 @@ class AdvisoryJudge:
             point=watch.point.id,
             device=watch.device,
             value=value,
-            unit=watch.column.unit,
+            unit=watch.column.unit if unit is None else unit,
             words=words,
             detail=detail,
         )
