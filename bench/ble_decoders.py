@@ -46,11 +46,13 @@ KNOWN: dict[str, Advert] = {
     "Minew": service(0xFFE1, "a1016315803200aabbccddeeff"),
     "Blue Maestro": manufacturer(0x0133, "176403841770005f02d2002f0100"),
     "Teltonika EYE": manufacturer(0x089A, "01b708b4120ccb0bffc767"),
+    "MiBeacon": service(0xFE95, "5020aa01da219335342d580d1004fe004802"),
+    "Govee H5075": manufacturer(0xEC88, "0003215d6400"),
     "pvvx custom": service(0x181A, "b2188d38c1a42b089011f70a43200f"),
 }
 FOREIGN: dict[str, Advert] = {
     "foreign, manufacturer": manufacturer(0x004C, "1005031c8c1f0e"),
-    "foreign, service": service(0xFE95, "30585b0501c4248138c1a4280100"),
+    "foreign, service": service(0xFEED, "30585b0501c4248138c1a4280100"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from firmware_interfaces.ble.advert import address_bytes
 from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.dispatch import TABLES, Outcome, decode_advert
-from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded
+from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded, Fault
 
 __all__ = ["Allow", "News", "Sensor", "Sensors"]
 
@@ -112,6 +112,7 @@ class Sensors:
             (outcome, data)
             for outcome, data in _decoded(fresh_manufacturer, fresh_service, context)
             if self._allow.wants(report.address, outcome.format)
+            and not (isinstance(outcome, AdvertFault) and outcome.fault is Fault.FOREIGN)
         ]
         if not wanted and report.address not in self.known:
             self.foreign += 1

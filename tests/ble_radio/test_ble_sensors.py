@@ -100,6 +100,13 @@ def test_foreign_senders_are_counted_and_not_remembered() -> None:
     assert (world.sensors.foreign, world.sensors.known) == (10, {})
 
 
+def test_a_frame_that_proves_to_be_foreign_is_foreign() -> None:
+    world = World()
+    assert not world.hear({0x0001: bytes(6)})
+    assert not world.hear({0x0011: bytes(18)})
+    assert (world.sensors.foreign, world.sensors.known) == (2, {})
+
+
 def test_a_signal_strength_alone_is_no_news() -> None:
     world = World()
     world.hear({0x0499: ruuvi(1)})
@@ -165,7 +172,7 @@ def test_made_up_addresses_do_not_fill_the_memory(monkeypatch: object) -> None:
         st.tuples(
             st.dictionaries(st.sampled_from([0x0499, 0x0757, 0x004C]), st.binary(max_size=26), max_size=2),
             st.dictionaries(
-                st.sampled_from([BTHOME, full_uuid(0xFEAA), full_uuid(0xFE95)]), st.binary(max_size=20)
+                st.sampled_from([BTHOME, full_uuid(0xFEAA), full_uuid(0xFEED)]), st.binary(max_size=20)
             ),
         ),
         max_size=20,
