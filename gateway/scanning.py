@@ -73,7 +73,6 @@ async def listen(seconds: float, adapter: str | None, mode: Any) -> Heard:
         report,
         adapter=adapter,
         mode=mode,
-        on_gone=heard.sensors.forget_payloads,
         on_state=state,
         on_step=step,
         ladder=Ladder(silence_s=max(seconds, 60.0)),

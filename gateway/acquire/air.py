@@ -131,7 +131,6 @@ class AirWorker:
                 self.sensors.report,
                 adapter=adapter,
                 mode=bus.scan,
-                on_gone=self.sensors.forget_payloads,
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
             )
