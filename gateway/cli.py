@@ -203,10 +203,14 @@ def _read(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
+    from firmware_interfaces.ble.models import MODELS
     from firmware_interfaces.modbus.model import list_models, load_model, run_tests
 
     failed = 0
-    for name in arguments.names or list_models():
+    for name in arguments.names or (*list_models(), *MODELS):
+        if name in MODELS:
+            _print_heard(MODELS[name], whole=bool(arguments.names))
+            continue
         model = load_model(name)
         failures = run_tests(model)
         failed += bool(failures)
@@ -219,6 +223,16 @@ def _models(arguments: argparse.Namespace) -> int:
             for channel in model.channels.values():
                 print(f"    {channel.key:24} {channel.unit:8} {channel.title}")
     return 1 if failed else 0
+
+
+def _print_heard(model: Any, *, whole: bool) -> None:
+    """One Bluetooth model, in the words of the others."""
+    mark = "; not for critical points" if model.not_for_ccp else ""
+    print(f"{model.id:28} {model.title}; {len(model.channels)} channels, heard by Bluetooth{mark}")
+    if whole:
+        print(f"    source: {model.source}")
+        for channel in model.channels.values():
+            print(f"    {channel.key:24} {channel.unit:8} {channel.decimals} decimal places")
 
 
 def _decode_ble(arguments: argparse.Namespace) -> int:
