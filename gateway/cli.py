@@ -326,22 +326,9 @@ def _read(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from firmware_interfaces.modbus.model import list_models, load_model, run_tests
+    from gateway.commands.models import models_command
 
-    failed = 0
-    for name in arguments.names or list_models():
-        model = load_model(name)
-        failures = run_tests(model)
-        failed += bool(failures)
-        state = f"{len(model.tests)} of its own tests pass" if not failures else "its own tests FAIL"
-        print(f"{model.id:28} {model.title}; {len(model.channels)} channels, {state}")
-        for failure in failures:
-            print(f"    {failure}")
-        if arguments.names:
-            print(f"    source: {model.source}")
-            for channel in model.channels.values():
-                print(f"    {channel.key:24} {channel.unit:8} {channel.title}")
-    return 1 if failed else 0
+    return models_command(arguments.names)
 
 
 def _profiles(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Who this gateway is: its signing key, its registration, and the file with which the cluster enrols it."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 from gateway import __version__
 from gateway.buffer.reader import Reader
-from gateway.errors import StorageError
+from gateway.errors import AuroraError, SealError, StorageError
 from gateway.seal.batch import registration_payload
+from gateway.seal.cose import PublicKey
 from gateway.seal.keys import FileSigner, load_in_force, load_or_create
 from gateway.site import Site
 
-__all__ = ["OpenIdentity", "enrolment", "key_directory", "open_identity"]
+__all__ = ["OpenIdentity", "enrolment", "key_directory", "open_identity", "public_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,16 @@ def enrolment(site: Site, signer: FileSigner) -> dict[str, Any]:
 def enrolment_text(site: Site, signer: FileSigner) -> str:
     """The enrolment as an indented JSON document."""
     return json.dumps(enrolment(site, signer), indent=2) + "\n"
+
+
+def public_keys(paths: Sequence[Path]) -> list[PublicKey]:
+    """Public keys of PEM files; raises `AuroraError` for one that cannot be read."""
+    keys = []
+    for path in paths:
+        try:
+            keys.append(PublicKey.from_pem(path.read_bytes()))
+        except OSError as error:
+            raise AuroraError(f"{path} cannot be read ({error.strerror})") from error
+        except SealError as error:
+            raise AuroraError(f"{path}: {error.what}") from error
+    return keys

@@ -53,7 +53,10 @@ class AdapterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one signal said of one sender. ``manufacturer`` and ``service`` are None where they were not in it."""
+    """What one signal said of one sender. ``manufacturer`` and ``service`` are None where they were not in it.
+
+    ``first`` says that BlueZ has just met the sender: then all data are of one advertisement.
+    """
 
     adapter: str
     address: str
@@ -61,23 +64,22 @@ class Report:
     name: str | None
     manufacturer: Mapping[int, bytes] | None
     service: Mapping[str, bytes] | None
+    first: bool = False
 
 
 class Bluez:
     """A connection of one's own to the system bus, listening to BlueZ.
 
-    ``on_report`` is called for each advertisement, ``on_gone`` with the address of a sender that BlueZ forgets,
-    ``on_change`` with a reason when an adapter or bluetoothd comes, goes or changes power.
+    ``on_report`` is called for each advertisement, ``on_change`` with a reason when an adapter or bluetoothd
+    comes, goes or changes power.
     """
 
     def __init__(
         self,
         on_report: Callable[[Report], None],
-        on_gone: Callable[[str, str], None],
         on_change: Callable[[str], None],
     ) -> None:
         self._on_report = on_report
-        self._on_gone = on_gone
         self._on_change = on_change
         self._bus: MessageBus | None = None
 
@@ -172,18 +174,16 @@ class Bluez:
         elif member == "InterfacesAdded":
             if DEVICE in body[1]:
                 if "RSSI" in body[1][DEVICE]:
-                    self._device(body[0], body[1][DEVICE])
+                    self._device(body[0], body[1][DEVICE], first=True)
             elif ADAPTER in body[1]:
                 self._on_change(f"{body[0].rsplit('/', 1)[-1]} added")
         elif member == "InterfacesRemoved":
             if ADAPTER in body[1]:
                 self._on_change(f"{body[0].rsplit('/', 1)[-1]} removed")
-            elif DEVICE in body[1] and (match := _DEVICE_PATH.fullmatch(body[0])) is not None:
-                self._on_gone(match[1], match[2].replace("_", ":"))
         elif member == "NameOwnerChanged":
             self._on_change("bluetoothd started" if body[2] else "bluetoothd stopped")
 
-    def _device(self, path: str, changed: Mapping[str, Any]) -> None:
+    def _device(self, path: str, changed: Mapping[str, Any], *, first: bool = False) -> None:
         match = _DEVICE_PATH.fullmatch(path)
         if match is None:
             return
@@ -202,6 +202,7 @@ class Bluez:
                 None if name == address.replace(":", "-") else name,
                 {int(key): bytes(_plain(data)) for key, data in manufacturer.items()} if manufacturer else None,
                 {str(key).lower(): bytes(_plain(data)) for key, data in service.items()} if service else None,
+                first,
             )
         )
 

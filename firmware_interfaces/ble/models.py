@@ -18,6 +18,7 @@ from firmware_interfaces.ble.decoders import (
     teltonika,
 )
 from firmware_interfaces.ble.decoders.bthome_objects import NUMBERS
+from firmware_interfaces.ble.decoders.consumer import govee, mibeacon, qingping, thermobeacon
 from firmware_interfaces.ble.decoders.frame import Frame
 from firmware_interfaces.ble.decoders.nouns import Field
 
@@ -58,6 +59,8 @@ class BleModel:
     formats: tuple[str, ...]
     channels: Channels
     source: str
+    not_for_ccp: bool = False
+    """Whether nobody answers for its format, so that no critical control point may rest on it."""
 
     @property
     def sha256(self) -> str:
@@ -71,7 +74,14 @@ class BleModel:
 
 
 def _model(
-    id_: str, title: str, formats: tuple[str, ...], fields: Iterable[Field], source: str, *, numbered: bool = False
+    id_: str,
+    title: str,
+    formats: tuple[str, ...],
+    fields: Iterable[Field],
+    source: str,
+    *,
+    numbered: bool = False,
+    not_for_ccp: bool = False,
 ) -> BleModel:
     """Channels of all its frames; of two with different decimal places, the finer, which holds both exactly."""
     channels: dict[str, Field] = {}
@@ -81,7 +91,7 @@ def _model(
             raise ValueError(f"{id_}: {field.key} in {known.unit} and in {field.unit}")
         if known is None or known.decimals < field.decimals:
             channels[field.key] = field
-    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source)
+    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source, not_for_ccp)
 
 
 def _fields(frames: Iterable[Frame]) -> list[Field]:
@@ -186,6 +196,40 @@ MODELS: dict[str, BleModel] = {
             ("pvvx-", "atc1441"),
             _fields([*pvvx.FRAMES.values(), *pvvx.SEALED.values()]),
             "github.com/pvvx/ATC_MiThermometer",
+        ),
+        _model(
+            "govee",
+            "Govee H5051, H507x, H510x, H5177 to H5179",
+            ("govee-",),
+            _fields(govee.FRAMES.values()),
+            "custom-components/ble_monitor; Bluetooth-Devices/govee-ble",
+            not_for_ccp=govee.not_for_ccp,
+        ),
+        _model(
+            "thermobeacon",
+            "ThermoBeacon hygrometer",
+            (thermobeacon.FRAME.format,),
+            _fields([thermobeacon.FRAME]),
+            "custom-components/ble_monitor",
+            not_for_ccp=thermobeacon.not_for_ccp,
+        ),
+        _model(
+            "qingping",
+            "Qingping sensor",
+            (qingping.FORMAT,),
+            (quantity.field for quantities in qingping.OBJECTS.values() for quantity in quantities),
+            "custom-components/ble_monitor",
+            numbered=True,
+            not_for_ccp=qingping.not_for_ccp,
+        ),
+        _model(
+            "xiaomi",
+            "Xiaomi sensor with the maker's firmware (MiBeacon)",
+            (mibeacon.FORMAT,),
+            (quantity.field for quantities in mibeacon.OBJECTS.values() for quantity, _ in quantities),
+            "custom-components/ble_monitor; github.com/pvvx/ATC_MiThermometer",
+            numbered=True,
+            not_for_ccp=mibeacon.not_for_ccp,
         ),
     )
 }

@@ -73,8 +73,8 @@ class Scanner:
     """Scans with one adapter. ``adapter`` is its name; None takes the first that has power.
 
     ``on_report`` gets each advertisement with the time (seconds of the loop's clock) at which it came,
-    ``on_gone`` the address that BlueZ forgets, ``on_state`` each change of state with what is to be said about it,
-    ``on_step`` each step of the ladder with the words of its failure (empty where it went well).
+    ``on_state`` gets each change of state with what is to be said about it, ``on_step`` each step of the ladder
+    with the words of its failure (empty where it went well).
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class Scanner:
         *,
         adapter: str | None = None,
         mode: Mode = "auto",
-        on_gone: Callable[[str], None] = lambda _: None,
         on_state: Callable[[RadioState, str], None] = lambda _, __: None,
         on_step: Callable[[Step, str], None] = lambda _, __: None,
         ladder: Ladder | None = None,
@@ -100,7 +99,6 @@ class Scanner:
         self.passive = False
         self.reports = 0
         self._on_report = on_report
-        self._on_gone = on_gone
         self._on_state = on_state
         self._on_step = on_step
         self._reset = reset
@@ -113,7 +111,7 @@ class Scanner:
         """Scan until cancelled."""
         pause_s = self._first_pause_s
         while True:
-            bluez = Bluez(self._report, self._gone, self._noted)
+            bluez = Bluez(self._report, self._noted)
             try:
                 state, words = await self._attend(bluez)
             except NoBus as error:
@@ -267,10 +265,6 @@ class Scanner:
         self.reports += 1
         self.ladder.heard(now)
         self._on_report(report, now)
-
-    def _gone(self, adapter: str, address: str) -> None:
-        if adapter == self.scanning_with:
-            self._on_gone(address)
 
     def _noted(self, change: str) -> None:
         self._changes.append(change)

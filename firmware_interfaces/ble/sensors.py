@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from firmware_interfaces.ble.advert import address_bytes
 from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.dispatch import TABLES, Outcome, decode_advert
-from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded
+from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded, Fault
 
 __all__ = ["Allow", "News", "Sensor", "Sensors"]
 
@@ -18,6 +18,10 @@ MOST_SENSORS = 2000
 
 BURST_S = 0.5
 """Equal payloads without a number within this time are one advertisement, heard twice (two adapters)."""
+
+LATE_S = 2.0
+LATE_NUMBERS = 4
+"""A number so little below the last, so soon after it, is an advertisement that another adapter brings late."""
 
 RESTARTED_S = 300.0
 """A counter that falls after so long a silence belongs to a sensor that began anew; sooner, it is a replay."""
@@ -32,6 +36,10 @@ class Allow:
 
     addresses: frozenset[str] = frozenset()
     formats: tuple[str, ...] = ()
+
+    def may_want(self, address: str) -> bool:
+        """Whether there can be frames of this sender that are wanted."""
+        return bool(self.formats) or not self.addresses or address in self.addresses
 
     def wants(self, address: str, format_: str) -> bool:
         """Whether a frame of this sender is wanted."""
@@ -72,7 +80,8 @@ class Sensor:
     last_fault: str = ""
     formats: dict[str, Decoded] = field(default_factory=dict)
     """Newest frame of each format: for a person who looks, never handed on as news."""
-    _payloads: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
+    _payloads: dict[tuple[str, str], dict[Any, bytes]] = field(default_factory=dict)
+    """What BlueZ has piled up, by adapter and kind."""
     _sequence: dict[str, int] = field(default_factory=dict)
     _counter: dict[str, int] = field(default_factory=dict)
     _last_new: dict[str, tuple[float, bytes]] = field(default_factory=dict)
@@ -105,15 +114,18 @@ class Sensors:
             return
         if sensor is None:
             sensor = Sensor(report.address)
-        fresh_manufacturer = _fresh(sensor, "m", manufacturer)
-        fresh_service = _fresh(sensor, "s", service)
+        fresh_manufacturer = _fresh(sensor, report, "manufacturer", manufacturer)
+        fresh_service = _fresh(sensor, report, "service", service)
         context = Context(address_bytes(report.address), self._keys.get(report.address), report.name or sensor.name)
         wanted = [
             (outcome, data)
             for outcome, data in _decoded(fresh_manufacturer, fresh_service, context)
             if self._allow.wants(report.address, outcome.format)
+            and not (isinstance(outcome, AdvertFault) and outcome.fault is Fault.FOREIGN)
         ]
-        if not wanted and report.address not in self.known:
+        certain = bool(fresh_manufacturer or fresh_service)
+        stranger = not wanted and report.address not in self.known
+        if stranger and (certain or not self._allow.may_want(report.address)):
             self.foreign += 1
             return
         self._remember(sensor)
@@ -125,11 +137,6 @@ class Sensors:
         for outcome, data in wanted:
             if self._is_news(sensor, outcome, data, now):
                 self._on_news(News(sensor.address, sensor.name, report.adapter, now, report.rssi, outcome, data))
-
-    def forget_payloads(self, address: str) -> None:
-        """BlueZ has forgotten a sender: what it reports next does not pile up on what was."""
-        if (sensor := self.known.get(address)) is not None:
-            sensor._payloads.clear()
 
     def _remember(self, sensor: Sensor) -> None:
         self.known.pop(sensor.address, None)
@@ -149,7 +156,9 @@ class Sensors:
             ):
                 return False
         elif outcome.sequence is not None:
-            if sensor._sequence.get(format_) == outcome.sequence and before is not None and before[1] == data:
+            if before is not None and self._was_heard(
+                sensor._sequence.get(format_), outcome.sequence, data, before, now
+            ):
                 sensor.repeats += 1
                 return False
             sensor._sequence[format_] = outcome.sequence
@@ -161,6 +170,12 @@ class Sensors:
             sensor.measurements += 1
             sensor.formats[format_] = outcome
         return True
+
+    @staticmethod
+    def _was_heard(last: int | None, sequence: int, data: bytes, before: tuple[float, bytes], now: float) -> bool:
+        """Whether a measurement is the last one again, or one before it that another adapter brings late."""
+        behind = 0 if last is None else last - sequence
+        return (behind == 0 and before[1] == data) or (0 < behind <= LATE_NUMBERS and now - before[0] < LATE_S)
 
     @staticmethod
     def _counter_rises(sensor: Sensor, format_: str, counter: int, silence_s: float | None) -> bool:
@@ -186,15 +201,19 @@ def _decoded(
     return zip(outcomes, [*manufacturer.values(), *service.values()], strict=True)
 
 
-def _fresh(sensor: Sensor, kind: str, data: dict[Key, bytes]) -> dict[Key, bytes]:
+def _fresh(sensor: Sensor, report: Report, kind: str, data: dict[Key, bytes]) -> dict[Key, bytes]:
     """What of the reported data was in the advertisement itself.
 
     BlueZ keeps the payload of every company and service that a sender has ever used, and reports all of them at
-    each advertisement. One alone is certain; of several only those that changed; and service data that belong
-    together are taken together.
+    each advertisement. One alone is certain, and so is all that a sender brings that BlueZ has just met; service
+    data that belong together are taken together. Of several others only what differs from what had piled up
+    before counts, and nothing where that is not known: the gateway may have begun later than BlueZ.
     """
-    changed = {key: value for key, value in data.items() if sensor._payloads.get((kind, key)) != value}
-    sensor._payloads.update({(kind, key): value for key, value in changed.items()})
-    if len(data) <= 1 or len(changed) == len(data) or JOINT.issuperset(map(str, data)):
-        return data
-    return changed
+    before = sensor._payloads.get((report.adapter, kind))
+    if report.first or before is None:
+        sensor._payloads[report.adapter, kind] = dict(data)
+        certain = report.first or len(data) <= 1 or JOINT.issuperset(map(str, data))
+        return data if certain else {}
+    changed = {key: value for key, value in data.items() if before.get(key) != value}
+    before.update(changed)
+    return data if len(data) <= 1 or JOINT.issuperset(map(str, data)) else changed

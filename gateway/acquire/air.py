@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
+from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
 from firmware_interfaces.ble.decoders.nouns import AdvertFault
 from firmware_interfaces.ble.ladder import Step
@@ -121,6 +122,8 @@ class AirWorker:
         self._metronome = metronome
         self._queue: list[tuple[int, int, AirPoller]] = []
         self._up: bool | None = None
+        self.defects = 0
+        """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
         for poller in pollers:
             self._by_address.setdefault(poller.spec.address, []).append(poller)
@@ -128,10 +131,9 @@ class AirWorker:
         self.sensors = Sensors(self._news, allow, keys)
         self.scanners = [
             make_scanner(
-                self.sensors.report,
+                self._report,
                 adapter=adapter,
                 mode=bus.scan,
-                on_gone=self.sensors.forget_payloads,
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
             )
@@ -175,8 +177,22 @@ class AirWorker:
             if due > now:
                 await self._metronome.until(due, (due - now) / 1000)
                 continue
-            self._serve(poller, now)
+            try:
+                self._serve(poller, now)
+            except Exception as error:  # noqa: BLE001 - a sensor's border: its defect is recorded, the others go on
+                self._defect(poller, error, now)
             heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
+
+    def _defect(self, poller: AirPoller, error: Exception, now: int) -> None:
+        """Something of ours broke over one sensor: its slots are on record as such."""
+        if not poller.stats.defects:
+            log.error("%s: a defect prevented the reading", poller.spec.id, exc_info=error)
+            self._sink.event(Event("device.fault", now, {"device": poller.spec.id, "why": repr(error)}))
+        poller.stats.defects += 1
+        poller.stats.last_fault = repr(error)
+        owed = poller.grid.slot_at(now) + 1 - poller.next_slot
+        if owed > 0:
+            self._missed(poller, owed, Quality.GATEWAY_FAULT)
 
     def _serve(self, poller: AirPoller, now: int, *, ended: bool = False) -> None:
         """Account for all slots of a sensor that are due at ``now``, each by what was heard for it."""
@@ -211,6 +227,16 @@ class AirWorker:
         self._sink.miss(miss)
 
     # what the adapters say
+
+    def _report(self, report: Report, now: float) -> None:
+        try:
+            self.sensors.report(report, now)
+        except Exception as error:
+            if not self.defects:
+                log.error("bus %s: a defect over what %s sent", self.stats.id, report.address, exc_info=error)
+                data = {"bus": self.stats.id, "why": f"{report.address}: {error!r}"}
+                self._sink.event(Event("bus.fault", self._now_ms(), data))
+            self.defects += 1
 
     def _news(self, news: News) -> None:
         now = self._now_ms()

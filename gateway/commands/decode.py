@@ -9,6 +9,7 @@ from firmware_interfaces.ble.advert import Advert, address_bytes, split_advert
 from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
 from firmware_interfaces.ble.decoders.dispatch import Outcome, decode_advert, full_uuid
 from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context
+from firmware_interfaces.ble.models import model_of
 from gateway.errors import AuroraError
 
 __all__ = ["as_json", "decode_ble"]
@@ -48,6 +49,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         ],
         "sequence": outcome.sequence,
     }
+    model = model_of([outcome.format])
+    if model is not None and model.not_for_ccp:
+        frame["not_for_ccp"] = True
     for name in ("counter", "identity", "note"):
         value = getattr(outcome, name)
         if value not in {None, ""}:

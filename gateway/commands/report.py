@@ -12,6 +12,7 @@ from gateway.acquire.poller import device_layout
 from gateway.buffer.reader import Reader
 from gateway.clock import Clock
 from gateway.errors import AuroraError, StorageError
+from gateway.identity import public_keys
 from gateway.language import Language, language, local_time
 from gateway.model import DeviceLayout
 from gateway.report.calibrations import Instrument, Register, register_data, register_document, register_rows
@@ -24,7 +25,6 @@ from gateway.report.page import page
 from gateway.report.pdf import pdf
 from gateway.report.period import Period, day_period, month_period, zone_of
 from gateway.reporting.data import Record
-from gateway.reporting.proof import read_keys
 from gateway.site import PointSpec, Site
 
 __all__ = ["report_site"]
@@ -40,7 +40,7 @@ def report_site(site: Site, arguments: argparse.Namespace) -> int:
     path = site.data_dir / "journal.db"
     if not path.exists():
         raise AuroraError(f"there is no journal {path}: the gateway has not run with this site file yet")
-    keys = read_keys(arguments.key)
+    keys = public_keys(arguments.key)
     with closing(Reader(path)) as reader:
         try:
             record = Record.open(site, reader, keys)

@@ -73,7 +73,6 @@ async def listen(seconds: float, adapter: str | None, mode: Any) -> Heard:
         report,
         adapter=adapter,
         mode=mode,
-        on_gone=heard.sensors.forget_payloads,
         on_state=state,
         on_step=step,
         ladder=Ladder(silence_s=max(seconds, 60.0)),
@@ -93,7 +92,7 @@ def _print(heard: Heard) -> None:
     )
     for sensor in known:
         model = model_of(sensor.formats)
-        name = model.title if model is not None else "no readings"
+        name = "no readings" if model is None else model.title + (" (not for CCPs)" if model.not_for_ccp else "")
         print(f"\n{sensor.address}  {max(sensor.rssi.values(), default=0):4} dBm  {name}  {sensor.name}".rstrip())
         for format_, decoded in sensor.formats.items():
             values = ", ".join(

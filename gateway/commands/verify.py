@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.errors import AuroraError, SealError
-from gateway.seal.cose import PublicKey
+from gateway.errors import AuroraError
+from gateway.identity import public_keys
 from gateway.seal.evidence import files_of
 from gateway.seal.findings import Report
 from gateway.seal.verify import verify_files
@@ -25,7 +25,9 @@ def verify_paths(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise AuroraError(f"there is no {', '.join(missing)}")
-    report = verify_files(list(_files(paths)), gateway_keys=_read(keys), cluster_keys=_read(cluster_keys))
+    report = verify_files(
+        list(_files(paths)), gateway_keys=public_keys(keys), cluster_keys=public_keys(cluster_keys)
+    )
     if as_json:
         _print_json(report)
     else:
@@ -39,18 +41,6 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from files_of(path)
         else:
             yield path
-
-
-def _read(paths: Sequence[Path]) -> list[PublicKey]:
-    keys = []
-    for path in paths:
-        try:
-            keys.append(PublicKey.from_pem(path.read_bytes()))
-        except OSError as error:
-            raise AuroraError(f"{path} cannot be read ({error.strerror})") from error
-        except SealError as error:
-            raise AuroraError(f"{path}: {error.what}") from error
-    return keys
 
 
 def _print_json(report: Report) -> None:

@@ -215,6 +215,9 @@ def _points(tables: Tables, models: ModelBook, report: Report) -> None:
             continue
         if (model := model_of(devices[name], tables, models)) is None:
             continue
+        if entry.raw.get("critical") is True and getattr(model, "not_for_ccp", False):
+            what = f"a critical point cannot rest on {name!r}: nobody answers for the format of a {model.id}"
+            report.add(at, what, "take another sensor, or take critical away")
         chosen = devices[name].raw.get("channels")
         known = [key for key in model.channels if not isinstance(chosen, list) or key in chosen]
         if channel not in known:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gateway.buffer.reader import Reader
-from gateway.errors import AuroraError, SealError, StorageError
+from gateway.errors import SealError, StorageError
 from gateway.model import Stream
 from gateway.report.haccp import Proof
 from gateway.seal.batch import OpenBatch, open_batch
@@ -17,7 +16,7 @@ from gateway.seal.tree import Frontier
 from gateway.seal.verify import verify_evidence
 from gateway.site import Site
 
-__all__ = ["Prover", "read_keys"]
+__all__ = ["Prover"]
 
 AT_ONCE = 500
 SHOWN = 20
@@ -172,16 +171,3 @@ class Prover:
             else:
                 covered[stream] = receipt.leaf_index
         return covered, findings
-
-
-def read_keys(paths: Sequence[Path]) -> list[PublicKey]:
-    """Public keys of PEM files; raises `AuroraError` for one that cannot be read."""
-    keys = []
-    for path in paths:
-        try:
-            keys.append(PublicKey.from_pem(path.read_bytes()))
-        except OSError as error:
-            raise AuroraError(f"{path} cannot be read ({error.strerror})") from error
-        except SealError as error:
-            raise AuroraError(f"{path}: {error.what}") from error
-    return keys

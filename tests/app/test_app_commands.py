@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 from app_tools import ROOT, Unit, command
 
+from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.modbus.model import list_models
 
 SITE = """\
@@ -94,8 +95,15 @@ class TestModels:
     def test_all_models_pass_their_own_tests(self) -> None:
         done = command("models")
         assert done.returncode == 0
-        assert [line.split()[0] for line in done.stdout.splitlines()] == list_models()
+        assert [line.split()[0] for line in done.stdout.splitlines()] == [*list_models(), *MODELS]
         assert "FAIL" not in done.stdout
+
+    def test_a_model_that_is_heard_shows_its_channels_and_source(self) -> None:
+        done = command("models", "govee")
+        assert done.returncode == 0
+        assert "not for critical points" in done.stdout
+        assert "source: custom-components/ble_monitor" in done.stdout
+        assert re.search(r"^ +temperature +degC", done.stdout, re.MULTILINE)
 
     def test_a_model_that_fails_its_own_test(self, tmp_path: Path) -> None:
         source = (ROOT / "firmware_interfaces/modbus/models/xy-md02.toml").read_text(encoding="utf-8")

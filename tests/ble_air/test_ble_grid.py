@@ -1,5 +1,6 @@
 """Sensors on the grid: every slot exactly once, no value twice, none older than its slot. The clock is a number."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -278,6 +279,33 @@ def test_two_devices_may_listen_to_one_sensor() -> None:
     (slow,) = world.of(1)
     assert isinstance(slow, Scan)
     assert list(slow.values) == [2.977]
+
+
+async def test_a_defect_over_one_sensor_does_not_touch_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tag(), tag(id="other", address=OTHER))
+    world.start()
+    first, second = world.pollers
+    monkeypatch.setattr(first, "answer", lambda slot: 1 / 0)
+    world.hear(ruuvi(1), at=1_000, address=OTHER)
+    world.now = 120_000
+    task = asyncio.create_task(world.worker._serve_slots())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert [(record.slot, record.quality) for record in world.of(0)] == [(1, Quality.GATEWAY_FAULT)]
+    assert [type(record) for record in world.of(1)] == [Scan, Miss]
+    assert [event.kind for event in world.events] == ["device.fault"]
+    assert (first.stats.defects, second.stats.defects) == (1, 0)
+    world.assert_accounted()
+
+
+def test_a_defect_over_one_advertisement_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tag())
+    world.start()
+    monkeypatch.setattr(world.worker.sensors, "report", lambda report, now: 1 / 0)
+    for at in (1_000, 2_000):
+        world.hear(ruuvi(at), at=at)
+    assert [event.kind for event in world.events] == ["bus.fault"]
+    assert world.worker.defects == 2
 
 
 def test_keys_come_from_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

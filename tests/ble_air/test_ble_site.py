@@ -124,6 +124,13 @@ def test_mistakes(text: str, said: str) -> None:
     assert any(said in words for words in found), found
 
 
+def test_no_critical_point_rests_on_a_consumer_sensor() -> None:
+    consumer = TAG.replace("ruuvi-tag", "govee")
+    assert problems(HEAD + BUS + consumer + POINT) == []
+    found = problems(HEAD + BUS + consumer + POINT + "critical = true\n")
+    assert any("a critical point cannot rest on 'chiller'" in words for words in found)
+
+
 def test_a_numbered_channel_of_a_model_that_has_them() -> None:
     text = TAG.replace("ruuvi-tag", "bthome").replace('"rssi"', '"temperature_2"')
     assert problems(HEAD + BUS + text) == []

@@ -58,6 +58,13 @@ def test_a_foreign_advertisement_says_so(capsys: pytest.CaptureFixture[str]) -> 
     assert (status, found["frames"], found["fault"]) == (1, [], "foreign")
 
 
+def test_a_consumer_sensor_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    status, found, _ = run(capsys, "--manufacturer", "EC88=0003215D6400")
+    assert (status, found["frames"][0]["not_for_ccp"]) == (0, True)
+    _, found, _ = run(capsys, "--manufacturer", f"0x0499={RUUVI}")
+    assert "not_for_ccp" not in found["frames"][0]
+
+
 def test_raw_advertisement(capsys: pytest.CaptureFixture[str]) -> None:
     raw = "020106 0B094449592D73656E736F72 0A16D2FC4002C40903BF13"
     status, found, _ = run(capsys, "--raw", raw)

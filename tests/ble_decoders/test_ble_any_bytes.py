@@ -93,7 +93,7 @@ def test_any_advertisement_is_dispatched(manufacturer: dict[int, bytes], service
 def test_parts_of_one_advertisement_are_answered_one_by_one() -> None:
     outcomes = decode_advert(
         {0x0499: b"\x05", 0x004C: bytes(9)},
-        {full_uuid(0x2A6E): b"\x34\x08", full_uuid(0x2A6F): b"\x23", full_uuid(0xFE95): b"\0"},
+        {full_uuid(0x2A6E): b"\x34\x08", full_uuid(0x2A6F): b"\x23", full_uuid(0xFEED): b"\0"},
     )
     fault, temperature, humidity = outcomes
     assert isinstance(fault, AdvertFault)

@@ -20,7 +20,6 @@ class Listener:
     reports: list[Report] = field(default_factory=list)
     states: list[RadioState] = field(default_factory=list)
     steps: list[tuple[Step, str]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stir(self) -> None:
@@ -54,9 +53,7 @@ def listener(**options: object) -> Listener:
         heard.stir()
 
     settings = {"ladder": Ladder(silence_s=30.0), "first_pause_s": 0.02, "power_off_s": 0.0} | options
-    scanner = Scanner(report, on_state=state, on_step=step, on_gone=lambda _: None, **settings)  # type: ignore[arg-type]
-    heard = Listener(scanner)
-    scanner._on_gone = lambda address: (heard.gone.append(address), heard.stir())[0]  # type: ignore[func-returns-value]
+    heard = Listener(Scanner(report, on_state=state, on_step=step, **settings))  # type: ignore[arg-type]
     return heard
 
 

@@ -39,10 +39,11 @@ class World:
         rssi: int | None = -60,
         after: float = 1.0,
         name: str | None = None,
+        first: bool = False,
     ) -> list[News]:
         self.now += after
         before = len(self.news)
-        self.sensors.report(Report(adapter, address, rssi, name, manufacturer, service), self.now)
+        self.sensors.report(Report(adapter, address, rssi, name, manufacturer, service, first), self.now)
         return self.news[before:]
 
 
@@ -82,8 +83,39 @@ def test_what_has_piled_up_in_bluez_is_not_heard_again() -> None:
     (news,) = world.hear(service={eddystone: telemetry, minew: climate}, after=5)
     assert news.outcome.format == "minew-ht"
     assert world.hear(service={eddystone: telemetry, minew: climate}, after=5) == []
-    world.sensors.forget_payloads(TAG)
-    assert len(world.hear(service={minew: climate}, after=5)) == 1
+    later = bytes.fromhex("20000bb815000000004600000258")
+    assert len(world.hear(service={eddystone: later, minew: climate}, after=5, first=True)) == 2
+
+
+def test_what_had_piled_up_before_the_gateway_began_is_not_heard() -> None:
+    world = World()
+    telemetry = bytes.fromhex("20000bb815000000004500000258")
+    climate = bytes.fromhex("a1016315803200aabbccddeeff")
+    warmer = bytes.fromhex("a1016315813200aabbccddeeff")
+    eddystone, minew = full_uuid(0xFEAA), full_uuid(0xFFE1)
+    assert world.hear(service={eddystone: telemetry, minew: climate}) == []
+    (news,) = world.hear(service={eddystone: telemetry, minew: warmer}, after=5)
+    assert news.outcome.format == "minew-ht"
+
+
+def test_each_adapter_has_its_own_pile() -> None:
+    world = World()
+    telemetry = bytes.fromhex("20000bb815000000004500000258")
+    old, new = bytes.fromhex("a1016315803200aabbccddeeff"), bytes.fromhex("a1016315813200aabbccddeeff")
+    eddystone, minew = full_uuid(0xFEAA), full_uuid(0xFFE1)
+    world.hear(service={eddystone: telemetry, minew: old}, adapter="hci1", first=True)
+    world.hear(service={eddystone: telemetry, minew: old}, adapter="hci0", first=True, after=5)
+    (news,) = world.hear(service={eddystone: telemetry, minew: new}, adapter="hci0", after=5)
+    assert news.raw == new
+    assert world.hear(service={eddystone: telemetry, minew: old}, adapter="hci1", after=5) == []
+
+
+def test_a_number_that_comes_late_by_another_adapter_is_no_news() -> None:
+    world = World()
+    assert world.hear({0x0499: ruuvi(7)})
+    assert world.hear({0x0499: ruuvi(8)})
+    assert not world.hear({0x0499: ruuvi(7)}, adapter="hci1", after=0.1)
+    assert world.hear({0x0499: ruuvi(0)}, after=1)
 
 
 def test_characteristics_that_belong_together_are_news_together() -> None:
@@ -98,6 +130,13 @@ def test_foreign_senders_are_counted_and_not_remembered() -> None:
     for number in range(10):
         assert not world.hear({0x004C: bytes([number])}, address=f"00:00:00:00:00:{number:02X}")
     assert (world.sensors.foreign, world.sensors.known) == (10, {})
+
+
+def test_a_frame_that_proves_to_be_foreign_is_foreign() -> None:
+    world = World()
+    assert not world.hear({0x0001: bytes(6)})
+    assert not world.hear({0x0011: bytes(18)})
+    assert (world.sensors.foreign, world.sensors.known) == (2, {})
 
 
 def test_a_signal_strength_alone_is_no_news() -> None:
@@ -165,7 +204,7 @@ def test_made_up_addresses_do_not_fill_the_memory(monkeypatch: object) -> None:
         st.tuples(
             st.dictionaries(st.sampled_from([0x0499, 0x0757, 0x004C]), st.binary(max_size=26), max_size=2),
             st.dictionaries(
-                st.sampled_from([BTHOME, full_uuid(0xFEAA), full_uuid(0xFE95)]), st.binary(max_size=20)
+                st.sampled_from([BTHOME, full_uuid(0xFEAA), full_uuid(0xFEED)]), st.binary(max_size=20)
             ),
         ),
         max_size=20,

@@ -16,6 +16,7 @@ from firmware_interfaces.ble.decoders import (
     sig,
     teltonika,
 )
+from firmware_interfaces.ble.decoders.consumer import govee, mibeacon, qingping, thermobeacon
 from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context, Decoded
 
 __all__ = ["BY_COMPANY", "BY_SERVICE", "Decoder", "Outcome", "decode_advert", "full_uuid", "short_uuid"]
@@ -50,6 +51,10 @@ BY_COMPANY: dict[int, Decoder] = {
     bluemaestro.COMPANY: bluemaestro.decode,
     combustion.COMPANY: combustion.decode,
     teltonika.COMPANY: teltonika.decode,
+    0xEC88: govee.decode_ec88,
+    0x8801: govee.decode_8801,
+    govee.BORROWED: govee.decode_borrowed,
+    **dict.fromkeys(thermobeacon.COMPANIES, thermobeacon.decode),
 }
 
 BY_SERVICE: dict[int, Decoder] = {
@@ -57,6 +62,8 @@ BY_SERVICE: dict[int, Decoder] = {
     eddystone.SERVICE: eddystone.decode,
     pvvx.SERVICE: pvvx.decode,
     minew.SERVICE: minew.decode_service,
+    qingping.SERVICE: qingping.decode,
+    mibeacon.SERVICE: mibeacon.decode,
     0x2A6E: sig.decode_temperature,
     0x2A6F: sig.decode_humidity,
     0x2A6D: sig.decode_pressure,
