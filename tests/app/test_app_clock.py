@@ -12,7 +12,7 @@ from app_tools import ROOT, Unit, health, more_scans, record_of, running, scans,
 from gateway import app
 from gateway.clock import Clock
 from gateway.clock_sources import KernelSource, Reading
-from gateway.model import ClockState
+from gateway.model import ClockState, Event
 from gateway.site import ClockSpec
 
 
@@ -35,8 +35,18 @@ class TestSleep:
             site = site_of(tmp_path, unit.port)
             hourly = replace(site, devices=(replace(site.devices[0], period_ms=3_600_000),))
             clock = Clock(ClockSpec())
+            looks: list[None] = []
+            look = clock.update
+
+            async def counted() -> list[Event]:
+                looks.append(None)
+                return await look()
+
+            monkeypatch.setattr(clock, "update", counted)
             async with running(hourly, clock) as gateway:
                 await more_scans(gateway, 1)
+                # The first look is at the start, the next ones know how far boot time was ahead.
+                await until(lambda: len(looks) >= 3)
                 awake = clock.now_ms
                 slept_ms = 3_600_000
                 gateway.acquire.workers[0]._now_ms = lambda: awake() + slept_ms
