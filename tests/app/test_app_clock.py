@@ -44,7 +44,7 @@ class TestSleep:
 
             monkeypatch.setattr(clock, "update", counted)
             async with running(hourly, clock) as gateway:
-                await more_scans(gateway, 1)
+                await until(lambda: scans(gateway) == 1)
                 # The first look is at the start, the next ones know how far boot time was ahead.
                 await until(lambda: len(looks) >= 3)
                 awake = clock.now_ms
