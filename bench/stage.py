@@ -20,6 +20,8 @@ from bench.build import broker_program, program
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parent.parent
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of all peers. They run as installed programs do: with their bytecode on disk."""
 READY_S = 10.0
 BLOCK = 512
 """Bytes of what `getrusage` counts as one block (Linux)."""
@@ -107,7 +109,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **(env or {})},
+                env={**INSTALLED, **(env or {})},
                 cwd=ROOT,
             )
 
