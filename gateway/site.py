@@ -229,15 +229,6 @@ class OutputSpec:
     digests: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of certain days of the week (Monday is 0), in minutes of local time; it may run past midnight."""
-
-    days: tuple[int, ...]
-    from_min: int
-    until_min: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySpec:
     """Who is told of what: one rule. Empty ``points`` are all, empty ``to`` are the output's own recipients.
@@ -253,7 +244,7 @@ class NotifySpec:
     to: tuple[str, ...] = ()
     level: int = 0
     delay_s: float = 0.0
-    times: tuple[Window, ...] = ()
+    times: tuple[Hours, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

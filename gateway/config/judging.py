@@ -1,14 +1,15 @@
 """The rules of each point, and what they mean together with its device: unit, period, laxity, hours."""
 
-import re
 from typing import Any
 
 from gateway_core.refrigeration_words import FINDINGS
 
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.food import AlarmsTable, Layer, ProfileTable
+from gateway.config.hours import parse_hours
 from gateway.config.models import ModelBook
 from gateway.config.profiles import EMPTY, Draft, derive, draft_of, finish
+from gateway.config.quantities import Wrong
 from gateway.config.relations import period_ms
 from gateway.config.shape import DeviceTable, PointTable
 from gateway.config.tables import Entry, Tables
@@ -17,13 +18,10 @@ from gateway.model import Tier
 from gateway.profile import Hours, Limit, Profile
 from gateway.site import AlarmSpec, PointSpec
 
-__all__ = ["alarm_spec", "build_points", "member_profiles", "parse_hours"]
+__all__ = ["alarm_spec", "build_points", "member_profiles"]
 
 ADVICE = ("unusual", *FINDINGS)
 """What a point can be advised of."""
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_HOURS = re.compile(r"(?:([a-z]{3})(?:-([a-z]{3}))?\s+)?(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
-HOURS_REMEDY = 'write days and times: "mon-fri 06:00-18:00", "sat 22:00-04:00", "06:00-18:00"'
 
 
 def alarm_spec(table: AlarmsTable) -> AlarmSpec:
@@ -237,26 +235,6 @@ def _hours(entry: Entry[PointTable], point: PointTable, report: Report) -> tuple
     for number, text in enumerate(point.alert_hours or ()):
         try:
             found.append(parse_hours(text))
-        except ValueError as error:
-            report.add((*entry.at, "alert_hours", number), str(error), HOURS_REMEDY)
+        except Wrong as wrong:
+            report.add((*entry.at, "alert_hours", number), wrong.what, wrong.remedy)
     return tuple(found)
-
-
-def parse_hours(text: str) -> Hours:
-    """``mon-fri 06:00-18:00``; no days means every day. Raises ValueError in words for a person."""
-    match = _HOURS.fullmatch(text.strip().lower())
-    if match is None:
-        raise ValueError(f"{text!r} is not a stretch of the week")
-    first, last = match[1], match[2] or match[1]
-    for day in (first, last):
-        if day is not None and day not in DAYS:
-            raise ValueError(f"{day!r} is no day: {did_you_mean(day, DAYS)}")
-    begin, end = int(match[3]) * 60 + int(match[4]), int(match[5]) * 60 + int(match[6])
-    if begin >= 1440 or end > 1440 or int(match[4]) > 59 or int(match[6]) > 59:
-        raise ValueError(f"{text!r} has a time that no day has")
-    if first is None or last is None:
-        days = frozenset(range(7))
-    else:
-        start, count = DAYS.index(first), (DAYS.index(last) - DAYS.index(first)) % 7 + 1
-        days = frozenset((start + step) % 7 for step in range(count))
-    return Hours(days=days, start_min=begin, end_min=end % 1440 if end == 1440 else end)

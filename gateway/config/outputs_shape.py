@@ -16,35 +16,12 @@ from pydantic import Field as Shape
 from pydantic_core import PydanticCustomError
 
 from gateway.api import Mistake, Output, PluginError, Secret
+from gateway.config.hours import parse_hours
 from gateway.config.quantities import Wrong, parse_duration_s
 from gateway.config.shape import Identifier, Table, Text, _said
-from gateway.site import Window
+from gateway.profile import Hours
 
 __all__ = ["NoticesTable", "NotifyTable", "OutputTable", "output_shape", "own_settings"]
-
-DAY_MIN = 24 * 60
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-_WINDOW = re.compile(
-    r"(?:(mon|tue|wed|thu|fri|sat|sun)(?:-(mon|tue|wed|thu|fri|sat|sun))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)"
-)
-
-
-def parse_window(text: str) -> Window:
-    """``mon-fri 07:00-18:00``, ``sat 08:00-12:00``, ``22:00-06:00`` (all days, over midnight)."""
-    remedy = 'write days and times: "mon-fri 07:00-18:00", or "22:00-06:00" for every day'
-    match = _WINDOW.fullmatch(text.strip().lower())
-    if match is None:
-        raise Wrong(f"{text!r} is no stretch of the week", remedy)
-    first, last = match[1], match[2] or match[1]
-    from_h, from_min, until_h, until_min = (int(match[number]) for number in (3, 4, 5, 6))
-    begin, end = 60 * from_h + from_min, 60 * until_h + until_min
-    if max(from_min, until_min) > 59 or begin >= DAY_MIN or end > DAY_MIN or begin == end:
-        raise Wrong(f"{text!r} is no stretch of the week", remedy)
-    if first is None:
-        return Window(tuple(range(7)), begin, end)
-    count = (DAYS.index(last) - DAYS.index(first)) % 7 + 1
-    return Window(tuple((DAYS.index(first) + day) % 7 for day in range(count)), begin, end)
 
 
 def _link(text: str) -> str:
@@ -90,7 +67,7 @@ class NotifyTable(Table):
     to: list[Text] = Shape(default_factory=list, max_length=50, examples=[["manager@dairy.example"]])
     level: int = Shape(0, ge=0, le=100, examples=[1])
     delay: Annotated[Duration, Shape(ge=0, le=86400)] = Shape(0.0, examples=["5min"])
-    times: list[Annotated[InstanceOf[Window], _said(parse_window)]] = Shape(
+    times: list[Annotated[InstanceOf[Hours], _said(parse_hours)]] = Shape(
         default_factory=list, max_length=50, examples=[["mon-fri 07:00-18:00"]]
     )
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from gateway.model import ClockClaim
 from gateway.notify.facts import Facts, rank
-from gateway.site import NotifySpec, OutputSpec, Window
+from gateway.profile import Hours
+from gateway.site import NotifySpec, OutputSpec
 
 __all__ = ["Order", "follows_from", "matches", "opens_in_ms", "orders"]
 
@@ -26,7 +27,7 @@ class Order:
     recipient: str
     due_ms: int
     delay: bool = False
-    times: tuple[Window, ...] = ()
+    times: tuple[Hours, ...] = ()
     told: bool = False
 
 
@@ -73,7 +74,7 @@ def follows_from(facts: Facts, first: Facts | None) -> bool:
     return rank(first.tier) <= rank(facts.tier) and (first.active or first.speaks)
 
 
-def opens_in_ms(times: Iterable[Window], claim: ClockClaim, at_ms: int, zone: tzinfo) -> int:
+def opens_in_ms(times: Iterable[Hours], claim: ClockClaim, at_ms: int, zone: tzinfo) -> int:
     """Milliseconds from boot time ``at_ms`` until one of the windows is open: 0 inside one, and for no windows.
 
     While the time of day is not known they all count as open: better told at night than not at all.
@@ -83,29 +84,20 @@ def opens_in_ms(times: Iterable[Window], claim: ClockClaim, at_ms: int, zone: tz
     if not windows or utc_ms is None:
         return 0
     moment = datetime.fromtimestamp(utc_ms / 1000, UTC)
-    if any(_inside(window, moment.astimezone(zone)) for window in windows):
+    local = moment.astimezone(zone)
+    if any(window.hold(local.weekday(), 60 * local.hour + local.minute) for window in windows):
         return 0
     return min(_opens_after(window, moment, zone) for window in windows)
 
 
-def _inside(window: Window, local: datetime) -> bool:
-    minute = 60 * local.hour + local.minute
-    today, yesterday = local.weekday(), (local.weekday() - 1) % 7
-    if window.from_min < window.until_min:
-        return today in window.days and window.from_min <= minute < window.until_min
-    return (today in window.days and minute >= window.from_min) or (
-        yesterday in window.days and minute < window.until_min
-    )
-
-
-def _opens_after(window: Window, moment: datetime, zone: tzinfo) -> int:
+def _opens_after(window: Hours, moment: datetime, zone: tzinfo) -> int:
     """Milliseconds until the window opens next; a time that the clocks leap over is the one after the leap."""
     local = moment.astimezone(zone)
     for day in range(8):
         date = local.date() + timedelta(days=day)
         if date.weekday() not in window.days:
             continue
-        begin = time(window.from_min // 60, window.from_min % 60, tzinfo=zone)
+        begin = time(window.start_min // 60, window.start_min % 60, tzinfo=zone)
         opening = datetime.combine(date, begin).astimezone(UTC)
         if opening > moment:
             return -((moment - opening) // timedelta(milliseconds=1))

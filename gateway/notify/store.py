@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import StorageError
 from gateway.notify.facts import Facts
-from gateway.site import Window
+from gateway.profile import Hours
 
 __all__ = ["FILE", "Row", "Store", "Totals", "open_store"]
 
@@ -58,7 +58,7 @@ class Row(NamedTuple):
     rank: int
     state: str
     delay: bool
-    times: tuple[Window, ...]
+    times: tuple[Hours, ...]
     told: bool
     boot: bytes
     accepted_ms: int
@@ -179,7 +179,7 @@ class Store:
             row.rank,
             row.state,
             row.delay,
-            json.dumps([(window.days, window.from_min, window.until_min) for window in row.times]),
+            json.dumps([(sorted(window.days), window.start_min, window.end_min) for window in row.times]),
             row.told,
             row.boot,
             row.accepted_ms,
@@ -239,7 +239,10 @@ class Store:
         for row in self._db.execute(query, tuple(values)).fetchall():
             parts = list(row)
             parts[8], parts[10] = bool(parts[8]), bool(parts[10])
-            parts[9] = tuple(Window(tuple(days), begin, end) for days, begin, end in json.loads(parts[9]))
+            parts[9] = tuple(
+                Hours(days=frozenset(days), start_min=begin, end_min=end)
+                for days, begin, end in json.loads(parts[9])
+            )
             parts[17] = Facts.of_json(parts[17])
             found.append(Row(*parts))
         return found

@@ -13,7 +13,8 @@ from gateway import api
 from gateway.api import BUILT_IN, Mistake, Output, Secret, load_output, output_types, setting
 from gateway.config import check_site, explain, load_site_aside
 from gateway.errors import Problem
-from gateway.site import Site, Window
+from gateway.profile import Hours
+from gateway.site import Site
 
 BASE = """\
 [gateway]
@@ -128,7 +129,10 @@ output = "mail"
     assert (siren.sends, siren.follows, siren.timeout_s) == (False, True, 30)
     rule = site.notify[0]
     assert (rule.level, rule.delay_s, rule.to, rule.points) == (1, 300, ("boss@dairy.example",), ("cold", "room"))
-    assert rule.times == (Window((0, 1, 2, 3, 4), 420, 1080), Window((0, 1, 2, 3, 4, 5, 6), 1320, 360))
+    assert rule.times == (
+        Hours(days=frozenset((0, 1, 2, 3, 4)), start_min=420, end_min=1080),
+        Hours(days=frozenset((0, 1, 2, 3, 4, 5, 6)), start_min=1320, end_min=360),
+    )
     assert (site.notices.link, site.notices.unreachable_s) == ("http://gw.local:8080/", 1200)
     assert pickle.loads(pickle.dumps(site)) == site, "it comes to the daemon from another process"
     for spec in site.outputs:
