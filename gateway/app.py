@@ -34,6 +34,8 @@ CLOCK_SAVE_S = 600.0
 SLEPT_MS = 500
 """By so much boot time must have run ahead of the timers before the machine counts as having slept."""
 TICK_S = 1.0
+GIVE_BACK_S = 10.0
+"""When everything is loaded and has run for a while."""
 RESTART_S = 1.0
 LONGEST_RESTART_S = 30.0
 """A station that ends at once is started again after one second, then two, up to this, and the same reason is said
@@ -235,6 +237,7 @@ class Gateway:
         if ready is not None:
             ready()
         async with asyncio.TaskGroup() as group:
+            group.create_task(_give_back(), name="give back")
             group.create_task(self._keep("people", self._meet), name="people")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
@@ -370,6 +373,17 @@ class Gateway:
             self.counters.last_restart = f"{name}: {why}"
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RESTART_S)
+
+
+async def _give_back() -> None:
+    """Return to the system what the start has used and no longer needs; only glibc keeps it."""
+    await asyncio.sleep(GIVE_BACK_S)
+    gc.collect()
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,29 @@ def test_raised_told_acknowledged_and_closed_over_a_kill_with_the_uplink_down(pl
     assert command("export", plant.site, "--format", "batches", "--out", evidence).returncode == 0
     verified = command("verify", evidence)
     assert verified.returncode == 0, verified.stdout
+
+    # An unfinished day ends some seconds before now, and all of this was a moment ago.
+    now = datetime.fromtimestamp(time.time(), UTC)
+    soon = (now + timedelta(minutes=1)).isoformat()
+    words = (
+        "report",
+        plant.site,
+        "day",
+        "--point",
+        "room",
+        "--date",
+        f"{now:%Y-%m-%d}",
+        "--as-of",
+        soon,
+        "--format",
+    )
+    report = json.loads(command(*words, "json").stdout)
+    told = json.dumps(report, ensure_ascii=False)
+    assert "room/high-critical" in told
+    assert text in told
+    assert "A. Smit" in told
+    page = command(*words, "html", "--lang", "pl").stdout
+    assert text in page
 
 
 def test_what_changed_in_the_site_file_is_on_record_with_old_and_new_value(plant: Plant) -> None:
