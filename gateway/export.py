@@ -19,13 +19,14 @@ from typing import IO, Any, NamedTuple
 from gateway.buffer.reader import Reader
 from gateway.buffer.schema import STREAMS
 from gateway.errors import AuroraError
+from gateway.holdings import bodies, readings_of, stored
 from gateway.identity import key_directory
-from gateway.model import StoredBatch, Stream
+from gateway.model import Stream
 from gateway.records import Archive, Reading, StoredEvent
 from gateway.seal.keys import load_or_create
 from gateway.site import Site
 
-__all__ = ["export_site", "readings_of"]
+__all__ = ["export_site"]
 
 SENML_UNITS = {
     "degC": "Cel",
@@ -47,10 +48,6 @@ SENML_UNITS = {
     "pH": "pH",
 }
 """Units of ours that SenML has a name for (RFC 8428 section 12.1, RFC 8798); others are left out there."""
-
-
-AT_ONCE = 500
-"""Batches that are read in one go."""
 
 
 class Window(NamedTuple):
@@ -111,8 +108,8 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
         if arguments.format == "batches":
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
-        events = list(archive.add_events(_bodies(journal, "event", journal.heads()["event"])))
-        readings = window.take(readings_of(archive, journal))
+        events = list(archive.add_events(bodies(journal, "event", upto=journal.heads()["event"], gone=say_gone)))
+        readings = window.take(readings_of(archive, journal, say_gone))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
@@ -154,36 +151,9 @@ def _draft(out: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def readings_of(archive: Archive, journal: Reader) -> Iterator[Reading]:
-    """All readings of a journal, beside a running daemon: what is sealed, and then what waits for its batch.
-    ``archive`` has its events.
-    """
-    upto = journal.heads()["scan"]
-    yield from archive.readings(_bodies(journal, "scan", upto))
-    sealed, waiting = journal.rest(upto + 1)
-    yield from archive.readings(batch.body for batch in sealed if batch.body is not None)
-    for clock, layout, records in waiting:
-        yield from archive.rows(clock, layout, records, None)
-
-
-def _stored(journal: Reader, stream: Stream, upto: int) -> Iterator[StoredBatch]:
-    """The batches of a stream in order, up to a sequence."""
-    first = 0
-    while batches := journal.batches(stream, first, min(AT_ONCE, upto + 1 - first)):
-        yield from batches
-        first = batches[-1].seq + 1
-
-
-def _bodies(journal: Reader, stream: Stream, upto: int) -> Iterator[bytes]:
-    """Bodies of a stream in order, up to a sequence; those that retention has taken are counted and said."""
-    gone = 0
-    for batch in _stored(journal, stream, upto):
-        if batch.body is None:
-            gone += 1
-        else:
-            yield batch.body
-    if gone:
-        print(f"{gone} {stream} batches are no longer held here (retention); the cluster has them", file=sys.stderr)
+def say_gone(stream: Stream, count: int) -> None:
+    """Say on standard error how many batches retention has taken."""
+    print(f"{count} {stream} batches are no longer held here (retention); the cluster has them", file=sys.stderr)
 
 
 # formats
@@ -392,7 +362,7 @@ def _batches(site: Site, journal: Reader, out: Path) -> int:
         # In this order a running daemon adds nothing that what is written here would speak of and not hold.
         states = {stream: journal.state(stream) for stream in STREAMS}
         for stream, upto in journal.heads().items():
-            for batch in _stored(journal, stream, upto):
+            for batch in stored(journal, stream, upto=upto):
                 if batch.body is not None:
                     (out / f"{stream}-{batch.seq:08}.cose").write_bytes(batch.body)
             state = states[stream]

@@ -12,7 +12,7 @@ from firmware_interfaces.modbus.links import open_link
 from firmware_interfaces.modbus.model import DeviceModel, load_model
 from gateway.acquire.breaker import ProbeBudget
 from gateway.acquire.metronome import Metronome
-from gateway.acquire.poller import Poller, Sink
+from gateway.acquire.poller import Poller, Sink, device_layout
 from gateway.acquire.worker import BusWorker
 from gateway.model import Event, Layout
 from gateway.site import BusSpec, DeviceSpec, Site
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from firmware_interfaces.ble.models import BleModel
     from gateway.acquire.air import AirPoller, AirWorker
 
-__all__ = ["Acquire", "AnyModel", "make_link", "models_of"]
+__all__ = ["Acquire", "AnyModel", "layout_of", "make_link", "models_of"]
 
 AnyModel: TypeAlias = "DeviceModel | BleModel"
 
@@ -64,6 +64,12 @@ def models_of(site: Site) -> "dict[str, AnyModel]":
         elif device.model not in found:
             found[device.model] = load_model(device.model)
     return found
+
+
+def layout_of(site: Site) -> Layout:
+    """What the scans of a site's devices hold, as a gateway with this site file records them."""
+    models = models_of(site)
+    return Layout(tuple(device_layout(device, models[device.model]) for device in site.devices))
 
 
 class Acquire:

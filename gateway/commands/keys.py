@@ -3,11 +3,11 @@
 import asyncio
 import sys
 
-from gateway.acquire.poller import device_layout
+from gateway.acquire.station import layout_of
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
 from gateway.identity import enrolment_text, open_identity
-from gateway.model import Event, Layout
+from gateway.model import Event
 from gateway.seal.keys import begin_rotation, finish_rotation
 from gateway.site import Site
 
@@ -30,13 +30,11 @@ def keys_command(site: Site, action: str) -> int:
 
 async def _rotate(site: Site) -> int:
     """Seal the change of key with the old key, then use the new one. The daemon has to be stopped: one writer."""
-    from firmware_interfaces.modbus.model import load_model
-
     clock = Clock(site.clock)
     await clock.update()
     identity = open_identity(site)
     rotation = begin_rotation(identity.signer)
-    layout = Layout(tuple(device_layout(device, load_model(device.model)) for device in site.devices))
+    layout = layout_of(site)
     journal = await Journal.open(
         site.data_dir / "journal.db",
         signer=rotation.old,

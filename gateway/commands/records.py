@@ -16,13 +16,12 @@ from gateway.buffer.reader import Reader
 from gateway.clock import Clock
 from gateway.control import ask
 from gateway.errors import AuroraError, RecordError
-from gateway.export import readings_of
+from gateway.holdings import bodies, readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
 from gateway.recordkeeping.events import (
     LISTED,
     Recorded,
-    event_bodies,
     recorded_events,
     rows,
     write_csv,
@@ -145,7 +144,7 @@ def _history(site: Site, arguments: argparse.Namespace) -> int:
     now = Moment(claim.boot, claim.boot_ms, claim.utc_ms)
     with closing(_journal(site)) as journal:
         archive, index = Archive(), Index()
-        stored = archive.add_events(event_bodies(journal))
+        stored = archive.add_events(bodies(journal, "event"))
         events = [Recorded(item.event, item.boot, item.utc_ms, item.batch) for item in stored]
         for recorded in events:
             index.take(recorded.event, recorded.boot, recorded.utc_ms)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from firmware_interfaces.modbus.model import load_model
-from gateway.acquire.poller import device_layout
+from gateway.acquire.station import layout_of
 from gateway.buffer.reader import Reader
 from gateway.clock import Clock
 from gateway.errors import AuroraError, StorageError
@@ -144,9 +143,10 @@ def _register(record: Record, now_ms: int, zone: ZoneInfo) -> Register:
     """Every channel that feeds a point or has a calibration, as the record has its device, or the site file."""
     site = record.site
     instruments = []
-    for spec in site.devices:
+    planned = layout_of(site).devices
+    for spec, plan in zip(site.devices, planned, strict=True):
         layouts = record.device_layouts(spec.id)
-        newest: DeviceLayout = layouts[-1][1] if layouts else device_layout(spec, load_model(spec.model))
+        newest: DeviceLayout = layouts[-1][1] if layouts else plan
         for column in newest.columns:
             points = [p for p in site.points if (p.device, p.channel) == (spec.id, column.channel)]
             calibrated = column.channel in newest.calibration

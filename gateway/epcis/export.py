@@ -9,7 +9,7 @@ from gateway.buffer.reader import Reader
 from gateway.clock import wall_ms
 from gateway.epcis.document import Naming, Summary, document, lot_event, sensor_event, summaries
 from gateway.errors import AuroraError
-from gateway.export import readings_of
+from gateway.holdings import readings_of
 from gateway.logbook.entry import LOT
 from gateway.logbook.index import Index
 from gateway.recordkeeping.episodes import Episode, episodes

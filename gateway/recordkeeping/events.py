@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError
+from gateway.holdings import bodies
 from gateway.logbook.book import Logbook
 from gateway.logbook.entry import KINDS
 from gateway.logbook.forms import lot_key
@@ -24,7 +25,6 @@ __all__ = [
     "COLUMNS",
     "LISTED",
     "Recorded",
-    "event_bodies",
     "open_logbook",
     "recorded_events",
     "rows",
@@ -32,7 +32,6 @@ __all__ = [
     "write_json",
 ]
 
-AT_ONCE = 200
 CHANGED = "config.changed"
 LISTED = (*KINDS, CHANGED)
 """Kinds of events that are records."""
@@ -49,19 +48,11 @@ class Recorded(NamedTuple):
 
 def recorded_events(journal: Reader) -> Iterator[Recorded]:
     """Every event that the journal holds, in order, batch by batch. Raises `StorageError` and `SealError`."""
-    for body in event_bodies(journal):
+    for body in bodies(journal, "event"):
         batch = open_batch(body)
         if batch.content_type == EVENT_TYPE:
             for event in decode_events(batch.payload):
                 yield Recorded(event, batch.clock.boot, batch.clock.utc_at(event.at_ms), batch.seq)
-
-
-def event_bodies(journal: Reader) -> Iterator[bytes]:
-    """The event batches that the journal holds, in order; those that retention took are passed over."""
-    first = 0
-    while batches := journal.batches("event", first, AT_ONCE):
-        yield from (stored.body for stored in batches if stored.body is not None)
-        first = batches[-1].seq + 1
 
 
 def open_logbook(

@@ -1,24 +1,21 @@
 """A gateway's own journal through its judges, under the rules of its site file as they are now."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
-from firmware_interfaces.modbus.model import load_model
 from firmware_interfaces.quality import BAD
-from gateway.acquire.poller import device_layout
+from gateway.acquire.station import layout_of
 from gateway.assess.border import JudgeFactory
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError
-from gateway.model import ClockClaim, ClockState, DeviceLayout, Layout, Miss, Quality, Scan, Stream
+from gateway.holdings import bodies, scans_of
+from gateway.model import ClockClaim, ClockState, DeviceLayout, Layout, Miss, Quality, Scan
 from gateway.records import Archive
 from gateway.replay.engine import Player, Tell, claim_at
 from gateway.site import Site
 
 __all__ = ["play_journal"]
-
-AT_ONCE = 500
-"""Batches that are read in one go."""
 
 
 def play_journal(
@@ -35,15 +32,14 @@ def play_journal(
     path = site.data_dir / "journal.db"
     if not path.exists():
         raise AuroraError(f"there is no journal {path}: the gateway has not run with this site file yet")
-    models = {name: load_model(name) for name in {device.model for device in site.devices}}
-    layout = Layout(tuple(device_layout(device, models[device.model]) for device in site.devices))
+    layout = layout_of(site)
     player = Player(site, layout, tell, judges)
     with closing(Reader(path)) as journal:
         archive = Archive()
-        for _ in archive.add_events(_bodies(journal, "event")):
+        for _ in archive.add_events(bodies(journal, "event")):
             pass
         boot: bytes | None = None
-        for claim, of_layout, records in _record_groups(archive, journal):
+        for claim, of_layout, records in scans_of(archive, journal):
             known = _known(claim, archive)
             for at_ms, record in _in_time(of_layout, records):
                 if boot != claim.boot:
@@ -62,20 +58,6 @@ def play_journal(
     if not player.scans:
         raise AuroraError(f"{path} holds no scans of the devices in {site.source}")
     return player
-
-
-def _bodies(journal: Reader, stream: Stream) -> Iterator[bytes]:
-    first = 0
-    while batches := journal.batches(stream, first, AT_ONCE):
-        yield from (batch.body for batch in batches if batch.body is not None)
-        first = batches[-1].seq + 1
-
-
-def _record_groups(archive: Archive, journal: Reader) -> Iterator[tuple[ClockClaim, Layout, list[Scan | Miss]]]:
-    for body in _bodies(journal, "scan"):
-        batch, layout, records = archive.scans(body)
-        yield batch.clock, layout, records
-    yield from journal.tail()
 
 
 def _known(claim: ClockClaim, archive: Archive) -> ClockClaim:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from gateway import __version__
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError, SealError
-from gateway.model import DeviceLayout, StoredBatch, Stream
+from gateway.holdings import stored as stored_batches
+from gateway.model import DeviceLayout, StoredBatch
 from gateway.records import Archive
 from gateway.report.collect import Collector
 from gateway.report.figures import LimitLine
@@ -21,7 +22,6 @@ from gateway.site import PointSpec, Site
 
 __all__ = ["Record"]
 
-AT_ONCE = 500
 MARGIN_MS = 7_200_000
 """How far around a period is read: a batch may be a quarter of an hour long, and clocks are set."""
 
@@ -105,16 +105,11 @@ class Record:
         return self._prover.prove(min(used, default=None), max(used, default=None))
 
     def _event_bodies(self) -> Iterator[bytes]:
-        for batch in self._stored("event", 0):
+        for batch in stored_batches(self.reader, "event"):
             if batch.body is None:
                 self.gone += 1
             else:
                 yield batch.body
-
-    def _stored(self, stream: Stream, first: int) -> Iterator[StoredBatch]:
-        while batches := self.reader.batches(stream, first, AT_ONCE):
-            yield from batches
-            first = batches[-1].seq + 1
 
     def _newest_scans(self) -> list[StoredBatch]:
         bounds = self.reader.bounds("scan")
@@ -132,7 +127,7 @@ class Record:
 
     def _scans(self, period: Period) -> Iterator[StoredBatch]:
         """The scan batches that can hold slots of a period, found by bisection, those without a time among them."""
-        for batch in self._stored("scan", self._first_scan(period.start_ms - MARGIN_MS)):
+        for batch in stored_batches(self.reader, "scan", self._first_scan(period.start_ms - MARGIN_MS)):
             if batch.seq == 0 or batch.body is None:
                 continue
             begins = self._utc(batch, batch.first_ms)
@@ -168,7 +163,7 @@ class Record:
 
     def _known_from(self, seq: int) -> tuple[int, int] | None:
         """The first batch from ``seq`` on whose time is known, with its end."""
-        for batch in self._stored("scan", seq):
+        for batch in stored_batches(self.reader, "scan", seq):
             if (ends := self._utc(batch, batch.last_ms)) is not None:
                 return batch.seq, ends
         return None

@@ -14,7 +14,7 @@ from records_tools import TOML, recording, site_of
 from gateway.buffer.reader import Reader
 from gateway.cli import main
 from gateway.control import ask
-from gateway.export import readings_of
+from gateway.holdings import readings_of
 from gateway.logbook.entry import Moment
 from gateway.logbook.index import Index
 from gateway.logbook.lots import Stretch
