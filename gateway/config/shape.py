@@ -221,7 +221,7 @@ class DeviceTable(Table):
     id: Identifier = Field(examples=["cold-room-1"])
     bus: Text = Field(examples=["line-1"])
     model: Text = Field(examples=["xy-md02"])
-    unit: int | None = Field(None, ge=0, le=255, examples=[1])
+    unit: int | None = Field(None, examples=[1])
     address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
     key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
     period_s: Seconds | None = Field(None, examples=[10])
