@@ -126,6 +126,7 @@ class Status:
 
     def _points(self, devices: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         by_id = {device["id"]: device for device in devices}
+        under_way = self._gateway.assess.under_way
         order = {"bad": 0, "uncertain": 1, "good": 2}
         points = []
         for point in self._gateway.site.points:
@@ -140,6 +141,7 @@ class Status:
                     "device": point.device,
                     "channel": point.channel,
                     "age_s": device["age_s"],
+                    "under_way": under_way.get(point.id),
                 }
             )
         yield from sorted(points, key=lambda point: (order[point["severity"]], not point["critical"]))

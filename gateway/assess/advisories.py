@@ -33,6 +33,8 @@ RECOVERY_MS = 1_500_000
 """For so long after a defrost or a door a value is explained by it: the room finds back to its usual course."""
 HOT_C = 20.0
 """A point whose profile has a lower limit from here on is heated: no defrosts and doors are looked for."""
+FLAGS = {1: "door", 2: "defrost", 3: "disturbance"}
+"""What a value can belong to while it goes on; the label in the record says finally what it was."""
 LABELS = {"door": "label.door", "defrost": "label.defrost", "other": "label.disturbance", "moved": "label.moved"}
 """Kinds of labels and the events that record them."""
 
@@ -54,6 +56,8 @@ class _Watch:
     cold: int = -1
     unusual: bool = False
     """Whether the general detectors stand outside."""
+    flag: int = 0
+    """What the newest value belongs to (`FLAGS`)."""
     explained_ms: int = -1
     """Until when what happens is explained by a defrost or a door."""
 
@@ -152,7 +156,8 @@ class AdvisoryJudge:
             )
             for row, of in batch.rows:
                 watch = batch.watches[of]
-                if batch.flags[row]:
+                watch.flag = batch.flags[row]
+                if watch.flag:
                     watch.explained_ms = scan.at_ms + RECOVERY_MS
                 batch.expected[of] = scan.at_ms <= watch.explained_ms
             if waiting:
@@ -293,6 +298,10 @@ class AdvisoryJudge:
         return self._condition(
             watch, advice, active=False, at_ms=at_ms, since_ms=at_ms, value=None, words=words, detail={}
         )
+
+    def under_way(self) -> dict[str, str]:
+        """By point, what goes on there now: ``door``, ``defrost``, ``disturbance``."""
+        return {watch.point.id: FLAGS[watch.flag] for watch in self._watches if watch.flag in FLAGS}
 
     # start and end
 

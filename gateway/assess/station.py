@@ -334,6 +334,15 @@ class Assess:
             if isinstance(border.judge, Standing):
                 border.judge.stopping()
 
+    @property
+    def under_way(self) -> dict[str, str]:
+        """By point, what is recognised as going on there now (a defrost, an open door)."""
+        for border in self.borders:
+            if (told := getattr(border.judge, "under_way", None)) is not None:
+                found: dict[str, str] = told()
+                return found
+        return {}
+
     # people
 
     @property

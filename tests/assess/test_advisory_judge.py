@@ -66,6 +66,17 @@ def test_defrosts_and_doors_are_labels_in_the_record_with_their_place_and_their_
         assert any(start - 900 <= data["peak_ms"] / 1000 <= end + 3600 for start, end in month.defrosts)
 
 
+def test_what_goes_on_is_known_while_it_does() -> None:
+    month = live(10.0)
+    room = world()
+    seen = set()
+    for value in month.x:
+        run(room, [value])
+        seen |= set(room.assess.under_way.items())
+    assert ("room", "defrost") in seen
+    assert {kind for _, kind in seen} <= {"door", "defrost", "disturbance"}
+
+
 def test_advice_neither_delays_nor_silences_nor_leads_an_alarm_of_a_limit() -> None:
     """A room that stops cooling: its advice comes first, the legal limit at its own moment, on its own."""
     broken = live(12.0, Fault(kind="weak", at_s=9 * DAY_S, size=0.0))

@@ -99,6 +99,11 @@ async def test_alarms_stand_first_with_what_a_person_needs() -> None:
     assert "follows from y" in page
 
 
+async def test_what_is_recognised_as_going_on_is_said_beside_the_value() -> None:
+    assert "Defrost</span> recognised" in await page_of(points=[point(under_way="defrost")])
+    assert "recognised from" not in await page_of()
+
+
 async def test_without_alarms_there_is_no_list_of_them() -> None:
     assert 'aria-label="Alarms"' not in await page_of()
 

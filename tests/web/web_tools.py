@@ -27,6 +27,7 @@ def channel(**changes: Any) -> dict[str, Any]:
 def status(**changes: Any) -> dict[str, Any]:
     """What `gateway.status.Status` returns, by hand."""
     point = {"id": "p", "name": "Freezer", "critical": True, "device": "d", "channel": "air", "age_s": 3.0}
+    point["under_way"] = None
     device = {
         "id": "d",
         "bus": "b",
