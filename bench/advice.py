@@ -93,7 +93,10 @@ def main() -> None:
             total += found
             months += args.days / 30
             print(f"{kind:18} seed {seed}: {dict(found) or 'nothing'}")
-    print(f"{sum(total.values()) / months:.2f} a month and channel over {months:g} channel-months: {dict(total)}")
+    if months:
+        print(
+            f"{sum(total.values()) / months:.2f} a month and channel over {months:g} channel-months: {dict(total)}"
+        )
 
 
 if __name__ == "__main__":
