@@ -378,12 +378,11 @@ class Gateway:
 async def _give_back() -> None:
     """Return to the system what the start has used and no longer needs; only glibc keeps it."""
     await asyncio.sleep(GIVE_BACK_S)
-    gc.collect()
     import ctypes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
-        trim(0)
+        await asyncio.to_thread(trim, 0)
 
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:

@@ -87,12 +87,15 @@ class Join:
         """Every device has been joined."""
         return not self._open
 
-    def join(self, records: list[Scan | Miss], boot: bytes) -> list[Scan | Miss]:
-        """Records with what is missing before them as a miss, and without what stands on record already."""
+    def join(self, records: list[Scan | Miss], boot: bytes) -> tuple[list[Scan | Miss], int]:
+        """Records with what is missing before them as a miss, and without what stands on record already; and how
+        many were left out for that.
+        """
         if boot != self._boot:
-            return records
+            return records, 0
         newest = dict(self._open)
-        return [part for record in records for part in self._parts(record, newest)]
+        doubled = sum(end_of(record) <= newest.get(record.device, -1) for record in records)
+        return [part for record in records for part in self._parts(record, newest)], doubled
 
     def joined(self, records: Iterable[Scan | Miss]) -> None:
         """These records are on the disk."""

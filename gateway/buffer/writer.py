@@ -240,9 +240,11 @@ class Writer:
         """Write a request; returns how many records could not be taken as they were."""
         join = self._join
         assert join is not None
+        doubled = 0
         if not join.done:
-            request = replace(request, records=join.join(request.records, request.clock.boot))
-        unencodable = self._write_joined(request)
+            records, doubled = join.join(request.records, request.clock.boot)
+            request = replace(request, records=records)
+        unencodable = self._write_joined(request) + doubled
         if not join.done:
             join.joined(request.records)
         return unencodable
