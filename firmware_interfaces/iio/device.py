@@ -12,7 +12,7 @@ from firmware_interfaces.asked import Introduction
 from firmware_interfaces.errors import BusError, NoAnswer, NotConnected
 from firmware_interfaces.fileline import FileChannel, FileLine, FileModel, FileReading, Found
 from firmware_interfaces.iio.board import BITS, BoardHealth, read_board
-from firmware_interfaces.iio.inputs import Sample, read_input
+from firmware_interfaces.iio.inputs import Sample, kind_of, read_input
 from firmware_interfaces.iio.signal import Span, scaled
 from firmware_interfaces.iio.tree import ROOTS, Chip, Subsystem, find
 from firmware_interfaces.quality import Quality
@@ -55,14 +55,15 @@ class Input:
     span: Span | None = None
 
 
-def parse_inputs(text: str) -> dict[str, Input]:
+def parse_inputs(subsystem: Subsystem, text: str) -> dict[str, Input]:
     """Channels from the JSON that a model's name carries (`inputs_model`); checked by the configuration before."""
-    return {key: _input(entry) for key, entry in json.loads(text, parse_float=Decimal).items()}
+    return {key: _input(subsystem, entry) for key, entry in json.loads(text, parse_float=Decimal).items()}
 
 
-def _input(entry: Mapping[str, Any]) -> Input:
+def _input(subsystem: Subsystem, entry: Mapping[str, Any]) -> Input:
     signal, at = entry.get("signal"), entry.get("span")
-    unit = str(entry.get("unit", ""))
+    kind = kind_of(subsystem, entry["input"])
+    unit = str(entry.get("unit") or (kind.unit if kind is not None else ""))
     decimals = int(entry.get("decimals", 6 if unit in FINE else 3))
     if signal is None or at is None:
         return Input(entry["input"], unit, decimals)
@@ -83,7 +84,8 @@ def _input(entry: Mapping[str, Any]) -> Input:
 
 def inputs_model(subsystem: Subsystem, text: str) -> FileModel:
     """The model of a chip's inputs as the site file describes them: its hash is that of the description."""
-    channels = {key: FileChannel(key, one.unit, one.decimals, one.input) for key, one in parse_inputs(text).items()}
+    inputs = parse_inputs(subsystem, text)
+    channels = {key: FileChannel(key, one.unit, one.decimals, one.input) for key, one in inputs.items()}
     title = "inputs of a chip, as the site file describes them"
     return FileModel(INPUTS[subsystem], title, SOURCES[subsystem], channels, text)
 
