@@ -142,7 +142,7 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             phase_ms=round(device.phase_s * 1000),
             channels=tuple(device.channels or ()),
             calibration=calibration,
-            address=str(kind.who(device)) if kind is not None and kind.whom == "address" else "",
+            address=str(kind.who(device)) if kind is not None and device.address else "",
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             write=tuple(device.write or ()),
         )
