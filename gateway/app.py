@@ -83,6 +83,7 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.board: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -264,15 +265,19 @@ class Gateway:
         await self.uplink.run()
 
     async def _meet(self) -> None:
+        from gateway.acquire.orders import DeviceOrders
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
+        orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
+        self.people.control.handle("device.write", orders.write)
         await self.people.run()
 
     async def _serve(self) -> None:
+        from gateway.board import BoardWatch
         from gateway.metrics import Exposition
         from gateway.status import Status
         from gateway.web.pages import Pages
@@ -280,6 +285,7 @@ class Gateway:
 
         spec = self.site.web
         assert spec is not None
+        self.board = BoardWatch(self.clock.now_ms)
         pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
         server = WebServer(pages, spec.host, spec.port)
         listener = server.bind()

@@ -5,6 +5,7 @@ The CRC and the serial transport are pymodbus's.
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from pymodbus.framer import FramerRTU
@@ -12,8 +13,11 @@ from pymodbus.transport.serialtransport import create_serial_connection
 
 from firmware_interfaces.errors import BadFrame, NoAnswer
 from firmware_interfaces.modbus.link import Connection, Link, connect_tcp
+from firmware_interfaces.modbus.rs485 import Rs485, apply_rs485
 
 __all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
+
+log = logging.getLogger(__name__)
 
 SETTLE_S = 0.1
 """How long an RTU line is listened to before a unit that had timed out is polled again."""
@@ -151,8 +155,12 @@ class SerialLink(RtuLink):
     longest_retry_s = 1.0
     """Looking for a device file costs nothing, and it should be in use soon after it was plugged in."""
 
-    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
+    def __init__(
+        self, device: str, *, baud: int, parity: str, stop_bits: int, rs485: Rs485 | None = None, **timing: Any
+    ) -> None:
         super().__init__(**timing)
+        self.rs485 = rs485
+        self._said = ""
         self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
         bits = 1 + 8 + (parity != "N") + stop_bits
         self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
@@ -175,8 +183,17 @@ class SerialLink(RtuLink):
                 timeout=0,
             )
             undo.callback(transport.close)
+            if self.rs485 is not None:
+                self._direct(transport.sync_serial.fileno(), self.rs485)  # type: ignore[attr-defined]
             await made
             undo.pop_all()
+
+    def _direct(self, descriptor: int, rs485: Rs485) -> None:
+        """Set the direction control; what the driver does not take is said once."""
+        words = apply_rs485(descriptor, rs485)
+        if words and words != self._said:
+            log.warning("%s: rs485: %s", self, words)
+        self._said = words
 
     def connected_by(self, connection: Connection, transport: asyncio.Transport) -> None:
         """Take the transport; the port is ready."""

@@ -75,6 +75,10 @@ def family(kind: BusKind) -> Family:
         from gateway.acquire import air
 
         return air
+    if kind in {"onewire", "iio", "hwmon"}:
+        from gateway.acquire import files
+
+        return files
     from gateway.acquire import modbus
 
     return modbus
