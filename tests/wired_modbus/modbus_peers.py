@@ -53,6 +53,9 @@ class Plant:
         for writer in self.clients:
             writer.transport.abort()
         await self._server.wait_closed()
+        async with asyncio.timeout(20):
+            while self.clients:
+                await asyncio.sleep(0.005)
 
     def hang_up(self) -> None:
         for writer in self.clients:
