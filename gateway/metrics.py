@@ -113,7 +113,9 @@ TABLE: dict[str, Row] = {
     ),
     "aurora_board_temperature_celsius": Row("gauge", "Temperature of the processor; absent where it is not known."),
     "aurora_board_trouble": Row(
-        "gauge", "1 while the board has the trouble, 0 while it has not; absent where it is not known.", ("trouble",)
+        "gauge",
+        "1 while the board has the trouble, 0 while it has not; absent where it is not known.",
+        ("trouble",),
     ),
     "aurora_alarms": Row("gauge", "Alarms that are not normal, by tier and state (ISA-18.2).", ("tier", "state")),
     "aurora_alarms_raised_total": Row("counter", "Alarms that became visible to a person."),
