@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 from gateway.profile import Hours, Profile
 
-BusKind = Literal["modbus-tcp", "modbus-tls", "modbus-rtu", "modbus-rtu-over-tcp", "ble", "onewire", "iio", "hwmon"]
+BusKind = Literal[
+    "modbus-tcp",
+    "modbus-tls",
+    "modbus-rtu",
+    "modbus-rtu-over-tcp",
+    "ble",
+    "onewire",
+    "iio",
+    "hwmon",
+    "serial",
+    "mbus",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +63,7 @@ class BusSpec:
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
     timeout_s: float = 1.0
     gap_ms: float | None = None
     connect_pause_ms: int = 0

@@ -1,6 +1,6 @@
 """One Modbus connection with one request on the line at a time; what TCP and RTU share.
 
-The CRC and the serial transport are pymodbus's. The transaction is not: pymodbus hands a late
+The CRC is pymodbus's. The transaction is not: pymodbus hands a late
 RTU answer to the next request and closes a shared TCP connection because one unit behind it is dead. Here an
 answer is taken only when unit, function, length and (on TCP) transaction agree with the request, and a unit
 that let a request time out on RTU is left alone until its late answer can no longer come.

@@ -23,7 +23,11 @@ T = TypeVar("T")
 Judge = Callable[[bytes], T | None]
 """Looks at one frame: the answer, None where it is none, or a `BusError` where it ends the request."""
 
-GONE = {errno.ENOENT: "is not plugged in", errno.EACCES: "may not be used (is the user in group dialout?)"}
+GONE = {
+    errno.ENOENT: "is not plugged in",
+    errno.EACCES: "may not be used (is the user in group dialout?)",
+    errno.EBUSY: "another program holds the port",
+}
 DROP_RAW = 256
 """Bytes kept of what could not be understood."""
 

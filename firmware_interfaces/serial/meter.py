@@ -4,6 +4,7 @@ from array import array
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from math import nan
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ __all__ = ["METERS", "MbusChannel", "Meter", "MeterModel", "MeterReading", "seco
 TELEGRAMS = 8
 """Most telegrams that one poll asks for."""
 SELECT_DIGITS = (8, 16)
+REPEATED = ("voltage", "current", "power", "energy", "external_temperature")
 LINE = LineSettings(2400, "E")
 """As EN 13757-2 has it for the start."""
 ERROR_ANSWER = 0x70
@@ -61,8 +63,11 @@ class MeterModel:
 
 
 def _all() -> dict[str, MbusChannel]:
+    """Every quantity, and those that a meter sends once for each phase by their number: power, power_2 ..."""
     tables = (QUANTITIES, *EXTENDED.values())
-    return {row[2]: MbusChannel(row[2], row[3]) for table in tables for row in table}
+    known = {row[2]: row[3] for table in tables for row in table}
+    known |= {f"{key}_{number}": known[key] for key in REPEATED for number in range(2, 5)}
+    return {key: MbusChannel(key, unit) for key, unit in known.items()}
 
 
 def _meter(name: str, title: str, keys: Sequence[str] = ()) -> MeterModel:
@@ -163,9 +168,9 @@ class Meter:
             self.newest = telegram
             encrypted |= telegram.encrypted
             for record in telegram.records:
-                if record.is_present and record.quantity not in found:
+                if record.is_present:
                     value = nan if record.value is None else float(record.value)
-                    found[record.quantity] = value, max(record.quality, telegram.header.quality)
+                    found[_numbered(record.quantity, found)] = value, max(record.quality, telegram.header.quality)
             if not telegram.more:
                 break
             # The next poll has to begin with the first telegram again.
@@ -217,6 +222,13 @@ class Meter:
     def forget_refusals(self) -> None:
         """It may be another meter: begin with its first telegram."""
         self._begin = True
+
+
+def _numbered(quantity: str, found: Mapping[str, object]) -> str:
+    """A quantity that is sent again (the next phase) has the next number."""
+    if quantity not in found:
+        return quantity
+    return next(key for number in count(2) if (key := f"{quantity}_{number}") not in found)
 
 
 def _is(found: bytes, wanted: bytes) -> bool:

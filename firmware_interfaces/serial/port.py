@@ -68,12 +68,12 @@ def open_port(device: str, settings: LineSettings) -> int:
         termios.tcsetattr(fd, termios.TCSANOW, _raw(termios.tcgetattr(fd), settings))
         termios.tcflush(fd, termios.TCIFLUSH)
         _low_latency(fd)
-    except termios.error as error:
-        close_port(fd)
-        raise OSError(errno.ENOTTY, f"{device} is no serial port ({error.args[-1]})") from error
-    except BaseException:
+    except PortBusy:
         os.close(fd)
         raise
+    except (termios.error, OSError) as error:
+        close_port(fd)
+        raise OSError(errno.ENOTTY, f"{device} is no serial port ({error.args[-1]})") from error
     return fd
 
 

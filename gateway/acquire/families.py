@@ -79,6 +79,10 @@ def family(kind: BusKind) -> Family:
         from gateway.acquire import files
 
         return files
+    if kind in {"serial", "mbus"}:
+        from gateway.acquire import serial
+
+        return serial
     from gateway.acquire import modbus
 
     return modbus

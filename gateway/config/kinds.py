@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from gateway.config.ble import BleKind
 from gateway.config.files import HwmonKind, IioKind, OneWireKind
 from gateway.config.locate import Key
+from gateway.config.serial import MbusKind, SerialKind
 from gateway.config.shape import BUSES, DeviceTable, Table
 from gateway.config.words import Report
 from gateway.site import BusSpec
@@ -52,5 +53,7 @@ KINDS: Mapping[str, Kind] = {
     "onewire": OneWireKind(),
     "iio": IioKind(),
     "hwmon": HwmonKind(),
+    "serial": SerialKind(),
+    "mbus": MbusKind(),
 }
 ALL_BUSES: Mapping[str, type[Table]] = {**BUSES, **{name: kind.shape for name, kind in KINDS.items()}}

@@ -131,6 +131,9 @@ def _model(entry: Entry[DeviceTable], tables: Tables, models: ModelBook, report:
             what = problem.what if problem.path == "model" else f"{written}: {problem.path}: {problem.what}"
             report.add((*first.at, "model"), what, problem.remedy)
         return
+    check_model = getattr(kind_of(entry, tables), "check_model", None)
+    if check_model is not None:
+        check_model(entry.at, entry.raw, model, report)
     wanted = entry.raw.get("channels")
     chosen = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
     for number, name in enumerate(chosen):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sysfs_tree import Sysfs
 
@@ -46,6 +46,7 @@ class TestLiveZero:
         found = loop(milliamperes)
         assert (found.value, found.quality) == (None, Quality.OUT_OF_RANGE)
 
+    @settings(deadline=None)
     @given(st.decimals(-30, 60, places=4, allow_nan=False))
     def test_a_value_exactly_between_3_8_and_20_5(self, milliamperes: Decimal) -> None:
         assert (loop(str(milliamperes)).value is not None) == (Decimal("3.8") <= milliamperes <= Decimal("20.5"))

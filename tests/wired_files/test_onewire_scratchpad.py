@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sysfs_tree import POWER_ON, printed, scratchpad
 
@@ -73,12 +73,14 @@ class TestDs18b20:
     def test_a_family_that_is_no_thermometer(self) -> None:
         assert decode(0x26, scratchpad(20))[0].quality == Quality.BAD_FRAME
 
+    @settings(deadline=None)
     @given(st.binary(min_size=0, max_size=12), st.sampled_from([0x10, 0x22, 0x28, 0x3B, 0x42, 0x26]))
     def test_no_bytes_without_a_right_checksum_give_a_value(self, data: bytes, family: int) -> None:
         found, cold = decode(family, data)
         if len(data) != 9 or crc8(data):
             assert (found.celsius, found.quality, cold) == (None, Quality.BAD_FRAME, None)
 
+    @settings(deadline=None)
     @given(st.binary(min_size=8, max_size=8), st.sampled_from([0x10, 0x22, 0x28, 0x3B, 0x42]))
     def test_a_value_is_there_exactly_where_the_quality_is_good(self, data: bytes, family: int) -> None:
         for found in decode(family, sealed(data)):
@@ -86,6 +88,7 @@ class TestDs18b20:
                 assert (found.celsius is None) == found.quality.bad
                 assert (found.words == "") == (found.quality == Quality.GOOD)
 
+    @settings(deadline=None)
     @given(st.integers(-55 * 16, 125 * 16), st.integers(0, 71), st.integers(1, 255))
     def test_one_flipped_bit_or_byte_never_gives_a_value(self, sixteenths: int, bit: int, mask: int) -> None:
         pad = bytearray(scratchpad(sixteenths / 16))
@@ -160,6 +163,7 @@ class TestWhatTheKernelPrints:
         with pytest.raises(BadFrame, match="agree"):
             scratchpad_of(text)
 
+    @settings(deadline=None)
     @given(st.text(max_size=120))
     def test_no_other_text_is_a_reading(self, text: str) -> None:
         with pytest.raises((BadFrame, NoAnswer)):

@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modbus_peers import Plant, holding, plant_of
 
@@ -218,6 +218,7 @@ class TestLimits:
         with pytest.raises(NotWritable, match="no value"):
             encode(model.channels["setpoint"], Decimal("-3276.8"))
 
+    @settings(deadline=None)
     @given(value=st.decimals(-3276, 3276, places=1))
     def test_what_is_written_is_what_is_read(self, value: Decimal) -> None:
         channel = SETPOINT
