@@ -52,6 +52,10 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
 
 def read_once(arguments: argparse.Namespace) -> int:
     """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
+    from gateway.commands.read_serial import find_serial_model, read_serial
+
+    if (other := find_serial_model(arguments.model)) is not None:
+        return read_serial(arguments, other)
     model = load_model(arguments.model)
     if not (1 <= arguments.unit <= 247 or (arguments.tcp and arguments.unit in {0, 255})):
         raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")
