@@ -35,7 +35,7 @@ class BoardWatch:
         self._reader: threading.Thread | None = None
 
     def health(self) -> BoardHealth | None:
-        """What is known now; None while nothing is. Never waits: a reading begins, and the next one who asks has it."""
+        """What is known now; None while nothing is. Never waits: a reading begins for the next one who asks."""
         now = self._now_ms()
         if (self._read_ms is None or now - self._read_ms > OFTEN_MS) and not self._reading:
             self._reader = threading.Thread(target=self._read, name="board", daemon=True)

@@ -51,7 +51,7 @@ class Candidate:
     @property
     def rank(self) -> tuple[int, int, int, int]:
         """The better candidate has the higher one."""
-        return len(self.marks), -len(self.refuted), self.registers, self.asked
+        return len(self.marks), -len(self.refuted), self.registers, -self.asked
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class Survey:
         """Whether the endpoint turned out to be one device that answers to every unit id."""
 
     async def walk(self, units: Iterable[int], signs: int = 1) -> AsyncIterator[Found]:
-        """The units that answer, in order. ``signs`` is how many signs of life are tried: 1 is quick, 4 finds
+        """The units that answer, as found. ``signs`` is how many signs of life are tried: 1 is quick, 4 finds
         devices that do not even refuse a function which they do not have. Raises `NotConnected`.
         """
         left = list(units)

@@ -77,6 +77,9 @@ class TlsLink(TcpLink):
             raise ConnectionError(f"its certificate is not believed: {error.verify_message}") from error
         except ssl.SSLError as error:
             raise ConnectionError(_words(error)) from error
+        except (ConnectionAbortedError, ConnectionResetError) as error:
+            words = "it hung up during the TLS handshake: it may not accept this gateway's certificate"
+            raise ConnectionError(words) from error
 
     def disconnected(self, exc: Exception | None) -> None:
         """As `Link.disconnected`; in TLS 1.3 a refusal of this gateway's certificate comes after the connection."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from firmware_interfaces.asked import Model
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.fileline import FileModel
 from firmware_interfaces.modbus.model import DeviceModel, TestFailure, list_models, load_model, run_tests
 from firmware_interfaces.serial.models import METERS, list_serial_models
 from firmware_interfaces.serial.nouns import TextModel
@@ -16,9 +17,12 @@ __all__ = ["models_command"]
 def models_command(names: Sequence[str]) -> int:
     """Exit status 1 when a model fails a test case of its own."""
     failed = 0
-    for name in names or (*list_models(), *MODELS, *list_serial_models(), *METERS):
+    files = _of_files()
+    for name in names or (*list_models(), *MODELS, *files, *list_serial_models(), *METERS):
         if name in MODELS:
             _heard(MODELS[name], whole=bool(names))
+        elif name in files:
+            _behind_files(files[name], whole=bool(names))
         elif (serial := find_serial_model(name)) is None:
             model = load_model(name)
             failed += _tested(model, len(model.tests), run_tests(model), whole=bool(names))
@@ -59,3 +63,21 @@ def _heard(model: BleModel, *, whole: bool) -> None:
         print(f"    source: {model.source}")
         for channel in model.channels.values():
             print(f"    {channel.key:24} {channel.unit:8} {channel.decimals} decimal places")
+
+
+def _of_files() -> dict[str, FileModel]:
+    """Models of sensors behind the kernel's files."""
+    from firmware_interfaces.iio.device import BOARD, INPUTS, inputs_model
+    from firmware_interfaces.onewire.sensor import MODELS as ONEWIRE
+
+    described = {INPUTS[kind]: inputs_model(kind, "{}") for kind in INPUTS}
+    return {**ONEWIRE, **described, BOARD.id: BOARD}
+
+
+def _behind_files(model: FileModel, *, whole: bool) -> None:
+    what = f"{len(model.channels)} channels" if model.channels else "channels as described"
+    print(f"{model.id:28} {model.title}; {what}, by the kernel's files")
+    if whole:
+        print(f"    source: {model.source}")
+        for channel in model.channels.values():
+            print(f"    {channel.key:24} {channel.unit:8} {channel.title}")

@@ -65,6 +65,7 @@ async def _walk(bus: BusSpec, arguments: argparse.Namespace) -> int:
             return 2
     finally:
         link.close()
+    found.sort(key=lambda unit: unit.unit)
     if arguments.json:
         print(json.dumps([_as_json(unit) for unit in found], indent=2))
     else:

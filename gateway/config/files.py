@@ -11,7 +11,7 @@ from pydantic import Field
 
 from firmware_interfaces.errors import ModelError, ModelProblem
 from gateway.config.locate import Key
-from gateway.config.shape import DeviceTable, Identifier, Table, Text
+from gateway.config.shape import MASTER, DeviceTable, Identifier, Table, Text
 from gateway.config.words import Report, did_you_mean
 from gateway.site import BusSpec
 
@@ -47,7 +47,7 @@ class OneWireBus(FilesBus):
     """One 1-wire master of the kernel."""
 
     type: Literal["onewire"] = Field(examples=["onewire"])
-    master: str = Field("w1_bus_master1", pattern="^w1_bus_master[0-9]{1,3}$", examples=["w1_bus_master1"])
+    master: str = Field("w1_bus_master1", pattern=MASTER, examples=["w1_bus_master1"])
 
 
 class IioBus(FilesBus):

@@ -45,10 +45,12 @@ __all__ = [
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
 ADAPTER = "^hci[0-9]{1,3}$"
+MASTER = "^w1_bus_master[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
     ADAPTER: "write hci0, hci1 ...",
+    MASTER: "write w1_bus_master1 ...",
 }
 
 
