@@ -66,6 +66,10 @@ def read_once(arguments: argparse.Namespace) -> int:
         return read_files(arguments)
     if not arguments.model:
         raise AuroraError("name the model: --model NAME (aurora-gateway models lists them)")
+    from gateway.commands.read_serial import find_serial_model, read_serial
+
+    if (other := find_serial_model(arguments.model)) is not None:
+        return read_serial(arguments, other)
     model = load_model(arguments.model)
     if not (1 <= arguments.unit <= 247 or ((arguments.tcp or arguments.tls) and arguments.unit in {0, 255})):
         raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")
