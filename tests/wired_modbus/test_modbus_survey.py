@@ -139,6 +139,13 @@ class TestManners:
         assert survey.every_unit
         assert [unit.unit for unit in found] == [1, 2, 3]
 
+    async def test_three_devices_that_happen_to_show_the_same_are_three(self) -> None:
+        twins = {unit: holding({0: 7, 1: 9}) for unit in (1, 2, 3, 4)}
+        async with plant_of(twins) as plant:
+            found, survey = await survey_of(plant, [1, 2, 3, 4, 5])
+        assert not survey.every_unit
+        assert [unit.unit for unit in found] == [1, 2, 3, 4]
+
     async def test_rests_between_requests(self) -> None:
         async with plant_of({}) as plant:
             link = TcpLink("127.0.0.1", plant.port)
