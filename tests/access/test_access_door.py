@@ -75,6 +75,16 @@ class TestSignIn:
             with pytest.raises(AccessError, match="name or password is wrong"):
                 await gate.door.sign_in(name, password, ADDRESS)
 
+    async def test_nobody_is_locked_out_by_somebody_who_tries_their_name(self, tmp_path: Path) -> None:
+        gate = Gate(tmp_path)
+        await gate.administrator()
+        for number in range(5):
+            with pytest.raises(AccessError, match="wrong"):
+                await gate.door.sign_in("Ana Smit", "guessed password", f"192.0.2.{100 + number}")
+        with pytest.raises(AccessError, match="wait"):
+            await gate.door.sign_in("Ana Smit", PASSWORD, "192.0.2.200")
+        assert await gate.door.sign_in("Ana Smit", PASSWORD, ADDRESS), "from where she signed in before"
+
     async def test_every_way_in_and_every_refusal_is_on_record(self, tmp_path: Path) -> None:
         gate = Gate(tmp_path)
         token = await gate.administrator()
@@ -183,6 +193,22 @@ class TestSession:
             last = await gate.door.sign_in("Ana Smit", PASSWORD, ADDRESS)
         assert gate.door.caller(first) is None
         assert gate.door.caller(last) is not None
+
+    async def test_an_open_stream_is_held_only_as_long_as_its_session(self, tmp_path: Path) -> None:
+        gate = Gate(tmp_path)
+        await gate.administrator()
+        viewer = gate.door.caller(await gate.person("Vi", "viewer"))
+        orders = gate.register.handlers()
+        made = await orders["people.token"]({"label": "board", "role": "viewer", "person": "Ana Smit"})
+        board = gate.door.program(made["token"])
+        assert viewer is not None
+        assert board is not None
+        assert gate.door.holds(viewer)
+        assert gate.door.holds(board)
+        await orders["people.remove"]({"name": "Vi", "person": "Ana Smit"})
+        await orders["people.revoke"]({"label": "board", "person": "Ana Smit"})
+        assert not gate.door.holds(viewer)
+        assert not gate.door.holds(board)
 
 
 class TestSharedDevice:

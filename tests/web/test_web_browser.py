@@ -62,7 +62,7 @@ async def test_a_stream_that_says_nothing_is_replaced(tmp_path: Path) -> None:
     pages = pages_of()
     stream = pages.overview.stream.listen
 
-    async def events(key: str) -> Any:
+    async def events(key: str, allowed: Any) -> Any:
         nonlocal asked
         asked += 1
         if silent:
