@@ -6,26 +6,27 @@ it out; here stand names, types and lengths.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import Field
+from typing import Any, Final
 
 from gateway.access.roles import Role
+from gateway.web.programs.schema import Schema
 
 __all__ = ["OPERATIONS", "Fields", "Operation"]
 
-Fields = Mapping[str, Any]
-"""Name to an annotation, or to (annotation, default) where it may be left out."""
+Fields = Mapping[str, Schema]
 
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field(min_length=1, max_length=4000)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-RoleName = Literal[tuple(role.value for role in Role)]  # type: ignore[valid-type]
-MAYBE_WORD: Final = (Word | None, None)
-MAYBE_TEXT: Final = (Text | None, None)
-MAYBE_NUMBER: Final = (Number | None, None)
+WORD: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
+TEXT: Final[Schema] = {"type": "string", "maxLength": 4000}
+NUMBER: Final[Schema] = {"type": "number"}
+SECONDS: Final[Schema] = {"type": "number", "exclusiveMinimum": 0}
+YES: Final[Schema] = {"type": "boolean"}
+DAY: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+ROLE: Final[Schema] = {"type": "string", "enum": [role.value for role in Role]}
+WORDS: Final[Schema] = {"type": "array", "items": WORD, "maxItems": 100}
+
+
+def _one_of(*words: str) -> Schema:
+    return {"type": "string", "enum": list(words)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,10 @@ class Operation:
 
     order: str
     summary: str
-    fields: Fields = field(default_factory=dict)
+    needs: Fields = field(default_factory=dict)
+    """What must be sent."""
+    takes: Fields = field(default_factory=dict)
+    """What may be sent."""
     answer: Mapping[str, str] = field(default_factory=dict)
     reads: bool = False
     """Changes nothing: asked by GET, its fields in the query."""
@@ -44,92 +48,101 @@ class Operation:
         """Where it is asked."""
         return f"/api/v1/{self.order.replace('.', '/')}"
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What is sent, as JSON Schema."""
+        return {
+            "type": "object",
+            "properties": {**self.needs, **self.takes},
+            "required": list(self.needs),
+            "additionalProperties": False,
+        }
 
-_ALARM: Fields = {"alarm": Word, "text": (Annotated[str, Field(max_length=4000)], "")}
+
 _ALARM_NOW = {"alarm": "string", "state": "string", "words": "string"}
-_STATE: Fields = {
-    "point": Word,
-    "kind": Literal["start-up", "defrost", "cleaning", "loading"],
-    "text": (Annotated[str, Field(max_length=4000)], ""),
-}
+_STATE: Fields = {"point": WORD, "kind": _one_of("start-up", "defrost", "cleaning", "loading")}
 _WORDS = {"words": "string"}
-_RECORD: Fields = {
-    "text": MAYBE_TEXT,
-    "supersedes": MAYBE_WORD,
-    "reason": MAYBE_TEXT,
-    "done": MAYBE_WORD,
-}
+_RECORD: Fields = {"text": TEXT, "supersedes": WORD, "reason": TEXT, "done": WORD}
 _RECORDED = {"record": "string", "kind": "string", "stored": "boolean", "data": "object"}
 _COMPARISON: Fields = {
     **_RECORD,
-    "channel": MAYBE_WORD,
-    "points": (Annotated[list[dict[str, Any]], Field(max_length=50)] | None, None),
-    "tolerance": MAYBE_NUMBER,
-    "reference_instrument": MAYBE_WORD,
-    "reference_certificate": MAYBE_WORD,
-    "reference_valid_until": (Day | None, None),
-    "environment": MAYBE_WORD,
-    "uncertainty": MAYBE_NUMBER,
+    "channel": WORD,
+    "points": {"type": "array", "items": {"type": "object"}, "maxItems": 50},
+    "tolerance": NUMBER,
+    "reference_instrument": WORD,
+    "reference_certificate": WORD,
+    "reference_valid_until": DAY,
+    "environment": WORD,
+    "uncertainty": NUMBER,
 }
 
 
-def _alarm(order: str, summary: str, **more: Any) -> Operation:
-    return Operation(order=f"alarm.{order}", summary=summary, fields={**_ALARM, **more}, answer=_ALARM_NOW)
+def _alarm(order: str, summary: str, needs: Fields | None = None, takes: Fields | None = None) -> Operation:
+    return Operation(
+        order=f"alarm.{order}",
+        summary=summary,
+        needs={"alarm": WORD, **(needs or {})},
+        takes={"text": TEXT, **(takes or {})},
+        answer=_ALARM_NOW,
+    )
 
 
-def _record(kind: str, summary: str, fields: Fields) -> Operation:
-    return Operation(order=f"record.{kind}", summary=summary, fields=fields, answer=_RECORDED)
+def _record(kind: str, summary: str, takes: Fields) -> Operation:
+    return Operation(order=f"record.{kind}", summary=summary, takes={**_RECORD, **takes}, answer=_RECORDED)
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         order="alarm.list",
         summary="Alarms that are not normal; with all, the normal ones too",
-        fields={"all": (bool, False)},
+        takes={"all": YES},
         answer={"alarms": "array"},
         reads=True,
     ),
-    _alarm("acknowledge", "Say that somebody has seen an alarm", group=(bool, False)),
+    _alarm("acknowledge", "Say that somebody has seen an alarm", takes={"group": YES}),
     _alarm("confirm", "Record the corrective action that was taken"),
-    _alarm("shelve", "Hide an alarm for a limited time; it is evaluated and recorded all the same", for_s=Seconds),
+    _alarm(
+        "shelve",
+        "Hide an alarm for a limited time; it is evaluated and recorded all the same",
+        needs={"for_s": SECONDS},
+    ),
     _alarm("unshelve", "End the shelving before its time"),
-    _alarm("out-of-service", "Take an alarm out of service, for maintenance", for_s=(Seconds | None, None)),
+    _alarm("out-of-service", "Take an alarm out of service, for maintenance", takes={"for_s": SECONDS}),
     _alarm("in-service", "Bring an alarm back into service"),
     Operation(
         order="state.declare",
         summary="Declare a state of a point for a limited time",
-        fields={**_STATE, "for_s": Seconds},
+        needs={**_STATE, "for_s": SECONDS},
+        takes={"text": TEXT},
         answer=_WORDS,
     ),
-    Operation(order="state.end", summary="End a declared state", fields=_STATE, answer=_WORDS),
-    _record("note", "Keep a note", {**_RECORD, "point": MAYBE_WORD, "device": MAYBE_WORD, "lot": MAYBE_WORD}),
+    Operation(order="state.end", summary="End a declared state", needs=_STATE, takes={"text": TEXT}, answer=_WORDS),
+    _record("note", "Keep a note", {"point": WORD, "device": WORD, "lot": WORD}),
     _record(
         "corrective",
         "Record a corrective action that no alarm was about",
         {
-            **_RECORD,
-            "point": MAYBE_WORD,
-            "device": MAYBE_WORD,
-            "lots": (Annotated[list[Word], Field(max_length=100)] | None, None),
-            "deviation": MAYBE_TEXT,
-            "product": MAYBE_TEXT,
-            "prevention": MAYBE_TEXT,
+            "point": WORD,
+            "device": WORD,
+            "lots": WORDS,
+            "deviation": TEXT,
+            "product": TEXT,
+            "prevention": TEXT,
         },
     ),
     _record("verification", "Compare a channel with a reference instrument", _COMPARISON),
     _record(
         "calibration",
         "A calibration with its certificate",
-        {**_COMPARISON, "certificate": MAYBE_WORD, "valid_until": (Day | None, None), "laboratory": MAYBE_WORD},
+        {**_COMPARISON, "certificate": WORD, "valid_until": DAY, "laboratory": WORD},
     ),
     _record(
         "lot",
         "Bring a lot into a zone, or take it out",
         {
-            **_RECORD,
-            **dict.fromkeys(("lot", "gtin", "serial", "sscc", "point", "unit", "code"), MAYBE_WORD),
-            "direction": (Literal["in", "out"] | None, None),
-            "quantity": MAYBE_NUMBER,
+            **dict.fromkeys(("lot", "gtin", "serial", "sscc", "point", "unit", "code"), WORD),
+            "direction": _one_of("in", "out"),
+            "quantity": NUMBER,
         },
     ),
     Operation(
@@ -141,7 +154,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         order="notify.test",
         summary="Have an output send a test",
-        fields={"output": Word, "to": MAYBE_WORD},
+        needs={"output": WORD},
+        takes={"to": WORD},
         answer={"told": "array"},
     ),
     Operation(
@@ -150,23 +164,24 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         order="people.invite",
         summary="Let somebody in, or give a new code for a lost password; the code is in the answer alone",
-        fields={"name": Word, "role": (RoleName | None, None)},
+        needs={"name": WORD},
+        takes={"role": ROLE},
         answer={"code": "string", **_WORDS},
     ),
     Operation(
         order="people.role",
         summary="Change what somebody may do",
-        fields={"name": Word, "role": RoleName},
+        needs={"name": WORD, "role": ROLE},
         answer=_WORDS,
     ),
-    Operation(order="people.remove", summary="Shut somebody out", fields={"name": Word}, answer=_WORDS),
+    Operation(order="people.remove", summary="Shut somebody out", needs={"name": WORD}, answer=_WORDS),
     Operation(
         order="people.token",
         summary="A token for a program; it is in the answer alone",
-        fields={"label": Word, "role": RoleName},
+        needs={"label": WORD, "role": ROLE},
         answer={"token": "string", **_WORDS},
     ),
     Operation(
-        order="people.revoke", summary="A token opens nothing any more", fields={"label": Word}, answer=_WORDS
+        order="people.revoke", summary="A token opens nothing any more", needs={"label": WORD}, answer=_WORDS
     ),
 )
