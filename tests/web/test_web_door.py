@@ -8,12 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from web_tools import House, serving
+from web_tools import PASSWORD, House, serving
 
 from gateway.access.firstcode import first_code
 from gateway.web import border, server
-
-PASSWORD = "three warm blankets"
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from gateway.web.desk import Desk
 from gateway.web.pages import Pages
 from gateway.web.server import WebServer
 
+PASSWORD = "three warm blankets"
 FOLDER = tempfile.TemporaryDirectory(prefix="aurora-page-")
 
 
