@@ -85,6 +85,7 @@ class Gateway:
         self.people: Any = None
         self.register: Any = None
         """Who may sign in at the page, once there is one."""
+        self.board: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -270,6 +271,7 @@ class Gateway:
         await self.uplink.run()
 
     async def _meet(self) -> None:
+        from gateway.acquire.orders import DeviceOrders
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
@@ -277,6 +279,8 @@ class Gateway:
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
         self.people.admit(lambda: self.register)
+        orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
+        self.people.control.handle("device.write", orders.write)
         await self.people.run()
 
     async def _serve(self) -> None:

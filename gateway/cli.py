@@ -138,6 +138,9 @@ def _add_radio_tools(commands: Commands) -> None:
     air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
     air.add_argument("--json", action="store_true", help="all of it as JSON")
     air.set_defaults(command=_scan_ble)
+    from gateway.commands.scan_options import add_wired_scans
+
+    add_wired_scans(kinds, seconds)
 
 
 def _add_record_tools(commands: Commands) -> None:
@@ -185,9 +188,11 @@ def _add_food_tools(commands: Commands) -> None:
     from gateway.commands.alarms import add_alarms_command
     from gateway.commands.people import add_people_command
     from gateway.commands.record_options import add_record_command
+    from gateway.commands.write import add_write_command
 
     add_record_command(commands, _site)
     add_people_command(commands, _site)
+    add_write_command(commands, _site)
     add_alarms_command(commands, _site)
     replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
     replay.add_argument(

@@ -10,19 +10,20 @@ from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.model import Channel, DeviceModel, load_model
 from firmware_interfaces.quality import BAD
-from gateway.acquire.station import make_link
+from gateway.acquire.modbus import make_link
 from gateway.errors import AuroraError
 from gateway.model import Quality
 from gateway.site import BusSpec
 
-__all__ = ["read_once"]
+__all__ = ["endpoint", "read_once"]
 
 FRAMES_KEPT = 4096
 """More than one poll of any model takes, with identity and correction registers."""
 FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
-def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+def endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of ``HOST[:PORT]``. Raises `AuroraError`."""
     try:
         place = urlsplit(f"//{text}")
         host, port = place.hostname, place.port
@@ -45,7 +46,7 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
             stop_bits=arguments.stop_bits or facts.stop_bits or 1,
         )
     kind = "modbus-tcp" if arguments.tcp else "modbus-rtu-over-tcp"
-    host, port = _endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
+    host, port = endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
     return BusSpec(id="read", kind=kind, host=host, port=port)  # type: ignore[arg-type]
 
 
