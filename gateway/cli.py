@@ -96,9 +96,13 @@ def _add_site_tools(commands: Commands) -> None:
     where = read.add_mutually_exclusive_group(required=True)
     where.add_argument("--tcp", metavar="HOST[:PORT]", help="Modbus TCP")
     where.add_argument("--rtu-over-tcp", metavar="HOST:PORT", help="RTU frames through a converter")
-    where.add_argument("--serial", metavar="DEVICE", help="RTU on a serial line")
-    read.add_argument("--model", required=True, help="a model's name, or the path of a model file")
+    where.add_argument("--serial", metavar="DEVICE", help="a serial port: RTU, or what the model speaks")
+    from gateway.commands.read_options import add_wired_reads
+
+    add_wired_reads(where, read)
+    read.add_argument("--model", help="a model's name, or the path of a model file")
     read.add_argument("--unit", type=int, default=1, help="unit id, 1 to 247")
+    read.add_argument("--address", help="an M-Bus meter by its number instead of --unit")
     read.add_argument("--baud", type=int, help="serial line; default: the model's")
     read.add_argument("--parity", choices=["N", "E", "O"], help="serial line; default: the model's")
     read.add_argument("--stop-bits", type=int, choices=[1, 2], help="serial line; default: the model's")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from firmware_interfaces.quality import BAD, Quality
 from firmware_interfaces.serial.nouns import IGNORED, Poll, TextChannel, TextModel
 
-__all__ = ["Said", "TextReading", "Understood", "read_channels", "understand", "value_of"]
+__all__ = ["Said", "TextReading", "Understood", "read_channels", "value_of"]
 
 NUMBER = re.compile(r"([+-]?) *(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
 """A number as instruments write it: padded, with blanks between sign and digits."""
@@ -39,11 +39,12 @@ class TextReading(NamedTuple):
 
 
 class Understood:
-    """What one unit of a model says: decides over each line what it is."""
+    """What one unit of a model says (None: any): decides over each line what it is."""
 
-    def __init__(self, model: TextModel, unit: int = 0) -> None:
+    def __init__(self, model: TextModel, unit: int | None = None) -> None:
         self.model = model
-        self._address = model.line.address.format(unit=unit) if model.line.address else None
+        addressed = unit is not None and model.line.address
+        self._address = model.line.address.format(unit=unit) if addressed else None
 
     def of_poll(self, poll: Poll, frame: bytes) -> Said | None:
         """The answer to a poll, or a fault; None for a line that is neither."""
@@ -76,11 +77,6 @@ class Understood:
         except UnicodeDecodeError:
             return False
         return any(reply.means is IGNORED and reply.pattern.fullmatch(text) for reply in self.model.replies)
-
-
-def understand(model: TextModel, poll: Poll, frame: bytes) -> Said | None:
-    """What a line is for a model without unit ids."""
-    return Understood(model).of_poll(poll, frame)
 
 
 def read_channels(channels: Sequence[TextChannel], said: Sequence[Said | Quality]) -> "tuple[array[float], bytes]":

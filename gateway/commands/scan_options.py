@@ -23,6 +23,13 @@ def add_wired_scans(kinds: Any, seconds: Any) -> None:
     modbus.add_argument("--thorough", action="store_true", help="try four signs of life on units that are silent")
     modbus.add_argument("--json", action="store_true", help="all of it as JSON")
     modbus.set_defaults(command=_modbus)
+    ports = kinds.add_parser("serial", help="serial ports and what is on them: listens first, then asks politely")
+    ports.add_argument("port", nargs="*", help="device files; default: all that there are")
+    ports.add_argument("--seconds", type=seconds, default=5.0, help="how long to listen first; default: 5")
+    ports.add_argument("--timeout", type=seconds, default=1.2, help="for an answer, seconds; default: 1.2")
+    ports.add_argument("--listen", action="store_true", help="listen only, send nothing")
+    ports.add_argument("--json", action="store_true", help="all of it as JSON")
+    ports.set_defaults(command=_serial)
     wire = kinds.add_parser("onewire", help="1-wire thermometers that the kernel has found")
     inputs = kinds.add_parser("iio", help="inputs of ADC and hwmon chips, and what they read now")
     for parser, command in ((wire, _onewire), (inputs, _iio)):
@@ -49,6 +56,12 @@ def _modbus(arguments: argparse.Namespace) -> int:
     from gateway.commands.scan_wired import scan_modbus
 
     return scan_modbus(arguments)
+
+
+def _serial(arguments: argparse.Namespace) -> int:
+    from gateway.commands.scan_serial import scan_serial
+
+    return scan_serial(arguments)
 
 
 def _onewire(arguments: argparse.Namespace) -> int:

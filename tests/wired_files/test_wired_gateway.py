@@ -1,6 +1,7 @@
 """Wired sensors in a gateway: from a site file to scans and misses, each slot exactly once."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -295,6 +296,48 @@ class TestScan:
             f'[[bus]]\nid = "iio"\ntype = "iio"\nsysfs = "{sysfs.root}"\n[[bus]]\nid = "hwmon"\ntype = "hwmon"\n'
         )
         assert [device.id for device in site_of(buses + out).devices] == ["ads1115", "board"]
+
+
+class TestRead:
+    def test_a_thermometer(self, sysfs: Sysfs, capsys: pytest.CaptureFixture[str]) -> None:
+        sysfs.master("w1_bus_master2")
+        sysfs.sensor(A, scratchpad(-18.5), master="w1_bus_master2")
+        assert main(["read", "--onewire", A, "--sysfs", str(sysfs.root)]) == 0
+        out = capsys.readouterr().out
+        assert scratchpad(-18.5).hex(" ") in out
+        assert re.search(r"temperature +-18.5000 degC +good", out)
+
+    def test_a_thermometer_that_did_not_convert(self, sysfs: Sysfs, capsys: pytest.CaptureFixture[str]) -> None:
+        sysfs.master()
+        sysfs.sensor(A, POWER_ON)
+        assert main(["read", "--onewire", A, "--sysfs", str(sysfs.root)]) == 1
+        assert re.search(r"temperature +no value degC +device reports a sensor fault", capsys.readouterr().out)
+
+    def test_what_is_not_there(self, sysfs: Sysfs, capsys: pytest.CaptureFixture[str]) -> None:
+        sysfs.master()
+        assert main(["read", "--onewire", A, "--sysfs", str(sysfs.root)]) == 2
+        assert main(["read", "--onewire", "28-x", "--sysfs", str(sysfs.root)]) == 2
+        assert main(["read", "--iio", "1-0048", "--sysfs", str(sysfs.root)]) == 2
+        err = capsys.readouterr().err
+        assert f"{A} is not there" in err
+        assert "is not the address of a 1-wire thermometer" in err
+        assert "1-0048 is not there" in err
+
+    def test_a_chip_and_the_board(self, sysfs: Sysfs, capsys: pytest.CaptureFixture[str]) -> None:
+        sysfs.iio(0, "ads1115", "1-0048", in_voltage0_raw="9600", in_voltage_scale="0.125")
+        sysfs.raspberry(celsius=55.5)
+        (sysfs.root / "class/hwmon").mkdir(parents=True)
+        assert main(["read", "--iio", "1-0048", "--sysfs", str(sysfs.root)]) == 0
+        assert main(["read", "--board", "--sysfs", str(sysfs.root)]) == 0
+        out = capsys.readouterr().out
+        assert re.search(r"voltage0 +1.200000 V +good", out)
+        assert re.search(r"soc_temperature +55.500 degC +good", out)
+
+    def test_models_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["models", "ds18b20", "iio-inputs", "raspberry-pi"]) == 0
+        out = capsys.readouterr().out
+        assert "DS18B20 data sheet" in out
+        assert "undervoltage" in out
 
 
 class TestBoardWatch:
