@@ -8,7 +8,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from gateway.clock import Clock
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.operations.logs import set_up_logs
 from gateway.site import Site
 
 __all__ = ["Gateway", "run_site"]
@@ -83,6 +83,7 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.vitals: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -238,6 +239,7 @@ class Gateway:
             ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(_give_back(), name="give back")
+            group.create_task(self._keep("vitals", self._feel), name="vitals")
             group.create_task(self._keep("people", self._meet), name="people")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
@@ -263,6 +265,13 @@ class Gateway:
         )
         await self.uplink.run()
 
+    async def _feel(self) -> None:
+        from gateway.operations.vitals import Vitals
+
+        endurance = self.site.buffer.card_endurance_bytes
+        self.vitals = Vitals(self.site.data_dir, self.clock.boot.hex(), endurance_bytes=endurance)
+        await self.vitals.run()
+
     async def _meet(self) -> None:
         from gateway.people import People
 
@@ -280,7 +289,7 @@ class Gateway:
 
         spec = self.site.web
         assert spec is not None
-        pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
+        pages = Pages(Status(self).snapshot, Exposition(self).page, own_names())
         server = WebServer(pages, spec.host, spec.port)
         listener = server.bind()
         self.page_address = f"http://{server.address}/"
@@ -396,10 +405,14 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    set_up_logs(level)
+    log.info(
+        "aurora-gateway %s: site %s, %d devices on %d buses",
+        __version__,
+        site.identity.urn,
+        len(site.devices),
+        len(site.buses),
     )
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
@@ -415,6 +428,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
         await gateway.run(stop)
 
     uvloop.run(main())
+    log.info("stopped in order")
     return 0
 
 

@@ -171,7 +171,8 @@ class BufferSpec:
 
     ``loss_window_ms`` is what a power cut may cost; a scan batch is sealed with at least ``batch_values`` values
     once it is ``batch_min_age_s`` old, and at ``batch_max_age_s`` in any case; delivered batches stay for
-    ``keep_days``; the file stays below ``max_bytes``.
+    ``keep_days``; the file stays below ``max_bytes``. ``card_endurance_bytes`` is what the card's maker promises
+    that can be written to it (TBW); None where nobody has said.
     """
 
     loss_window_ms: int = 1000
@@ -180,6 +181,7 @@ class BufferSpec:
     batch_max_age_s: float = 900.0
     keep_days: int = 400
     max_bytes: int = 4_000_000_000
+    card_endurance_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ class Pages:
     def __init__(
         self,
         status: Callable[[], dict[str, Any]],
-        metrics: Callable[[], tuple[bytes, str]],
+        metrics: Callable[[], tuple[bytes, str] | Awaitable[tuple[bytes, str]]],
         names: frozenset[str],
     ) -> None:
         self._status = status
@@ -133,7 +133,8 @@ class Pages:
         return JSONResponse(self._status())
 
     async def _prometheus(self, _: Request) -> Response:
-        text, content_type = self._metrics()
+        found = self._metrics()
+        text, content_type = await found if isinstance(found, Awaitable) else found
         return Response(text, headers={"content-type": content_type})
 
     async def _events(self, _: Request) -> Response:
