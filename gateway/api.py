@@ -6,7 +6,7 @@ block, and cannot hold up the gateway or another output. How to write one: docs/
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUP",
+    "DeviceInfo",
     "Host",
     "Mistake",
     "MqttEndpoint",
@@ -31,8 +32,10 @@ __all__ = [
     "Output",
     "OutputError",
     "PluginError",
+    "Reading",
     "Secret",
     "Standing",
+    "Value",
     "load_output",
     "mqtt_connect",
     "output_types",
@@ -49,6 +52,8 @@ BUILT_IN: Mapping[str, str] = {
     "siren-modbus": "gateway_plugins.siren_modbus:ModbusSiren",
     "siren-gpio": "gateway_plugins.siren_gpio:GpioSiren",
     "mqtt": "gateway_plugins.mqtt:MqttOutput",
+    "sparkplug": "gateway_plugins.sparkplug:SparkplugOutput",
+    "csv-drop": "gateway_plugins.csv_drop:CsvDrop",
 }
 LARGEST_SECRET = 64 << 10
 LONGEST_WORDS = 400
@@ -75,16 +80,25 @@ class OutputError(AuroraError):
     ``retry`` says whether trying again can help: True for everything that somebody may mend meanwhile (network,
     password, credit), False where this notice will never be taken. ``recipient`` says that it is this recipient's
     trouble only, and the output works for others. ``after_s`` is the least wait that the other side asked for.
+    ``taken`` is how many of the readings that were given are taken all the same, from the first on.
     """
 
     def __init__(
-        self, what: str, remedy: str, *, retry: bool = True, recipient: bool = False, after_s: float = 0.0
+        self,
+        what: str,
+        remedy: str,
+        *,
+        retry: bool = True,
+        recipient: bool = False,
+        after_s: float = 0.0,
+        taken: int = 0,
     ) -> None:
         self.what = _cut(what)
         self.remedy = _cut(remedy)
         self.retry = retry
         self.recipient = recipient
         self.after_s = after_s
+        self.taken = taken
         super().__init__(f"{self.what}; {self.remedy}" if remedy else self.what)
 
 
@@ -229,8 +243,59 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """One channel of a reading.
+
+    ``value`` is None exactly where there is none: then ``severity`` is ``bad`` and ``reason`` says why (the names
+    of docs/payload-format.md: ``timeout``, ``sensor_fault`` ...). ``uncertain`` is a value to be used with the
+    named care. ``points`` are the ids of the points that the channel feeds.
+    """
+
+    channel: str
+    value: float | None
+    unit: str
+    decimals: int | None
+    severity: str
+    reason: str
+    points: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One scheduled sample of one device, or a run of ``count`` samples that brought no answer.
+
+    ``slot`` is its number in the device's schedule, ``boot_ms`` the gateway's boot clock, ``utc_ms`` the same
+    moment in Unix milliseconds, None while the time is not known. ``stored`` says that it could not be given when
+    it was new: it is history, and must not be shown as what is so now. ``answered`` is False where the device did
+    not answer.
+    """
+
+    device: str
+    slot: int
+    count: int
+    boot_ms: int
+    utc_ms: int | None
+    answered: bool
+    stored: bool
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device of the site file: its model, how often it is read, and its channels with their units."""
+
+    id: str
+    model: str
+    period_s: float
+    channels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """What an output may know of the gateway: its own id in the site file, who and where we are, its time limit."""
+    """What an output may know of the gateway: its own id in the site file, who and where we are, its time limit.
+
+    ``devices`` are those of the site file, for an output that takes ``values``.
+    """
 
     output: str
     member: str
@@ -238,6 +303,7 @@ class Host:
     gateway: str
     timeout_s: float
     log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    devices: tuple[DeviceInfo, ...] = ()
 
 
 class Output:
@@ -253,6 +319,8 @@ class Output:
     """Whether it is given notices."""
     follows: ClassVar[bool] = False
     """Whether it is given what stands: at the start, at each change, and about once a minute."""
+    values: ClassVar[bool] = False
+    """Whether it is given every reading. (``sends = False`` for one that takes nothing else.)"""
     timeout_s: ClassVar[float] = 30.0
     """How long one notice may take, unless the site file says otherwise."""
     digests: ClassVar[bool] = True
@@ -278,6 +346,12 @@ class Output:
 
     async def follow(self, standing: Standing) -> None:
         """Show what stands, and make sure that it is shown. Raises `OutputError`."""
+        raise NotImplementedError
+
+    async def take(self, readings: Sequence[Reading]) -> None:
+        """Take readings, oldest first. Raises `OutputError`, with ``taken`` where some of them were: the others
+        come again. One that is not to be tried again (``retry=False``) costs these readings, and is counted.
+        """
         raise NotImplementedError
 
     async def test(self) -> None:

@@ -84,6 +84,7 @@ class Gateway:
         self.uplink: Any = None
         self.people: Any = None
         self.vitals: Any = None
+        self.feed: Callable[[Scan | Miss], None] | None = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -99,6 +100,8 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
+        if self.feed is not None:
+            self.feed(record)
 
     def _event(self, event: Event) -> None:
         if self.people is not None:
@@ -279,6 +282,7 @@ class Gateway:
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
+        self.feed = self.people.feed
         await self.people.run()
 
     async def _serve(self) -> None:

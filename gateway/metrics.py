@@ -137,6 +137,12 @@ TABLE: dict[str, Row] = {
         "What an output did that it should not: raised, late, blocked, silenced (log lines beyond 20 a minute).",
         ("output", "fault"),
     ),
+    "aurora_output_values_total": Row(
+        "counter",
+        "Readings for an output that takes values: taken, dropped (queue full), refused.",
+        ("output", "fate"),
+    ),
+    "aurora_output_values_queued": Row("gauge", "Readings that wait for an output.", ("output",)),
     "aurora_output_blocked": Row("gauge", "1 while an output does not come back from a call.", ("output",)),
     "aurora_loop_lag_seconds": Row("histogram", "How late a timer of the event loop rang; one sample a second."),
     "aurora_loop_lag_max_seconds": Row("gauge", "The longest of these in the last minute."),
@@ -179,7 +185,7 @@ EVENTS_DROPPED = "memory-events"
 """The journal counts lost events beside lost values; here they are a metric of their own."""
 
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 """The page is written for so long at a time, then others have their turn."""
 
 
@@ -387,6 +393,10 @@ class Exposition:
             yield "aurora_output_oldest_seconds", (output,), of.oldest_s
             for fault in ("raised", "late", "blocked", "silenced"):
                 yield "aurora_output_faults_total", (output, fault), getattr(of.faults, fault)
+            if (values := of.values) is not None:
+                for fate in ("taken", "dropped", "refused"):
+                    yield "aurora_output_values_total", (output, fate), getattr(values, fate)
+                yield "aurora_output_values_queued", (output,), values.queued
             yield "aurora_output_blocked", (output,), people.notifier.lanes[output].cell.blocked
         yield "aurora_outputs_unreachable", (), stats.unreachable
 

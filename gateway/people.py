@@ -13,7 +13,7 @@ from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.control import Control
 from gateway.errors import AuroraError, OperatorError
-from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
 
@@ -51,12 +51,19 @@ class People:
         reason: str | None = None,
     ) -> None:
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self._site = site
         self._assess = assess
         self._journal = journal
         self._clock = clock
         self._person, self._reason = person, reason
+
+    @property
+    def feed(self) -> Callable[[Scan | Miss], None] | None:
+        """Where records go for outputs that take values; None where there are none."""
+        wanted = self.notifier is not None and any(output.values for output in self._site.outputs)
+        return self.notifier.values if wanted and self.notifier is not None else None
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
@@ -107,6 +114,7 @@ class People:
 
 def _notifier(
     site: Site,
+    layout: Layout,
     clock: Callable[[], ClockClaim],
     event: Callable[[Event], None],
     condition: Callable[[Condition], None],
@@ -114,7 +122,7 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.time_zone)
+    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

@@ -211,8 +211,8 @@ class OutputSpec:
 
     ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
     in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
-    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
-    are what its plugin says of itself (`gateway.api.Output`).
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows``, ``digests``
+    and ``values`` are what its plugin says of itself (`gateway.api.Output`).
     """
 
     id: str
@@ -229,6 +229,12 @@ class OutputSpec:
     sends: bool = True
     follows: bool = False
     digests: bool = True
+    values: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is told of alarms; else it takes values alone."""
+        return self.sends or self.follows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gateway.api import Host, Output, OutputError, PluginError, load_output
+from gateway.api import DeviceInfo, Host, Output, OutputError, PluginError, load_output
 from gateway.site import Identity, OutputSpec
 
 __all__ = ["Cell", "Faults", "LogLimit"]
@@ -115,7 +115,14 @@ class _Room:
 class Cell:
     """One output in its room, and what it did there that it should not have."""
 
-    def __init__(self, spec: OutputSpec, identity: Identity, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        spec: OutputSpec,
+        identity: Identity,
+        *,
+        devices: tuple[DeviceInfo, ...] = (),
+        grace_s: float = GRACE_S,
+    ) -> None:
         self.spec = spec
         self.faults = Faults()
         self._grace_s = grace_s
@@ -133,6 +140,7 @@ class Cell:
             gateway=identity.gateway,
             timeout_s=spec.timeout_s,
             log=logger,
+            devices=devices,
         )
 
     @property

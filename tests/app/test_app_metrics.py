@@ -51,7 +51,10 @@ async def scrape(folder: Path) -> Scraped:
             buses=(*site.buses, BusSpec(id="down", kind="modbus-tcp", host="127.0.0.1", port=nobody.port)),
             devices=(*site.devices, replace(site.devices[0], id="b", bus="down")),
             cluster=ClusterSpec(host="127.0.0.1", port=nobody.port, receipt_key=folder / "nowhere.pem"),
-            outputs=(OutputSpec(id="hook", type="webhook", settings={"url": f"http://127.0.0.1:{nobody.port}/"}),),
+            outputs=(
+                OutputSpec(id="hook", type="webhook", settings={"url": f"http://127.0.0.1:{nobody.port}/"}),
+                OutputSpec(id="drop", type="csv-drop", settings={"folder": folder}, sends=False, values=True),
+            ),
         )
         async with running(site) as gateway:
             await until(lambda: gateway.acquire.pollers[0].stats.scans > 5)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.operations.card import WearBook, card_of, process_written_bytes
@@ -88,6 +88,7 @@ class TestWearBook:
         assert seen(7, "boot-2", "another-card") == 7
         assert seen(50, "boot-2") == 210
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), max_size=30))
     def test_the_sum_is_what_was_written(self, steps: list[tuple[int, bool]]) -> None:
         from gateway.operations.card import Card

@@ -4,7 +4,7 @@ import asyncio
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,6 +20,7 @@ TABLE = {
 }
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(), st.text()), unique=True, max_size=8),
     st.floats(allow_nan=False) | st.integers(-(2**53), 2**53),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.operations import logs
@@ -136,6 +136,7 @@ class TestEntries:
         log.info("nobody is there")
         assert handler.lost == before + 1
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.from_regex(r"\A[A-Z][A-Z0-9_]{0,20}\Z"), st.text(), max_size=6))
     def test_any_text_comes_back(self, entry: Entry) -> None:
         assert decode(encode(entry.items())) == entry
