@@ -1,4 +1,4 @@
-"""The border to plugins: the only module of the gateway that a plugin imports.
+"""The border to plugins: the only module of the gateway that a plugin imports (its parts are `gateway.api_*`).
 
 An output is a class with its settings and ``send``. It lives in a thread with an event loop of its own, so it may
 block, and cannot hold up the gateway or another output. How to write one: docs/plugins.md.
@@ -12,6 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from firmware_interfaces.extra import GROUP as DEVICES
+from firmware_interfaces.extra import AdvertFormat, AdvertQuantity, Devices
+from gateway.api_loading import PluginError, load, one_line, types
+from gateway.api_reports import REPORTS, Report
+from gateway.api_rules import RULES, Finding, Rule, RuleHost
 from gateway.errors import AuroraError
 
 if TYPE_CHECKING:
@@ -21,8 +26,16 @@ if TYPE_CHECKING:
     from gateway.mqtt import connect as mqtt_connect
 
 __all__ = [
+    "BUILT_IN",
+    "DEVICES",
     "GROUP",
+    "REPORTS",
+    "RULES",
+    "AdvertFormat",
+    "AdvertQuantity",
     "DeviceInfo",
+    "Devices",
+    "Finding",
     "Host",
     "Mistake",
     "MqttEndpoint",
@@ -33,10 +46,15 @@ __all__ = [
     "OutputError",
     "PluginError",
     "Reading",
+    "Report",
+    "Rule",
+    "RuleHost",
     "Secret",
     "Standing",
     "Value",
     "load_output",
+    "load_report",
+    "load_rule",
     "mqtt_connect",
     "output_types",
     "setting",
@@ -56,22 +74,12 @@ BUILT_IN: Mapping[str, str] = {
     "csv-drop": "gateway_plugins.csv_drop:CsvDrop",
 }
 LARGEST_SECRET = 64 << 10
-LONGEST_WORDS = 400
 _OURS_BY_NAME = {
     "MqttEndpoint": "Endpoint",
     "MqttLink": "Link",
     "MqttLinkError": "LinkError",
     "mqtt_connect": "connect",
 }
-
-
-class PluginError(AuroraError):
-    """An output's class cannot be had; ``remedy`` says what would help."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        self.what = what
-        self.remedy = remedy
-        super().__init__(f"{what}; {remedy}")
 
 
 class OutputError(AuroraError):
@@ -93,19 +101,13 @@ class OutputError(AuroraError):
         after_s: float = 0.0,
         taken: int = 0,
     ) -> None:
-        self.what = _cut(what)
-        self.remedy = _cut(remedy)
+        self.what = one_line(what)
+        self.remedy = one_line(remedy)
         self.retry = retry
         self.recipient = recipient
         self.after_s = after_s
         self.taken = taken
         super().__init__(f"{self.what}; {self.remedy}" if remedy else self.what)
-
-
-def _cut(text: str) -> str:
-    """One line of bounded length, whatever a plugin or a server said."""
-    line = " ".join(str(text)[: 4 * LONGEST_WORDS].split())
-    return line if len(line) <= LONGEST_WORDS else line[: LONGEST_WORDS - 3] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,29 +365,28 @@ class Output:
 
 def output_types() -> dict[str, str]:
     """Name of every output there is, with where its class lies (``module:class``)."""
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return {**found, **BUILT_IN}
+    return types(GROUP, BUILT_IN)
 
 
 def load_output(name: str) -> type[Output]:
     """The class of an output. Raises `PluginError`, also for whatever importing a plugin raises."""
-    where = BUILT_IN.get(name) or output_types().get(name)
-    if where is None:
-        raise PluginError(f"there is no output {name!r}", f"use one of: {', '.join(sorted(output_types()))}")
-    module, _, path = where.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise PluginError(
-            f"the plugin {name!r} ({where}) cannot be loaded ({type(error).__name__}: {_cut(str(error))})",
-            "install it again, or ask its maker",
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Output) and hasattr(found, "Settings")):
-        raise PluginError(f"the plugin {name!r} ({where}) is no output", "its class must be a gateway.api.Output")
+    found: type[Output] = load(GROUP, name, Output, BUILT_IN)
+    if not hasattr(found, "Settings"):
+        raise PluginError(f"the plugin {name!r} is no output", "its class must say its Settings")
+    return found
+
+
+def load_rule(name: str) -> type[Rule]:
+    """The class of a rule. Raises `PluginError`."""
+    found: type[Rule] = load(RULES, name, Rule)
+    if not hasattr(found, "Settings"):
+        raise PluginError(f"the plugin {name!r} is no rule", "its class must say its Settings")
+    return found
+
+
+def load_report(name: str) -> type[Report]:
+    """The class of a form of reports. Raises `PluginError`."""
+    found: type[Report] = load(REPORTS, name, Report)
     return found
 
 

@@ -84,10 +84,12 @@ class Gateway:
         self.uplink: Any = None
         self.people: Any = None
         self.vitals: Any = None
-        self.feed: Callable[[Scan | Miss], None] | None = None
+        self.rulebook: Any = None
+        self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
+        """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
         self.page_address: str | None = None
         self._linger_s = linger_s
-        self._started_by = {"person": person, "reason": reason}
+        self._started_by: dict[str, Any] = {"person": person, "reason": reason}
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -100,8 +102,8 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
-        if self.feed is not None:
-            self.feed(record)
+        for feed in self.feeds.values():
+            feed(record)
 
     def _event(self, event: Event) -> None:
         if self.people is not None:
@@ -244,6 +246,8 @@ class Gateway:
             group.create_task(_give_back(), name="give back")
             group.create_task(self._keep("vitals", self._feel), name="vitals")
             group.create_task(self._keep("people", self._meet), name="people")
+            if self.site.rules:
+                group.create_task(self._keep("rules", self._rule), name="rules")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
             if self.site.web is not None:
@@ -275,6 +279,13 @@ class Gateway:
         self.vitals = Vitals(self.site.data_dir, self.clock.boot.hex(), endurance_bytes=endurance)
         await self.vitals.run()
 
+    async def _rule(self) -> None:
+        from gateway.rulebook import Rulebook
+
+        self.rulebook = Rulebook(self.site, self.layout, self.assess, self.clock.claim)
+        self.feeds["rules"] = self.rulebook.put
+        await self.rulebook.run()
+
     async def _meet(self) -> None:
         from gateway.people import People
 
@@ -282,7 +293,8 @@ class Gateway:
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
-        self.feed = self.people.feed
+        if self.people.feed is not None:
+            self.feeds["outputs"] = self.people.feed
         await self.people.run()
 
     async def _serve(self) -> None:

@@ -144,6 +144,18 @@ TABLE: dict[str, Row] = {
     ),
     "aurora_output_values_queued": Row("gauge", "Readings that wait for an output.", ("output",)),
     "aurora_output_blocked": Row("gauge", "1 while an output does not come back from a call.", ("output",)),
+    "aurora_rule_up": Row("gauge", "1 while a plugin's rule works, 0 while it rests after a failure.", ("rule",)),
+    "aurora_rule_findings_total": Row("counter", "Findings of a plugin's rule.", ("rule",)),
+    "aurora_rule_readings_total": Row(
+        "counter",
+        "Readings for a plugin's rule: taken, dropped (queue full, or it failed).",
+        ("rule", "fate"),
+    ),
+    "aurora_rule_faults_total": Row(
+        "counter",
+        "What a rule did that it should not: raised, late, blocked, silenced (log lines), floods (of findings).",
+        ("rule", "fault"),
+    ),
     "aurora_loop_lag_seconds": Row("histogram", "How late a timer of the event loop rang; one sample a second."),
     "aurora_loop_lag_max_seconds": Row("gauge", "The longest of these in the last minute."),
     "aurora_disk_size_bytes": Row("gauge", "Size of the file system that holds the journal."),
@@ -247,6 +259,7 @@ class Exposition:
             yield "aurora_clock_error_seconds", (), claim.error_ms / 1000
         yield from self._alarms(claim.boot_ms)
         yield from self._outputs()
+        yield from self._rules()
         yield from self._box()
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
@@ -274,6 +287,17 @@ class Exposition:
                 age_s = max(0, self._gateway.clock.now_ms() - stats.last_answer_ms) / 1000
                 yield "aurora_device_answer_age_seconds", (device,), age_s
                 yield "aurora_device_round_trip_seconds", (device,), stats.poll_last_s
+
+    def _rules(self) -> Iterator[tuple[str, Labels, float]]:
+        if self._gateway.rulebook is None:
+            return
+        for rule, of in sorted(self._gateway.rulebook.listing().items()):
+            yield "aurora_rule_up", (rule,), of["state"] == "ok"
+            yield "aurora_rule_findings_total", (rule,), of["findings"]
+            for fate in ("taken", "dropped"):
+                yield "aurora_rule_readings_total", (rule, fate), of[fate]
+            for fault in ("raised", "late", "blocked", "silenced", "floods"):
+                yield "aurora_rule_faults_total", (rule, fault), of[fault]
 
     def _box(self) -> Iterator[tuple[str, Labels, float]]:
         if self._gateway.vitals is not None:

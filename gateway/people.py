@@ -36,6 +36,7 @@ class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
     ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    ``rules`` tells how the rules of plugins do.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        rules: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._rules = rules
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
@@ -75,6 +78,7 @@ class People:
         """Until cancelled."""
         for name, order in Orders(self._assess).handlers().items():
             self.control.handle(name, order)
+        self.control.handle("plugins.list", self._plugins)
         notifier = self.notifier
         for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
             self.control.handle(name, handler)
@@ -91,6 +95,11 @@ class People:
         finally:
             if notifier is not None:
                 await notifier.close()
+
+    async def _plugins(self, _: Request) -> Mapping[str, Any]:
+        """Outputs and rules, and how they do."""
+        outputs = {} if self.notifier is None else self.notifier.plugins()
+        return {"plugins": {**outputs, **self._rules()}}
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""

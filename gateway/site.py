@@ -238,6 +238,21 @@ class OutputSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSpec:
+    """A rule of a plugin (``type``) with its ``settings``, for the readings of ``points`` (empty: of everything).
+
+    What it finds is an alarm of ``tier``; one call may take ``limit_s``.
+    """
+
+    id: str
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    tier: Literal["alert", "maintenance", "advisory"] = "advisory"
+    limit_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySpec:
     """Who is told of what: one rule. Empty ``points`` are all, empty ``to`` are the output's own recipients.
 
@@ -281,6 +296,7 @@ class Site:
     alarms: AlarmSpec = field(default_factory=AlarmSpec)
     outputs: tuple[OutputSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.extra import extra
 from firmware_interfaces.modbus.model import list_models, load_model, run_tests
 
 __all__ = ["models_command"]
@@ -11,7 +12,7 @@ __all__ = ["models_command"]
 def models_command(names: Sequence[str]) -> int:
     """Exit status 1 when a model fails a test case of its own."""
     failed = 0
-    for name in names or (*list_models(), *MODELS):
+    for name in names or (*list_models(), *extra().modbus, *MODELS):
         if name in MODELS:
             _heard(MODELS[name], whole=bool(names))
             continue

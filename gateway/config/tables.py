@@ -31,7 +31,7 @@ AnyBus = TcpBus | RtuBus | RtuOverTcpBus | BleBus
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile", "process")
-ELSEWHERE = ("output", "notify", "notices")
+ELSEWHERE = ("output", "notify", "notices", "rule")
 """Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,

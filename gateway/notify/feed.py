@@ -44,7 +44,7 @@ def infos(layout: Layout) -> tuple[DeviceInfo, ...]:
 
 
 class Feed:
-    """The queue of one output, and the task that empties it."""
+    """The queue of one output, and the task that empties it. Without ``again``, what failed is not given again."""
 
     def __init__(
         self,
@@ -55,13 +55,15 @@ class Feed:
         *,
         rest_s: float = 5.0,
         most: int = MOST,
+        longest_s: float = LONGEST_REST_S,
+        again: bool = True,
     ) -> None:
         self.spec = lane.spec
         self.stats = lane.stats.values = FeedStats()
         self._lane = lane
         self._layout = layout
         self._clock = clock
-        self._rest_s, self._most = rest_s, most
+        self._rest_s, self._most, self._longest_s, self._again = rest_s, most, longest_s, again
         self._queue: deque[tuple[int, int, Scan | Miss]] = deque()
         """(number, boot time at which it was put, record)"""
         self._number = 0
@@ -97,7 +99,7 @@ class Feed:
             if rest_s is None:
                 rests = 0
                 continue
-            await asyncio.sleep(max(rest_s, min(LONGEST_REST_S, self._rest_s * 2.0 ** min(rests, 10))))
+            await asyncio.sleep(max(rest_s, min(self._longest_s, self._rest_s * 2.0 ** min(rests, 10))))
             rests += 1
 
     async def _give(self) -> float | None:
@@ -119,7 +121,8 @@ class Feed:
             await self._lane.cell.call(take)
         except OutputError as error:
             failure = error
-        done = len(batch) if failure is None or not failure.retry else min(len(batch), max(0, failure.taken))
+        again = failure is not None and failure.retry and self._again
+        done = min(len(batch), max(0, failure.taken)) if again and failure is not None else len(batch)
         self._leave(batch[:done])
         if failure is None:
             self.stats.taken += done
@@ -127,7 +130,7 @@ class Feed:
             return None
         self._failing = True
         self._lane.failed(failure)
-        if failure.retry:
+        if again:
             self.stats.taken += done
         else:
             self.stats.refused += done

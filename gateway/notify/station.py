@@ -280,6 +280,21 @@ class Notifier:
             }
         return found
 
+    def plugins(self) -> dict[str, Any]:
+        """What each output did that it should not have, and whether it works."""
+        return {
+            name: {
+                "type": lane.spec.type,
+                "state": "blocked" if lane.cell.blocked else "failing" if lane.stats.failing else "ok",
+                "raised": lane.cell.faults.raised,
+                "late": lane.cell.faults.late,
+                "blocked": lane.cell.faults.blocked,
+                "silenced": lane.cell.faults.silenced,
+                "last_error": lane.stats.last_error if lane.stats.failing else lane.cell.faults.last,
+            }
+            for name, lane in self.lanes.items()
+        }
+
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
         """What the control socket asks for: ``notify.test`` and ``notify.list``."""
         return {"notify.test": self._asked_test, "notify.list": self._asked_list}

@@ -81,13 +81,13 @@ def allowed(importer: str, imported: str) -> bool:
         return False
     if importer == MQTT:
         return False
-    if importer == API:
-        return imported == MQTT
+    if importer.startswith(API):
+        return imported == MQTT or imported.startswith(API)
     if importer.startswith(TABLES + "."):
         return imported.startswith(TABLES + ".")
     if importer.startswith("gateway.config.") and imported.startswith(TABLES + "."):
         return True
-    if station(importer) in {"config", "notify"} and imported == API:
+    if station(importer) in {"config", "notify"} and imported.startswith(API):
         return True
     if station(importer):
         return imported.startswith(PURE) or imported == MQTT or station(imported) == station(importer)

@@ -18,7 +18,7 @@ async def test_values_go_from_the_bus_into_files(tmp_path: Path) -> None:
     async with Unit(word=7) as unit:
         site = site_of(tmp_path, unit.port, outputs=(drop,), clock=ClockSpec(source="host", error_s=0.5))
         async with running(site) as gateway:
-            await until(lambda: gateway.feed is not None)
+            await until(lambda: bool(gateway.feeds))
             await until(lambda: "drop" in gateway.people.notifier.stats.outputs)
             since = scans(gateway)
             await until(lambda: gateway.people.notifier.stats.outputs["drop"].values.taken > 10)
