@@ -43,7 +43,7 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
         door=register.door,
         register=register,
         status=Status(gateway).snapshot,
-        metrics=Exposition(gateway).text,
+        metrics=Exposition(gateway).page,
         ask=ask,
         names=own_names() | set(spec.names),
         gateway=site.identity.gateway,

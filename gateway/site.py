@@ -197,7 +197,8 @@ class BufferSpec:
 
     ``loss_window_ms`` is what a power cut may cost; a scan batch is sealed with at least ``batch_values`` values
     once it is ``batch_min_age_s`` old, and at ``batch_max_age_s`` in any case; delivered batches stay for
-    ``keep_days``; the file stays below ``max_bytes``.
+    ``keep_days``; the file stays below ``max_bytes``. ``card_endurance_bytes`` is what the card's maker promises
+    that can be written to it (TBW); None where nobody has said.
     """
 
     loss_window_ms: int = 1000
@@ -206,6 +207,7 @@ class BufferSpec:
     batch_max_age_s: float = 900.0
     keep_days: int = 400
     max_bytes: int = 4_000_000_000
+    card_endurance_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,8 +246,8 @@ class OutputSpec:
 
     ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
     in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
-    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
-    are what its plugin says of itself (`gateway.api.Output`).
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows``, ``digests``
+    and ``values`` are what its plugin says of itself (`gateway.api.Output`).
     """
 
     id: str
@@ -262,6 +264,27 @@ class OutputSpec:
     sends: bool = True
     follows: bool = False
     digests: bool = True
+    values: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is told of alarms; else it takes values alone."""
+        return self.sends or self.follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSpec:
+    """A rule of a plugin (``type``) with its ``settings``, for the readings of ``points`` (empty: of everything).
+
+    What it finds is an alarm of ``tier``; one call may take ``limit_s``.
+    """
+
+    id: str
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    tier: Literal["alert", "maintenance", "advisory"] = "advisory"
+    limit_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +331,7 @@ class Site:
     alarms: AlarmSpec = field(default_factory=AlarmSpec)
     outputs: tuple[OutputSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from firmware_interfaces.asked import Model
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.extra import extra
 from firmware_interfaces.fileline import FileModel
 from firmware_interfaces.modbus.model import DeviceModel, TestFailure, list_models, load_model, run_tests
 from firmware_interfaces.serial.models import METERS, list_serial_models
@@ -18,7 +19,8 @@ def models_command(names: Sequence[str]) -> int:
     """Exit status 1 when a model fails a test case of its own."""
     failed = 0
     files = _of_files()
-    for name in names or (*list_models(), *MODELS, *files, *list_serial_models(), *METERS):
+    known = (*list_models(), *extra().modbus, *MODELS, *files, *list_serial_models(), *METERS)
+    for name in names or known:
         if name in MODELS:
             _heard(MODELS[name], whole=bool(names))
         elif name in files:

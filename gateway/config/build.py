@@ -245,6 +245,7 @@ def build_site(
             batch_max_age_s=buffer.batch_max_age_s,
             keep_days=buffer.keep_days,
             max_bytes=buffer.max_size,
+            card_endurance_bytes=buffer.card_endurance,
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
         time_zone=gateway.time_zone,

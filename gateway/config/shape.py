@@ -149,6 +149,9 @@ class BufferTable(Table):
     batch_max_age_s: float = Field(900.0, ge=0.1, le=86400, examples=[900.0])
     keep_days: int = Field(400, ge=1, le=36500, examples=[400])
     max_size: Annotated[int, _said(parse_size), Field(ge=10**7, le=10**15)] = Field(4 * 10**9, examples=["4 GB"])
+    card_endurance: Annotated[int, _said(parse_size), Field(ge=10**11, le=10**17)] | None = Field(
+        None, examples=["117 TB"]
+    )
 
 
 class ClockTable(Table):
