@@ -19,10 +19,13 @@ from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
+from gateway.credentials import with_credentials
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.sdnotify import Systemd
 from gateway.site import Site
+from gateway.supervision import supervised
 
 __all__ = ["Gateway", "run_site"]
 
@@ -248,8 +251,8 @@ class Gateway:
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
 
-        settings = self.site.cluster
-        assert settings is not None
+        assert self.site.cluster is not None
+        settings = with_credentials(self.site.cluster)
         try:
             key = PublicKey.from_pem(settings.receipt_key.read_bytes())
         except OSError as error:
@@ -412,7 +415,8 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
-        await gateway.run(stop)
+        async with supervised(gateway, stop, Systemd.of()) as ready:
+            await gateway.run(stop, ready)
 
     uvloop.run(main())
     return 0
