@@ -86,6 +86,8 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.box: Any = None
+        """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -242,6 +244,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(_give_back(), name="give back")
             group.create_task(self._keep("people", self._meet), name="people")
+            group.create_task(self._keep("doctor", self._examine), name="doctor")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
             if self.site.web is not None:
@@ -274,6 +277,12 @@ class Gateway:
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
         await self.people.run()
+
+    async def _examine(self) -> None:
+        from gateway.doctor.watch import Watch
+
+        self.box = Watch(self.site)
+        await self.box.run(self.clock.claim)
 
     async def _serve(self) -> None:
         from gateway.metrics import Exposition

@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_record_tools(commands)
     _add_food_tools(commands)
     _add_calculate(commands)
+    from gateway.commands.doctor import add_doctor_command
+
+    add_doctor_command(commands)
     return parser
 
 

@@ -67,6 +67,8 @@ id = "g"
 data_dir = "data"
 [web]
 listen = false
+"""
+SENSORS = """
 [[bus]]
 id = "up"
 type = "modbus-tcp"
@@ -82,10 +84,12 @@ period = "200ms"
 
 
 @contextmanager
-def daemon(folder: Path, manager: Manager, port: int, watchdog_s: float = 2.0) -> Iterator[Popen[str]]:
+def daemon(
+    folder: Path, manager: Manager, port: int, *, watchdog_s: float = 2.0, sensors: bool = True
+) -> Iterator[Popen[str]]:
     """The gateway as systemd would start it; what it logs is in ``folder/log``."""
     site = folder / "site.toml"
-    site.write_text(SITE.format(port=port))
+    site.write_text(SITE + (SENSORS.format(port=port) if sensors else ""))
     environment = {
         **os.environ,
         "NOTIFY_SOCKET": manager.address,

@@ -215,3 +215,15 @@ def test_timesyncd_is_known_by_its_folder_where_other_processes_are_hidden(tmp_p
     assert KernelSource(tmp_path / "proc").read().keeper is None
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
     assert KernelSource(tmp_path / "proc").read().keeper == "timesyncd"
+
+
+async def test_a_new_box_without_any_sensor_runs_and_says_so(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager, 1, sensors=False) as process:
+        await until(lambda: manager.has("READY"))
+        assert manager.said("no device is configured; records reach the disk")
+        before = manager.fed()
+        await until(lambda: manager.fed() > before + 1)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    with closing(Reader(tmp_path / "data/journal.db")) as reader:
+        assert reader.heads()["event"] > 0
