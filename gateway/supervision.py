@@ -29,6 +29,8 @@ OVERDUE_S = 60.0
 TIMEOUTS = 10
 WRITE_S = 30.0
 """A record that waits for so long, beside the loss window, without any attempt to write it."""
+SOON_S = 1.0
+"""A first sample that is nearer than this is waited for."""
 LONGEST_START_S = 1800.0
 """A damaged journal of some gigabytes is salvaged within this."""
 EXTEND_S = 60
@@ -93,7 +95,8 @@ class Supervision:
             await asyncio.sleep(self._look_s)
 
     async def _begin(self) -> None:
-        """Ready is said once something is on disk: the first scan, or the record that there is none.
+        """Ready is said once all that was due is on disk: the first scan, or the record that there is none, or the
+        start itself where the first sample is still to come.
 
         While the journal is opened (a damaged one is salvaged) or refuses, more time is asked for: to be started
         again would lose what waits in memory, and mend nothing.
@@ -108,17 +111,30 @@ class Supervision:
         self._systemd.tell(READY=1, STATUS=self._told, WATCHDOG=1)
 
     async def _on_disk(self) -> bool:
-        try:
-            async with asyncio.timeout(1.0):
-                await self._may_start.wait()
-        except TimeoutError:
-            return False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 1.0
+        while not self._may_start.is_set() and not self._nothing_due():
+            if loop.time() > until:
+                return False
+            await asyncio.sleep(0.02)
         # A gateway that stops before it was ready has closed its journal.
         with suppress(StorageError):
             if await self._gateway.journal.flush():
                 return True
         await asyncio.sleep(1.0)
         return False
+
+    def _nothing_due(self) -> bool:
+        """Polling has begun, and its first sample is further away than a start may take."""
+        if not hasattr(self._gateway, "journal"):
+            return False
+        return (first := self._first_due_s()) is None or first > SOON_S
+
+    def _first_due_s(self) -> float | None:
+        """Seconds to the next sample of any device, None without devices."""
+        now = self._gateway.clock.now_ms()
+        pollers = self._gateway.acquire.pollers
+        return min(((poller.grid.due_ms(poller.next_slot) - now) / 1000 for poller in pollers), default=None)
 
     def _not_ready(self) -> str:
         if not hasattr(self._gateway, "journal"):
@@ -152,8 +168,11 @@ class Supervision:
             1 for poller in pollers if poller.stats.scans and gateway.assess.gaps[poller.index].open_since is None
         )
         stores = "records reach the disk" if state == "ok" else f"THE JOURNAL CANNOT BE WRITTEN ({state})"
-        answers = "no device is configured" if not pollers else f"{answering} of {len(pollers)} devices answer"
-        return f"{answers}; {stores}"
+        if not pollers:
+            return f"no device is configured; {stores}"
+        if not any(poller.stats.scans or poller.stats.missed for poller in pollers):
+            return f"the first sample is due in {max(0.0, self._first_due_s() or 0.0):.0f} s; {stores}"
+        return f"{answering} of {len(pollers)} devices answer; {stores}"
 
 
 @asynccontextmanager

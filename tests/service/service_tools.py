@@ -79,17 +79,23 @@ id = "a"
 bus = "up"
 model = "generic-registers-20"
 unit = 1
-period = "200ms"
+period = "{period}"
 """
 
 
 @contextmanager
 def daemon(
-    folder: Path, manager: Manager, port: int, *, watchdog_s: float = 2.0, sensors: bool = True
+    folder: Path,
+    manager: Manager,
+    port: int,
+    *,
+    watchdog_s: float = 2.0,
+    sensors: bool = True,
+    period: str = "200ms",
 ) -> Iterator[Popen[str]]:
     """The gateway as systemd would start it; what it logs is in ``folder/log``."""
     site = folder / "site.toml"
-    site.write_text(SITE + (SENSORS.format(port=port) if sensors else ""))
+    site.write_text(SITE + (SENSORS.format(port=port, period=period) if sensors else ""))
     environment = {
         **os.environ,
         "NOTIFY_SOCKET": manager.address,

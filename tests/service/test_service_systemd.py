@@ -118,6 +118,18 @@ class TestTheDaemon:
             before = manager.fed()
             await until(lambda: manager.fed() > before + 1)
 
+    async def test_where_the_first_sample_is_still_to_come_it_is_ready_and_says_when(
+        self, tmp_path: Path, manager: Manager
+    ) -> None:
+        """Started again within one slot: it is on record already, the next is hours away."""
+        for words in ("0 of 1 devices answer", "the first sample is due in "):
+            manager.read().clear()
+            with daemon(tmp_path, manager, 1, period="24h") as process:
+                await until(lambda: manager.has("READY"))
+                assert manager.said(words)
+                process.terminate()
+                assert await asyncio.to_thread(process.wait, 20) == 0
+
     async def test_a_hang_is_told_with_the_place_by_the_signal_of_the_watchdog(
         self, tmp_path: Path, manager: Manager
     ) -> None:
