@@ -4,9 +4,9 @@
 
 The gateway runs in this process on an event loop whose time jumps to the next timer whenever nothing is under
 way: no answer of a device, no write to the disk. So everything happens as in real life, in the same order, only the
-waits are left out. Devices answer over real sockets, the journal writes real files. Receipts come from here instead
-of the cluster (every ten minutes, the whole backlog), so that retention has something to do; the network is not part
-of this.
+waits are left out. Devices answer over real sockets, the journal writes real files. Receipts come from here, not
+from a cluster (every ten minutes, for the whole backlog), so that retention has something to do; the network is no
+part of this.
 """
 
 import argparse

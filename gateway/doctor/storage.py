@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import disk_usage
 from typing import Final
 
 from gateway.doctor.fact import Fact, bad, care, good, unknown
@@ -43,19 +42,20 @@ def existing(path: Path) -> Path:
 def room(site: Site) -> Fact:
     """Free space, and whether the journal may grow beyond it."""
     try:
-        usage = disk_usage(existing(site.data_dir))
+        found = os.statvfs(existing(site.data_dir))
     except OSError as error:
         return bad(
             "room", "Disk", f"{site.data_dir} cannot be looked at ({error.strerror})", "see whether it is there"
         )
-    words = f"{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
-    if usage.free < TOO_LITTLE:
+    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    words = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    if free < TOO_LITTLE:
         remedy = "delete what is not needed; what cannot be stored waits in memory, and is lost at a power cut"
         return bad("room", "Disk", words, remedy)
-    if usage.free < LITTLE:
+    if free < LITTLE:
         return care("room", "Disk", words, "delete what is not needed, or use a larger card")
     journal = _size(site.data_dir / "journal.db")
-    if journal + usage.free < site.buffer.max_bytes:
+    if journal + free < site.buffer.max_bytes:
         grows = f"{words}; the journal may grow to {site.buffer.max_bytes / 1e9:.1f} GB"
         return care("room", "Disk", grows, "set max_size in [buffer] to what the disk can hold")
     return good("room", "Disk", words)
