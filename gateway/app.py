@@ -18,11 +18,14 @@ from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
+from gateway.credentials import with_credentials
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
 from gateway.operations.logs import set_up_logs
+from gateway.sdnotify import Systemd
 from gateway.site import Site
+from gateway.supervision import supervised
 
 __all__ = ["Gateway", "run_site"]
 
@@ -90,6 +93,8 @@ class Gateway:
         self.rulebook: Any = None
         self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
         """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
+        self.box: Any = None
+        """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by: dict[str, Any] = {"person": person, "reason": reason}
@@ -255,6 +260,7 @@ class Gateway:
             group.create_task(self._keep("people", self._meet), name="people")
             if self.site.rules:
                 group.create_task(self._keep("rules", self._rule), name="rules")
+            group.create_task(self._keep("doctor", self._examine), name="doctor")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
             if self.site.web is not None:
@@ -264,8 +270,8 @@ class Gateway:
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
 
-        settings = self.site.cluster
-        assert settings is not None
+        assert self.site.cluster is not None
+        settings = with_credentials(self.site.cluster)
         try:
             key = PublicKey.from_pem(settings.receipt_key.read_bytes())
         except OSError as error:
@@ -307,6 +313,12 @@ class Gateway:
         if self.people.feed is not None:
             self.feeds["outputs"] = self.people.feed
         await self.people.run()
+
+    async def _examine(self) -> None:
+        from gateway.doctor.watch import Watch
+
+        self.box = Watch(self.site)
+        await self.box.run(self.clock.claim)
 
     async def _serve(self) -> None:
         from gateway.reception import open_page
@@ -445,7 +457,8 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
-        await gateway.run(stop)
+        async with supervised(gateway, stop, Systemd.of()) as ready:
+            await gateway.run(stop, ready)
 
     uvloop.run(main())
     log.info("stopped in order")

@@ -67,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_food_tools(commands)
     _add_calculate(commands)
     _add_plugins(commands)
+    from gateway.commands.doctor import add_doctor_command
+    from gateway.commands.install import add_install_command
+    from gateway.commands.setup import add_setup_command
+
+    add_doctor_command(commands)
+    add_install_command(commands)
+    add_setup_command(commands)
     return parser
 
 

@@ -200,6 +200,9 @@ TABLE: dict[str, Row] = {
     "aurora_log_lost_lines_total": Row("counter", "Log lines that the system's journal did not take."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
+    "aurora_box_check": Row(
+        "gauge", "State of a check of the machine: 0 good, 1 care, 2 bad; absent while unknown.", ("check",)
+    ),
 }
 
 STREAMS: tuple[Stream, ...] = ("scan", "event")
@@ -277,6 +280,8 @@ class Exposition:
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
+        for check, state in self._gateway.box.levels() if self._gateway.box is not None else ():
+            yield "aurora_box_check", (check,), state
 
     def _board(self) -> Iterator[tuple[str, Labels, float]]:
         board = self._gateway.board

@@ -206,6 +206,10 @@ class Status:
             yield _fact("Restarted", f"{counters.last_restart} ({often})", "uncertain")
         if counters.events_dropped:
             yield _fact("Events", f"{counters.events_dropped} could not be stored", "bad")
+        box = self._gateway.box
+        for fact in box.shown if box is not None else ():
+            words = f"{fact.words}: {fact.remedy}" if fact.remedy else fact.words
+            yield _fact(fact.name, words, "uncertain" if fact.state == "care" else fact.state)
 
     def _clock(self) -> Fact:
         clock = self._gateway.clock
