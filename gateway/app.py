@@ -21,6 +21,7 @@ from gateway.buffer.journal import Journal
 from gateway.clock import Clock
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
+from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
 from gateway.site import Site
 
@@ -264,13 +265,20 @@ class Gateway:
         await self.uplink.run()
 
     async def _meet(self) -> None:
+        from gateway.onsite import Onsite
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
-        await self.people.run()
+        onsite = Onsite(self)
+        for name, handler in onsite.handlers().items():
+            self.people.control.handle(name, handler)
+        try:
+            await self.people.run()
+        finally:
+            await onsite.close()
 
     async def _serve(self) -> None:
         from gateway.metrics import Exposition
@@ -400,6 +408,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
         level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("pymodbus").setLevel(logging.ERROR)
+    start_keeping()
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.

@@ -23,6 +23,7 @@ from firmware_interfaces.ble.sensors import Allow, News, Sensors
 from firmware_interfaces.quality import BAD
 from gateway.acquire.breaker import Breaker, ProbeBudget
 from gateway.acquire.calibration import Correction, corrected
+from gateway.acquire.ear import Ear
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import DeviceStats, Sink, device_layout
 from gateway.acquire.schedule import Grid
@@ -127,7 +128,10 @@ class AirWorker:
         self._by_address: dict[str, list[AirPoller]] = {}
         for poller in pollers:
             self._by_address.setdefault(poller.spec.address, []).append(poller)
+        self.ear = Ear(self._by_address)
+        """What was heard lately, for people who look."""
         allow = Allow(addresses=frozenset(self._by_address))
+        self.keys = dict(keys or {})
         self.sensors = Sensors(self._news, allow, keys)
         self.scanners = [
             make_scanner(
@@ -230,6 +234,7 @@ class AirWorker:
 
     def _report(self, report: Report, now: float) -> None:
         try:
+            self.ear.report(report, now)
             self.sensors.report(report, now)
         except Exception as error:
             if not self.defects:

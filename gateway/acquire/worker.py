@@ -3,11 +3,13 @@
 import asyncio
 import heapq
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
 from firmware_interfaces.modbus.link import Link
+from gateway.acquire.guests import Guests
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Poller, Sink
 from gateway.model import Event, Miss, Quality
@@ -67,6 +69,9 @@ class BusWorker:
         self._next_connect = 0.0
         self._down = False
         self._probes = 0
+        self._napping: int | None = None
+        self.guests = Guests(self._wake)
+        """Requests of people who look at the bus: served in its idle time alone."""
         link.on_late = self._late_answer
 
     def start(self, resume: Mapping[str, int], now: int) -> None:
@@ -140,7 +145,23 @@ class BusWorker:
             if stranger is not None and not stranger.breaker.open:
                 await self._introduce(stranger)
                 return
-        await self._metronome.until(due_ms, wait_s)
+        if self.guests.waiting and await self.guests.serve(self.link, wait_s, self._polled_in_s):
+            return
+        self._napping = due_ms
+        try:
+            await self._metronome.until(due_ms, wait_s)
+        finally:
+            self._napping = None
+
+    def _wake(self) -> None:
+        if self._napping is not None:
+            self._metronome.ring(self._napping)
+
+    def _polled_in_s(self, unit: int) -> float:
+        """Seconds until a unit's own next poll; infinite for one that is not polled."""
+        now = self._now_ms()
+        dues = (p.grid.due_ms(p.next_slot) - now for p in self.pollers if p.device.unit == unit)
+        return min(dues, default=math.inf) / 1000
 
     async def _introduce(self, poller: Poller) -> None:
         def event(kind: str, data: dict[str, object]) -> None:
