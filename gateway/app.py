@@ -84,6 +84,8 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.register: Any = None
+        """Who may sign in at the page, once there is one."""
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -99,6 +101,10 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
+
+    def record(self, event: Event) -> None:
+        """Put an event on its way to the journal and to whoever is told of it."""
+        self._event(event)
 
     def _event(self, event: Event) -> None:
         if self.people is not None:
@@ -272,6 +278,7 @@ class Gateway:
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
+        self.people.admit(lambda: self.register)
         onsite = Onsite(self)
         for name, handler in onsite.handlers().items():
             self.people.control.handle(name, handler)
@@ -281,17 +288,10 @@ class Gateway:
             await onsite.close()
 
     async def _serve(self) -> None:
-        from gateway.metrics import Exposition
-        from gateway.status import Status
-        from gateway.web.pages import Pages
-        from gateway.web.server import WebServer, own_names
+        from gateway.reception import open_page
 
-        spec = self.site.web
-        assert spec is not None
-        pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
-        server = WebServer(pages, spec.host, spec.port)
-        listener = server.bind()
-        self.page_address = f"http://{server.address}/"
+        listener, server = open_page(self)
+        self.page_address = server.url
         log.info("status page on %s", self.page_address)
         await server.run(listener)
 

@@ -29,6 +29,9 @@ RECORDS_RETRY_S = 30.0
 OUTPUTS = "outputs"
 """The judge of the conditions that come from the outputs."""
 
+REGISTER = tuple(f"people.{order}" for order in ("list", "invite", "role", "remove", "token", "revoke"))
+"""The orders of `gateway.access.register.Register`, which is loaded with the page."""
+
 Request = Mapping[str, Any]
 
 
@@ -57,6 +60,19 @@ class People:
         self._journal = journal
         self._clock = clock
         self._person, self._reason = person, reason
+
+    def admit(self, register: Callable[[], Any]) -> None:
+        """Take orders about who may sign in at the page, whenever ``register`` has one."""
+        for name in REGISTER:
+
+            async def order(request: Request, name: str = name) -> Mapping[str, Any]:
+                found = register()
+                if found is None:
+                    raise OperatorError("the status page is not running", "switch it on: [web] listen = ...")
+                answer: Mapping[str, Any] = await found.handlers()[name](request)
+                return answer
+
+            self.control.handle(name, order)
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""

@@ -197,10 +197,19 @@ class ClockSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSpec:
-    """Where the local status page and the metrics are served."""
+    """Where the local status page and the metrics are served.
+
+    With ``open_view`` anyone who reaches the page may look. ``names`` are further host names it answers to. It is
+    served over TLS with the files ``certificate`` and ``key``, or with ``tls`` ``self`` with one of its own making.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    open_view: bool = False
+    names: frozenset[str] = frozenset()
+    tls: Literal["off", "self"] = "off"
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

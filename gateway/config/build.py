@@ -240,9 +240,23 @@ def build_site(
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
         time_zone=gateway.time_zone,
         language=gateway.language,
-        web=WebSpec(host=web.listen.host, port=web.listen.port) if web.listen else None,
+        web=_web(web, base),
         alarms=alarm_spec(alarms),
         source=source,
+    )
+
+
+def _web(table: WebTable, base: Path) -> WebSpec | None:
+    if table.listen is None:
+        return None
+    return WebSpec(
+        host=table.listen.host,
+        port=table.listen.port,
+        open_view=table.open_view,
+        names=frozenset(name.lower() for name in table.names),
+        tls=table.tls,
+        certificate=_whole(base, table.certificate) if table.certificate is not None else None,
+        key=_whole(base, table.key) if table.key is not None else None,
     )
 
 

@@ -43,10 +43,12 @@ __all__ = [
 
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$"
 ADAPTER = "^hci[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
+    HOST: "write a host name as a browser shows it, without port",
     ADAPTER: "write hci0, hci1 ...",
 }
 
@@ -94,6 +96,7 @@ def _switched_off(value: Any) -> Any:
 
 Name = Annotated[str, Field(pattern=NAME, max_length=63)]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
+HostName = Annotated[str, Field(pattern=HOST)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0.1, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -158,6 +161,11 @@ class WebTable(Table):
     listen: Annotated[InstanceOf[Listen] | None, _said(parse_listen), BeforeValidator(_switched_off)] = Field(
         Listen("127.0.0.1", 8080), examples=["127.0.0.1:8080"]
     )
+    open_view: bool = Field(False, examples=[True])
+    names: list[HostName] = Field([], examples=[["gateway.plant.example"]])
+    tls: Literal["off", "self"] = Field("off", examples=["self"])
+    certificate: Text | None = Field(None, examples=["page.pem"])
+    key: Text | None = Field(None, examples=["page.key"])
 
 
 class BusTable(Table):
