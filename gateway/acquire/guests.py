@@ -7,8 +7,8 @@ lets a request time out must rest (`RtuLink.ready_at`): one that is polled is as
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from firmware_interfaces.errors import BusError, NotConnected
@@ -16,7 +16,7 @@ from firmware_interfaces.modbus.limits import TICK_S
 from firmware_interfaces.modbus.link import Frame, Link
 from gateway.errors import OperatorError
 
-__all__ = ["GuestLink", "Guests", "Request"]
+__all__ = ["FRAMES_KEPT", "GuestLink", "Guests", "Request"]
 
 MARGIN_S = 0.03
 """Spared before the next poll: what the loop itself may take."""
@@ -25,21 +25,19 @@ PATIENCE_S = 30.0
 FRAMES_KEPT = 4096
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Request:
-    """What a guest asks: as `Link.request`, and how long it may wait for room."""
+    """What a guest asks of ``unit``: ``send`` does it, and is over within ``needed_s`` even if nobody answers.
+
+    ``rest_s`` is for how long the unit may not be asked again after that; ``patience_s`` how long the request waits
+    for room.
+    """
 
     unit: int
-    pdu: bytes
-    size: int
-    timeout_s: float
+    send: Callable[[], Awaitable[bytes]]
+    needed_s: float
+    rest_s: float = 0.0
     patience_s: float = PATIENCE_S
-    frames: list[Frame] = field(default_factory=list)
-
-    @property
-    def needed_s(self) -> float:
-        """The time between two polls that it takes if nobody answers."""
-        return self.timeout_s + TICK_S + MARGIN_S
 
 
 class _Asked(NamedTuple):
@@ -63,9 +61,9 @@ class Guests:
         return len(self._waiting)
 
     async def ask(self, request: Request) -> bytes:
-        """The answer's PDU as `Link.request` gives it; the frames of the exchange are left in ``request.frames``.
+        """What ``send`` gives, when its turn has come.
 
-        Raises what that raises, and `OperatorError` when the polls leave no room within ``patience_s``.
+        Raises what that raises, and `OperatorError` when the polls leave no room in time.
         """
         asked = _Asked(request, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
@@ -78,45 +76,41 @@ class Guests:
                 raise OperatorError("the bus does not come to an end with a request", "see its state") from None
             raise OperatorError(
                 f"the polls of this bus leave no room: at most {self.widest_s:.2f} s between two of them, and "
-                f"{asked.request.needed_s:.2f} s are needed",
+                f"{request.needed_s + request.rest_s:.2f} s are needed",
                 "give a shorter time limit, or try when the bus is less busy",
             ) from None
         finally:
             if asked in self._waiting:
                 self._waiting.remove(asked)
 
-    async def serve(self, link: Link, free_s: float, polled_in_s: Callable[[int], float]) -> bool:
+    async def serve(self, free_s: float, polled_in_s: Callable[[int], float]) -> bool:
         """Send the first request that fits into ``free_s`` seconds; false when none does.
 
         ``polled_in_s`` says how soon a unit's own poll is due.
         """
         self.widest_s = max(self.widest_s, free_s)
         for asked in self._waiting:
-            rest_s = 0.0 if link.kind == "tcp" else 2 * getattr(link, "limit_s", 0.0)
             own_s = polled_in_s(asked.request.unit)
-            if free_s >= asked.request.needed_s + link.gap_s and (math.isinf(own_s) or own_s >= rest_s):
+            if free_s >= asked.request.needed_s and (math.isinf(own_s) or own_s >= asked.request.rest_s):
                 break
         else:
             return False
         self._waiting.remove(asked)
-        await self._send(link, asked)
+        await self._send(asked)
         # Lets the one who asked go on: who walks along the units asks for the next one at once.
         await asyncio.sleep(0)
         return True
 
-    async def _send(self, link: Link, asked: _Asked) -> None:
-        request, began = asked.request, link.time()
+    async def _send(self, asked: _Asked) -> None:
+        outcome: bytes | BusError
         try:
-            pdu = await link.request(request.unit, request.pdu, request.size, request.timeout_s)
+            outcome = await asked.request.send()
         except BusError as error:
-            outcome: bytes | BusError = error
+            outcome = error
         except BaseException:
-            _fail(asked, NotConnected(f"{link}: the bus was given up"))
+            _fail(asked, NotConnected("the bus was given up"))
             raise
-        else:
-            outcome = pdu
         self.served += 1
-        request.frames.extend(frame for frame in link.frames if frame.at >= began)
         if isinstance(outcome, BusError):
             _fail(asked, outcome)
         elif not asked.answer.done():
@@ -129,7 +123,7 @@ def _fail(asked: _Asked, error: BusError) -> None:
 
 
 class GuestLink(Link):
-    """A running bus as a link of its own, for whoever reads a device by its model (`ModbusDevice`)."""
+    """A running Modbus bus as a link of its own, for whoever reads a device by its model (`ModbusDevice`)."""
 
     def __init__(self, link: Link, guests: Guests, patience_s: float = PATIENCE_S) -> None:
         super().__init__(frames_kept=FRAMES_KEPT)
@@ -164,14 +158,29 @@ class GuestLink(Link):
 
     async def request(self, unit: int, pdu: bytes, size: int, timeout_s: float) -> bytes:
         """As `Link.request`, in the idle time of the bus."""
-        if not self._host.connected:
-            raise NotConnected(f"{self._host}: not connected")
-        asked = Request(unit, pdu, size, timeout_s, self._patience_s)
+        host, frames = self._host, list[Frame]()
+        if not host.connected:
+            raise NotConnected(f"{host}: not connected")
+
+        async def send() -> bytes:
+            began = host.time()
+            try:
+                return await host.request(unit, pdu, size, timeout_s)
+            finally:
+                frames.extend(frame for frame in host.frames if frame.at >= began)
+
+        asked = Request(
+            unit=unit,
+            send=send,
+            needed_s=timeout_s + host.gap_s + TICK_S + MARGIN_S,
+            rest_s=0.0 if host.kind == "tcp" else 2 * getattr(host, "limit_s", 0.0),
+            patience_s=self._patience_s,
+        )
         try:
             return await self._guests.ask(asked)
         except OperatorError:
-            if not self._host.connected:
-                raise NotConnected(f"{self._host}: connection lost") from None
+            if not host.connected:
+                raise NotConnected(f"{host}: connection lost") from None
             raise
         finally:
-            self._frames.extend((frame.at, frame.sent, frame.data) for frame in asked.frames)
+            self._frames.extend((frame.at, frame.sent, frame.data) for frame in frames)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.model import DeviceModel, load_model
 from firmware_interfaces.quality import BAD
-from gateway.acquire.station import make_link
+from gateway.acquire.modbus import make_link
 from gateway.commissioning.trial import take_reading
 from gateway.errors import AuroraError
 from gateway.site import BusSpec

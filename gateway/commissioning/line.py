@@ -9,7 +9,7 @@ from firmware_interfaces.errors import ModelError
 from firmware_interfaces.modbus.link import Link
 from firmware_interfaces.modbus.model import DeviceModel, LinkFacts, list_models, load_model
 from gateway.acquire.guests import FRAMES_KEPT, GuestLink
-from gateway.acquire.station import make_link
+from gateway.acquire.modbus import make_link
 from gateway.acquire.worker import BusWorker
 from gateway.app import Gateway
 from gateway.errors import OperatorError
@@ -98,6 +98,8 @@ def worker_of(gateway: Gateway, bus: BusSpec) -> BusWorker | None:
     places = {spec.id: place_of(spec) for spec in gateway.site.buses if spec.kind in MODBUS}
     wanted = place_of(bus)
     for worker in gateway.acquire.workers:
+        if not isinstance(worker.link, Link):
+            continue
         if worker.stats.id == bus.id or places.get(worker.stats.id) == wanted:
             return worker
     return None
@@ -113,6 +115,7 @@ async def open_line(gateway: Gateway, bus: BusSpec, min_gap_ms: float = 0.0) -> 
                 f"bus {worker.stats.id} is not connected: {worker.stats.last_fault or 'connecting'}",
                 "mend that first; the gateway keeps trying",
             )
+        assert isinstance(worker.link, Link)
         yield GuestLink(worker.link, worker.guests)
         return
     link = make_link(bus, min_gap_ms, frames_kept=FRAMES_KEPT)

@@ -64,7 +64,7 @@ class Desk:
                     "timeout_s": round(poller.patience.timeout_s, 3),
                     "refused": [
                         f"function {refusal.read.function}, {refusal.read.address}: exception {refusal.code}"
-                        for refusal in poller.device.refusals
+                        for refusal in getattr(poller.device, "refusals", ())
                     ],
                     "rests_s": max(0.0, round(link.ready_at(poller.device.unit) - loop_s, 1)),
                 }
