@@ -1,6 +1,7 @@
 """A gateway that an engineer stands before: real Modbus units on loopback, orders as the pages give them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,13 +70,13 @@ class Bench(NamedTuple):
     plant: Bus
     port: int
 
-    async def order(self, name: str, **fields: Any) -> dict[str, Any]:
+    async def order(self, do: str, /, **fields: Any) -> dict[str, Any]:
         """As a page gives it."""
-        return dict(await self.onsite.handlers()[name]({"do": name, "person": "Ana", **fields}))
+        return dict(await self.onsite.handlers()[do]({"do": do, "person": "Ana", **fields}))
 
-    async def job(self, name: str, **fields: Any) -> dict[str, Any]:
+    async def job(self, do: str, /, **fields: Any) -> dict[str, Any]:
         """Begin a job and wait for its end."""
-        begun = await self.order(name, **fields)
+        begun = await self.order(do, **fields)
         return await self.ended(begun["job"])
 
     async def ended(self, job: str) -> dict[str, Any]:
@@ -89,6 +90,11 @@ class Bench(NamedTuple):
         stats = self.gateway.acquire.pollers[0].stats
         goal = stats.scans + count
         await until(lambda: stats.scans >= goal)
+
+    @property
+    def input(self) -> Table:
+        """Of the table with what a probe shows."""
+        return Table.INPUT
 
     def set(self, tenths: int, unit: int = 1) -> None:
         """What a probe shows from now on."""
@@ -110,7 +116,7 @@ async def bench(
     endpoint = TcpEndpoint(plant, "127.0.0.1", 0)
     await endpoint.open()
     path = folder / "site.toml"
-    path.write_text(text.replace("{port}", str(endpoint.port)), encoding="utf-8")
+    path.write_text(re.sub(r"port = [{}a-z0-9]+", f"port = {endpoint.port}", text), encoding="utf-8")
     site, problems = check_file(path)
     assert site is not None, problems
     gateway, stop = Gateway(site, Clock(site.clock)), asyncio.Event()
