@@ -54,12 +54,12 @@ LARGEST = 1 << 16
 
 _NAMES = "password|passwd|secret|token|authorization|pin"
 _PATTERNS = (
+    # Of an address on the network only what says where it is: names, paths and queries hold tokens.
+    (re.compile(r"(\w+://)(?!(?:127\.0\.0\.1|localhost|\[::1\])[:/])[^\s\"'<>]+"), r"\1(address)"),
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "(e-mail address)"),
     (re.compile(r"(?<![\w.:])\+\d[\d ()/-]{5,}\d"), "(phone number)"),
-    (re.compile(r"(\w+://)[^\s/@]+@"), r"\1(user)@"),
-    (re.compile(r"(\w+://[^\s?]+)\?\S+"), r"\1?(query)"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{8,}"), r"\1 (token)"),
-    (re.compile(rf"(?i)\b({_NAMES})(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|\S+)"), r"\1\2(secret)"),
+    (re.compile(rf"(?i)\b({_NAMES})(\s*[=:]\s*)(?!\"?\(left out)(\"[^\"]*\"|'[^']*'|\S+)"), r"\1\2(secret)"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S), "(private key)"),
     (re.compile(r"\b[A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4}\b"), "(code)"),
     (re.compile(r"\baurora_[\w-]{20,}"), "(token)"),
