@@ -93,7 +93,7 @@ class TestRedaction:
 
     @given(
         st.dictionaries(
-            st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text('aé𝕊"\\=# ', min_size=4, max_size=9), min_size=1
+            st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text('aéł"\\=# ', min_size=4, max_size=9), min_size=1
         )
     )
     def test_unknown_tables_never_show_a_value(self, content: dict[str, str]) -> None:
