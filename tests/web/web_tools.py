@@ -18,6 +18,7 @@ from gateway.web.desk import Desk
 from gateway.web.pages import Pages
 from gateway.web.server import WebServer
 
+PASSWORD = "three warm blankets"
 FOLDER = tempfile.TemporaryDirectory(prefix="aurora-page-")
 
 
@@ -78,6 +79,7 @@ class House:
     """A door, and a desk whose orders are made by hand: ``asked`` has what was asked, ``answers`` the answers."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.events: list[Event] = []
         self.now_ms = 1_000_000
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
