@@ -21,6 +21,7 @@ from gateway.clock import Clock
 from gateway.credentials import with_credentials
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
+from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
 from gateway.operations.logs import set_up_logs
 from gateway.sdnotify import Systemd
@@ -301,6 +302,7 @@ class Gateway:
 
     async def _meet(self) -> None:
         from gateway.acquire.orders import DeviceOrders
+        from gateway.onsite import Onsite
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
@@ -309,10 +311,15 @@ class Gateway:
         )
         self.people.admit(lambda: self.register)
         orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
-        self.people.control.handle("device.write", orders.write)
+        onsite = Onsite(self)
+        for name, handler in {"device.write": orders.write, **onsite.handlers()}.items():
+            self.people.control.handle(name, handler)
         if self.people.feed is not None:
             self.feeds["outputs"] = self.people.feed
-        await self.people.run()
+        try:
+            await self.people.run()
+        finally:
+            await onsite.close()
 
     async def _examine(self) -> None:
         from gateway.doctor.watch import Watch
@@ -445,6 +452,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
         len(site.devices),
         len(site.buses),
     )
+    start_keeping()
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.

@@ -15,6 +15,7 @@ from firmware_interfaces.ble.ladder import Step
 from firmware_interfaces.ble.models import MODELS, RSSI, BleModel
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
+from gateway.acquire.ear import Ear
 from gateway.acquire.families import Common
 from gateway.acquire.heard import HeardPoller, HeardWorker
 from gateway.acquire.keeper import BusStats
@@ -74,7 +75,10 @@ class AirWorker(HeardWorker[AirPoller]):
         self._by_address: dict[str, list[AirPoller]] = {}
         for poller in pollers:
             self._by_address.setdefault(poller.spec.address, []).append(poller)
+        self.ear = Ear(self._by_address)
+        """What was heard lately, for people who look."""
         allow = Allow(addresses=frozenset(self._by_address))
+        self.keys = dict(keys or {})
         self.sensors = Sensors(self._news, allow, keys)
         self.scanners = [
             make_scanner(
@@ -101,6 +105,7 @@ class AirWorker(HeardWorker[AirPoller]):
 
     def _report(self, report: Report, now: float) -> None:
         try:
+            self.ear.report(report, now)
             self.sensors.report(report, now)
         except Exception as error:
             if not self.defects:
