@@ -68,6 +68,12 @@ class AirPoller:
         ]
         self._heard: dict[int, _Slot] = {}
 
+    def follow(self, old: "AirPoller", *, same_line: bool) -> None:  # noqa: ARG002 - the air is one
+        """Go on in place of ``old``: counters count on, and what was heard for the slots to come."""
+        self.stats = old.stats
+        if self.spec == old.spec:
+            self._heard = old._heard
+
     def heard(self, news: News, at_ms: int) -> None:
         """Keep a measurement or a fault for the slot that is due next after ``at_ms``."""
         slot = max(self.grid.slot_at(at_ms - 1) + 1, self.next_slot)
@@ -140,7 +146,7 @@ class AirWorker:
             for adapter in bus.adapters or (None,)
         ]
 
-    def start(self, resume: Mapping[str, int], now: int) -> None:
+    def start(self, resume: Mapping[str, int], now: int, cause: int = Quality.GATEWAY_DOWN) -> None:
         """Put every sensor at its place in the grid at boot time ``now``, as `BusWorker.start` does."""
         self._queue.clear()
         for poller in self.pollers:
@@ -151,7 +157,7 @@ class AirWorker:
             else:
                 poller.next_slot = newest + 1
                 if slot > poller.next_slot:
-                    self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
+                    self._missed(poller, slot - poller.next_slot, cause)
             self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
         heapq.heapify(self._queue)
 
@@ -165,10 +171,16 @@ class AirWorker:
     def close(self) -> None:
         """Nothing is held open between runs."""
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now``: the worker has ended."""
+    def renumber(self, indices: Mapping[str, int]) -> None:
+        """The sensors stand elsewhere in the layout from now on, in the same order among themselves."""
         for poller in self.pollers:
-            self._serve(poller, now, ended=True)
+            poller.index = indices[poller.spec.id]
+        self._queue[:] = [(due, poller.index, poller) for due, _, poller in self._queue]
+
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now``: the worker has ended, and what was silent is for ``late``."""
+        for poller in self.pollers:
+            self._serve(poller, now, silence=late)
 
     async def _serve_slots(self) -> None:
         while True:
@@ -194,8 +206,9 @@ class AirWorker:
         if owed > 0:
             self._missed(poller, owed, Quality.GATEWAY_FAULT)
 
-    def _serve(self, poller: AirPoller, now: int, *, ended: bool = False) -> None:
-        """Account for all slots of a sensor that are due at ``now``, each by what was heard for it."""
+    def _serve(self, poller: AirPoller, now: int, *, silence: int = Quality.STALE) -> None:
+        """Account for all slots of a sensor that are due at ``now``, each by what was heard for it; ``silence`` is why
+        nothing was."""
         newest = poller.grid.slot_at(now)
         if newest >= poller.next_slot:
             poller.stats.begun((now - poller.grid.due_ms(newest)) / 1000)
@@ -205,7 +218,7 @@ class AirWorker:
             if isinstance(answer, tuple) and answer[0] == Quality.STALE:
                 silent += 1
                 continue
-            self._silent(poller, silent, ended=ended)
+            self._silent(poller, silent, silence)
             silent = 0
             if isinstance(answer, Scan):
                 poller.stats.answered(0.0, answer.at_ms)
@@ -213,12 +226,11 @@ class AirWorker:
                 self._sink.scan(answer)
             else:
                 self._missed(poller, 1, answer[0], answer[1])
-        self._silent(poller, silent, ended=ended)
+        self._silent(poller, silent, silence)
 
-    def _silent(self, poller: AirPoller, count: int, *, ended: bool) -> None:
+    def _silent(self, poller: AirPoller, count: int, cause: int) -> None:
         if count:
-            cause = Quality.STALE if self.stats.connected else Quality.BUS_DOWN
-            self._missed(poller, count, Quality.GATEWAY_DOWN if ended and cause == Quality.STALE else cause)
+            self._missed(poller, count, cause if self.stats.connected else Quality.BUS_DOWN)
 
     def _missed(self, poller: AirPoller, count: int, cause: int, raw: bytes | None = None) -> None:
         poller.stats.missed[cause] = poller.stats.missed.get(cause, 0) + count

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from firmware_interfaces.modbus.device import ModbusDevice
@@ -14,7 +14,7 @@ from gateway.acquire.breaker import ProbeBudget
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Poller, Sink, device_layout
 from gateway.acquire.worker import BusWorker
-from gateway.model import Event, Layout
+from gateway.model import Event, Layout, Quality
 from gateway.site import BusSpec, DeviceSpec, Site
 
 if TYPE_CHECKING:
@@ -73,9 +73,21 @@ def layout_of(site: Site) -> Layout:
 
 
 class Acquire:
-    """All buses of a site. ``models`` maps a model's name in the site file to the loaded model."""
+    """All buses of a site, or ``only`` some that another station is to `take over` (it is ``beside`` this one).
 
-    def __init__(self, site: Site, models: Mapping[str, AnyModel], sink: Sink, now_ms: Callable[[], int]) -> None:
+    ``models`` maps a model's name in the site file to the loaded model.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        models: Mapping[str, AnyModel],
+        sink: Sink,
+        now_ms: Callable[[], int],
+        *,
+        only: Container[str] | None = None,
+        beside: "Acquire | None" = None,
+    ) -> None:
         self.workers: list[BusWorker] = []
         """The buses that are asked."""
         self.air: list[AirWorker] = []
@@ -85,9 +97,14 @@ class Acquire:
         self._sink = sink
         self._now_ms = now_ms
         pollers: dict[int, Poller | AirPoller] = {}
-        limits, metronome = TimeLimits(), Metronome()
-        self._metronome = metronome
+        self._limits = limits = TimeLimits() if beside is None else beside._limits
+        self._metronome = metronome = Metronome() if beside is None else beside._metronome
+        self._lines = {bus.id: bus for bus in site.buses}
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[BusWorker | AirWorker, asyncio.Task[None]] = {}
         for bus in site.buses:
+            if only is not None and bus.id not in only:
+                continue
             mine = [(i, spec) for i, spec in enumerate(site.devices) if spec.bus == bus.id]
             if not mine:
                 continue
@@ -134,13 +151,70 @@ class Acquire:
             worker.start(resume, started_ms)
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 for worker in self.buses:
-                    group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
+                    self._set_going(worker)
+                # Buses come and go while it runs; it ends when it is cancelled.
+                await asyncio.get_running_loop().create_future()
         finally:
+            self._group = None
             self.ended_ms = self._now_ms()
             for worker in self.buses:
                 worker.account(self.ended_ms)
                 worker.close()
+
+    def _set_going(self, worker: "BusWorker | AirWorker") -> None:
+        assert self._group is not None
+        self._tasks[worker] = self._group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
+
+    # changes while it runs
+
+    async def halt(self, buses: Container[str]) -> None:
+        """End the workers of some buses: their slots up to now are accounted for, and their lines are free."""
+        halted = [worker for worker in self.buses if worker.stats.id in buses]
+        tasks = [task for worker in halted if (task := self._tasks.pop(worker, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        now = self._now_ms()
+        for worker in halted:
+            worker.account(now, Quality.NOT_STARTED)
+            worker.close()
+
+    def go_on(self) -> None:
+        """Begin again what `halt` has ended, because the change is not made after all."""
+        now = self._now_ms()
+        for worker in self.buses:
+            if worker not in self._tasks:
+                resume = {poller.spec.id: poller.next_slot - 1 for poller in worker.pollers}
+                worker.start(resume, now, Quality.NOT_STARTED)
+                self._set_going(worker)
+
+    def take_over(self, other: "Acquire", devices: Sequence[str], newest: Mapping[str, int]) -> None:
+        """Put the buses of ``other`` in the place of those that were halted, and begin with them.
+
+        ``devices`` are all of the site now, in their order; ``newest`` is the newest slot on record by device.
+        """
+        indices = {device: index for index, device in enumerate(devices)}
+        before = {poller.spec.id: poller for poller in self.pollers}
+        for kept in (worker for worker in self.buses if worker in self._tasks):
+            kept.renumber(indices)
+        self.workers = [*(worker for worker in self.workers if worker in self._tasks), *other.workers]
+        self.air = [*(worker for worker in self.air if worker in self._tasks), *other.air]
+        found = [poller for worker in self.buses for poller in worker.pollers]
+        self.pollers = tuple(sorted(found, key=lambda poller: poller.index))
+        self.layout = Layout(tuple(poller.layout for poller in self.pollers))
+        now = self._now_ms()
+        lines, self._lines = self._lines, other._lines
+        for worker in other.buses:
+            same_line = lines.get(worker.stats.id) == self._lines[worker.stats.id]
+            for poller in worker.pollers:
+                old: Any = before.get(poller.spec.id)
+                if type(old) is type(poller):
+                    poller.follow(old, same_line=same_line)
+            worker.start(newest, now, Quality.NOT_STARTED)
+            self._set_going(worker)
 
     def awake(self) -> None:
         """The machine has slept; what became due meanwhile is looked at now."""

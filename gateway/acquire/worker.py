@@ -69,10 +69,11 @@ class BusWorker:
         self._probes = 0
         link.on_late = self._late_answer
 
-    def start(self, resume: Mapping[str, int], now: int) -> None:
+    def start(self, resume: Mapping[str, int], now: int, cause: int = Quality.GATEWAY_DOWN) -> None:
         """Put every device at its place in the grid at boot time ``now``. ``resume`` is the newest slot that the
-        record holds for a device in this boot: the slots since then were missed because the gateway was down.
+        record holds for a device in this boot: the slots since then were missed for ``cause``.
         """
+        self._queue.clear()
         for poller in self.pollers:
             slot = max(0, poller.grid.slot_at(now))
             newest = resume.get(poller.spec.id)
@@ -81,7 +82,7 @@ class BusWorker:
             else:
                 poller.next_slot = newest + 1
                 if slot > poller.next_slot:
-                    self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
+                    self._missed(poller, slot - poller.next_slot, cause)
             self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
         heapq.heapify(self._queue)
 
@@ -108,13 +109,22 @@ class BusWorker:
         """Give the bus up."""
         self.link.close()
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
+    def renumber(self, indices: Mapping[str, int]) -> None:
+        """The devices stand elsewhere in the layout from now on, in the same order among themselves."""
+        for poller in self.pollers:
+            poller.index = indices[poller.spec.id]
+        # Of equal order, so that what is first stays so, even while it is being polled.
+        self._queue[:] = [(due, poller.index, poller) for due, _, poller in self._queue]
+
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now`` and will not be polled any more, because the worker has ended:
+        those that it might still have come to are missed for ``late``.
+        """
         for poller in self.pollers:
             owed = poller.grid.slot_at(now) + 1 - poller.next_slot
             if owed > 0:
                 cause = self._cause(poller)
-                self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
+                self._missed(poller, owed, late if cause == Quality.LATE else cause)
 
     def _defect(self, poller: Poller, error: Exception, now: float) -> None:
         """Something of ours broke over one device: it is left alone for a while, its neighbours are not."""
