@@ -37,6 +37,8 @@ class Row(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
+MODBUS = frozenset({"tcp", "rtu", "rtu-over-tcp"})
+
 TABLE: dict[str, Row] = {
     "aurora_build_info": Row("gauge", "Always 1; the version is the label.", ("version",)),
     "aurora_scans_total": Row("counter", "Polls that were answered.", ("device",)),
@@ -57,6 +59,9 @@ TABLE: dict[str, Row] = {
     "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
     "aurora_modbus_answers_total": Row("counter", "Answers by outcome.", ("bus", "outcome")),
     "aurora_modbus_bytes_total": Row("counter", "Bytes on the bus.", ("bus", "direction")),
+    "aurora_line_requests_total": Row("counter", "Requests to what is not Modbus.", ("bus",)),
+    "aurora_line_answers_total": Row("counter", "Its answers, and what it sent unasked.", ("bus", "outcome")),
+    "aurora_line_bytes_total": Row("counter", "Bytes to and from it.", ("bus", "direction")),
     "aurora_ble_reports_total": Row(
         "counter", "Advertisements that an adapter brought, foreign ones too.", ("bus",)
     ),
@@ -213,21 +218,22 @@ class Exposition(Collector):
             yield "aurora_device_defects_total", (device,), stats.defects
 
     def _buses(self) -> Iterator[tuple[str, Labels, float]]:
-        for worker in self._gateway.acquire.workers:
-            bus, link = worker.stats.id, worker.link.stats
+        for worker in self._gateway.acquire.buses:
+            bus = worker.stats.id
             yield "aurora_bus_up", (bus,), worker.stats.connected
             yield "aurora_bus_connects_total", (bus,), worker.stats.connects
-            yield "aurora_modbus_requests_total", (bus,), link.requests
+            if (link := getattr(worker, "link", None)) is None:
+                continue
+            spoken, line = "modbus" if link.kind in MODBUS else "line", link.stats
+            yield f"aurora_{spoken}_requests_total", (bus,), line.requests
             for outcome in ("answers", "timeouts", "bad_frames", "exceptions", "late_answers", "stray_frames"):
-                yield "aurora_modbus_answers_total", (bus, outcome), getattr(link, outcome)
-            yield "aurora_modbus_bytes_total", (bus, "sent"), link.bytes_sent
-            yield "aurora_modbus_bytes_total", (bus, "received"), link.bytes_received
+                yield f"aurora_{spoken}_answers_total", (bus, outcome), getattr(line, outcome)
+            yield f"aurora_{spoken}_bytes_total", (bus, "sent"), line.bytes_sent
+            yield f"aurora_{spoken}_bytes_total", (bus, "received"), line.bytes_received
 
     def _air(self) -> Iterator[tuple[str, Labels, float]]:
         for worker in self._gateway.acquire.air:
             bus = worker.stats.id
-            yield "aurora_bus_up", (bus,), worker.stats.connected
-            yield "aurora_bus_connects_total", (bus,), worker.stats.connects
             yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
             for scanner in worker.scanners:
                 for step, count in scanner.ladder.taken.items():

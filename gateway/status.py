@@ -10,8 +10,7 @@ from gateway.buffer.stats import JournalStats
 from gateway.model import AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 
 if TYPE_CHECKING:
-    from gateway.acquire.air import AirPoller
-    from gateway.acquire.poller import Poller
+    from gateway.acquire.families import AnyPoller
     from gateway.app import Gateway
 
 __all__ = ["Status"]
@@ -74,7 +73,7 @@ class Status:
 
     # devices and points
 
-    def _device(self, poller: "Poller | AirPoller", now_ms: int) -> dict[str, Any]:
+    def _device(self, poller: "AnyPoller", now_ms: int) -> dict[str, Any]:
         gateway = self._gateway
         stats, layout = poller.stats, poller.layout
         gap = gateway.assess.gaps[poller.index]

@@ -112,7 +112,7 @@ Bank: type[PureBank] = PureBank if _core is None else _core.Bank
 
 
 def carried(fresh: bytes, kept: bytes, channels: Mapping[int, int]) -> bytes:
-    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``, the others are as in ``fresh``.
+    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``; the rest is ``fresh``.
 
     Raises `ValueError` for a ``kept`` that is damaged or of other settings.
     """

@@ -226,7 +226,7 @@ class Bank:
 
 
 def carried(fresh: bytes, kept: bytes, channels: Mapping[int, int]) -> bytes:
-    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``, the others are as in ``fresh``.
+    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``; the rest is ``fresh``.
 
     A channel that is of another kind now begins anew. Raises `ValueError` for a ``kept`` that is damaged.
     """

@@ -1,4 +1,4 @@
-"""Snapshots of banks, which are a head, a row for each channel and a CRC-32: some rows taken over into another one."""
+"""Snapshots of banks (a head, a row for each channel, a CRC-32): some rows of one are put into another one."""
 
 import struct
 import zlib

@@ -10,42 +10,16 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
+from firmware_interfaces.asked import RING, Frame, LinkStats
 from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer, NotConnected
 from firmware_interfaces.modbus.limits import TimeLimits
 
 __all__ = ["RING", "Connection", "Frame", "Link", "LinkStats", "connect_tcp", "data_size", "read_request"]
 
-RING = 64
-"""Frames kept for the field engineer."""
 UNANSWERED_MS = 10_000
 """A TCP peer that acknowledges nothing for so long is gone, even if nobody said so (a switch lost its power)."""
-
-
-class Frame(NamedTuple):
-    """One frame as it was on the line; ``at`` is the event loop's time in seconds."""
-
-    at: float
-    sent: bool
-    data: bytes
-
-
-@dataclass(slots=True)
-class LinkStats:
-    """Counters of one connection since the start of the process."""
-
-    connects: int = 0
-    requests: int = 0
-    answers: int = 0
-    timeouts: int = 0
-    bad_frames: int = 0
-    exceptions: int = 0
-    late_answers: int = 0
-    stray_frames: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
 
 
 def read_request(function: int, address: int, count: int) -> bytes:
@@ -94,6 +68,7 @@ class Link:
     """
 
     kind: Literal["tcp", "rtu", "rtu-over-tcp"]
+    longest_retry_s = 5.0
 
     def __init__(
         self,

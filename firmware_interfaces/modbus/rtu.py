@@ -148,6 +148,8 @@ class SerialLink(RtuLink):
     """
 
     kind = "rtu"
+    longest_retry_s = 1.0
+    """Looking for a device file costs nothing, and it should be in use soon after it was plugged in."""
 
     def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
         super().__init__(**timing)

@@ -74,7 +74,7 @@ class Border:
         return []
 
     def follow(self, old: "Border", claim: ClockClaim) -> None:
-        """Go on in place of ``old``, which judged by the site before: the time it has watched counts, and its failures."""
+        """Go on in place of ``old``, which judged by the site before: its failures and its time count."""
         self.failures = old.failures
         go_on = getattr(self.judge, "go_on", None)
         if go_on is not None and isinstance(old.judge, type(self.judge)):

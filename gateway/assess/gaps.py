@@ -80,7 +80,7 @@ class GapTracker:
         )
 
     def answered(self, at_ms: int, why: str = "") -> Event | None:
-        """A value came, or ``why`` the device is not waited for any more; returns the event when that closes a gap."""
+        """A value came, or nobody waits any more (``why``); returns the event when that closes a gap."""
         run = self._run
         if run.count == 0:
             return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gateway.assess.alarms import AlarmEngine
-from gateway.model import Condition, Layout
+from gateway.model import Condition
 from gateway.site import Site
 
 __all__ = ["ended"]
@@ -13,14 +13,14 @@ PROCESS = "process-"
 
 
 def ended(
-    engine: AlarmEngine, site: Site, layout: Layout, owners: Iterable[str], why: str, at_ms: int
+    engine: AlarmEngine, site: Site, owners: Iterable[str], *, why: str, at_ms: int
 ) -> Iterator[tuple[str, Condition]]:
     """The ends of standing alarms whose point, device or process is not in the site, with the judge that owns them.
 
     Alarms of rules that a point has lost are left to its judge, which ends them when it is brought into line.
     """
     points = {point.id for point in site.points}
-    devices = {device.id for device in layout.devices}
+    devices = {device.id for device in site.devices}
     processes = {process.id for process in site.processes}
     for owner in owners:
         for condition in engine.standing(owner).values():

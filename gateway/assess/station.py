@@ -140,16 +140,18 @@ class Assess:
     def reconfigure(self, site: Site, layout: Layout, claim: ClockClaim, why: str) -> dict[str, bytes]:
         """Judge by another site from now on: what stands and is under way goes on, as over a restart in one boot.
 
-        Open gaps and counters go on for each device that keeps its grid. What is no longer in the site ends, and its
-        event says ``why``. Returns what must be kept, as `memories` does. What it raises it raises before anything
-        has changed.
+        Open gaps and counters go on for each device that keeps its grid. What is no longer in the site ends, and
+        its event says ``why``. Returns what must be kept, as `memories` does. What it raises it raises before
+        anything has changed.
         """
         chosen = [(name, Border(name, factory, site, layout)) for name, factory in judges_of(site)]
         qualities = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
         followed = {device: index for index, device in enumerate(map(_grid, self._layout.devices))}
         places = {device.id: index for index, device in enumerate(self._layout.devices)}
         gaps = tuple(
-            GapTracker(device.id, device.period_ms) if (at := followed.pop(_grid(device), None)) is None else self.gaps[at]
+            GapTracker(device.id, device.period_ms)
+            if (at := followed.pop(_grid(device), None)) is None
+            else self.gaps[at]
             for device in layout.devices
         )
         values: tuple[dict[int, int], ...] = tuple(
@@ -157,7 +159,9 @@ class Assess:
         )
         self.stopping()
         changed = self.memories(final=True)
-        left = [event for at in followed.values() if (event := self.gaps[at].answered(claim.boot_ms, why)) is not None]
+        left = [
+            event for at in followed.values() if (event := self.gaps[at].answered(claim.boot_ms, why)) is not None
+        ]
         before, rates = {border.name: border for border in self.borders}, self.engine.rates
         self._site, self._layout = site, layout
         self.gaps, self.values, self._qualities = gaps, values, qualities
@@ -170,7 +174,7 @@ class Assess:
             self._begin(border, claim.boot_ms)
             if (old := before.get(name)) is not None:
                 border.follow(old, claim)
-        for owner, condition in ended(self.engine, site, layout, [*before], why, claim.boot_ms):
+        for owner, condition in ended(self.engine, site, before, why=why, at_ms=claim.boot_ms):
             self.condition(condition, owner)
         self.tick(claim)
         return changed

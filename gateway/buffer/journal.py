@@ -166,15 +166,14 @@ class Journal:
         await self._commit(close=seal)
         return self._stats.state == "ok"
 
-    async def relayout(
-        self, layout: Layout, spec: BufferSpec, switch: Callable[[Mapping[str, int]], None]
-    ) -> None:
+    async def relayout(self, layout: Layout, spec: BufferSpec, switch: Callable[[Mapping[str, int]], None]) -> None:
         """Close the open batch, and store by another layout from then on.
 
         ``switch`` is called without a pause between the last record of the old layout and the first of the new one:
         in it the caller changes the indices by which it puts records, and begins devices anew. It is given, by
         device id, the newest slot on record of the device's present grid. What was put meanwhile must be of devices
-        that are in both layouts alike. When it raises, or the store fails, all is as it was and the error is raised.
+        that are in both layouts alike. When it raises, or the store fails, all is as it was and the error is
+        raised.
         """
         async with self._committing:
             await self._commit_locked(close=True)

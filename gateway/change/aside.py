@@ -1,4 +1,4 @@
-"""Checks and compares a changed site file in a process of its own: the checker takes memory that a daemon would keep.
+"""Checks and compares a changed site file in a process of its own: the daemon does not keep what the checker takes.
 
 The daemon asks with `inquire`; this module, run as a program, answers: one pickled question in, one answer out.
 """
@@ -9,6 +9,7 @@ import pickle
 import sys
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 
 from gateway.acquire.station import layout_of
@@ -27,8 +28,8 @@ NICE = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """``text`` is the file on disk; what is proposed is ``new``, or the file with ``edits``. ``running`` is the site
-    that runs, with its layout; ``standing`` are the alarms that the judges of the site have raised."""
+    """``text`` is the file on disk; what is proposed is ``new``, or the file with ``edits``. ``running`` is the
+    site that runs, with its layout; ``standing`` are the alarms that the judges of the site have raised."""
 
     text: str
     new: str | None
@@ -150,6 +151,4 @@ def _main() -> int:
 
 if __name__ == "__main__":
     # Pickled by the name that the parent knows it by, not as __main__.
-    from gateway.change import aside
-
-    sys.exit(aside._main())
+    sys.exit(import_module("gateway.change.aside")._main())

@@ -1,9 +1,9 @@
 """Small edits of a site file as text: what is not touched stays byte for byte, comments included.
 
 Own code and no library: the scanner that finds line numbers knows already where everything stands. A site file of
-1000 devices (600 kB) is edited so in a third of the time that tomlkit needs to read it, and in less than half of its
-memory. Every edit is proved before it is handed out: the new text must read as the old document with exactly that
-change.
+1000 devices (600 kB) is edited so in a third of the time that tomlkit needs to read it, and in less than half of
+its memory. Every edit is proved before it is handed out: the new text must read as the old document with exactly
+that change.
 """
 
 import tomllib
@@ -28,10 +28,10 @@ MARK = "\ufeff"
 def edited(text: str, edits: Sequence[Mapping[str, Any]]) -> str:
     """A site file with edits, one after the other. Raises `ChangeError`.
 
-    An edit is plain data: ``op`` and ``path``, the latter as names (``["device", "probe-1", "period_s"]``; of several
-    tables of one name by their ``id``, or their number from 0). ``set`` needs a ``value``; ``add`` makes a table of
-    ``values`` (of several of one name where ``path`` names only them); ``replace`` makes a table hold exactly
-    ``values``; ``remove`` takes out a table or a setting.
+    An edit is plain data: ``op`` and ``path``, the latter as names (``["device", "probe-1", "period_s"]``; of
+    several tables of one name by their ``id``, or their number from 0). ``set`` needs a ``value``; ``add`` makes a
+    table of ``values`` (of several of one name where ``path`` names only them); ``replace`` makes a table hold
+    exactly ``values``; ``remove`` takes out a table or a setting.
     """
     mark, body = (MARK, text[1:]) if text.startswith(MARK) else ("", text)
     for edit in edits:
@@ -226,7 +226,7 @@ def _add(document: Any, path: Key, values: Mapping[str, Any]) -> bool:
     for name in path[:-1]:
         here = here.setdefault(name, {}) if isinstance(here, dict) else here[name]
     last = path[-1]
-    if len(path) == 1 and last in ARRAYS or isinstance(here.get(last), list):
+    if (len(path) == 1 and last in ARRAYS) or isinstance(here.get(last), list):
         here.setdefault(last, []).append(values)
         return True
     if last in here:

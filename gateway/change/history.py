@@ -24,7 +24,7 @@ How = Literal["start", "apply", "reload", "rollback"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version. ``utc_ms`` is None where the clock was not trusted; ``person`` and ``reason`` where not stated."""
+    """``utc_ms`` is None where the clock was not trusted, ``person`` and ``reason`` where not stated."""
 
     number: int
     digest: str
@@ -68,12 +68,12 @@ class History:
                 return data
         return None
 
-    def keep(
-        self, data: bytes, how: How, *, person: str | None, reason: str | None, utc_ms: int | None
-    ) -> Version:
+    def keep(self, data: bytes, how: How, *, person: str | None, reason: str | None, utc_ms: int | None) -> Version:
         """Keep a version; it is on the disk when this returns. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = max((int(p.name[:6]) for p in self.folder.glob("[0-9]*.toml") if p.name[:6].isdecimal()), default=0)
+        number = max(
+            (int(p.name[:6]) for p in self.folder.glob("[0-9]*.toml") if p.name[:6].isdecimal()), default=0
+        )
         version = Version(
             number=number + 1,
             digest=sha256(data).hexdigest(),
@@ -127,8 +127,8 @@ def _version(path: Path) -> Version | None:
 def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace a file by another one: whole and on the disk, or not at all. Raises OSError.
 
-    The file keeps its mode, and its owner where that may be; ``mode`` is for one that is not there yet. What a killed
-    process has left of an attempt is written over.
+    The file keeps its mode, and its owner where that may be; ``mode`` is for one that is not there yet. What a
+    killed process has left of an attempt is written over.
     """
     path = path.resolve()
     draft = path.with_name(f".{path.name}.draft")

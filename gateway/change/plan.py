@@ -1,4 +1,4 @@
-"""What a changed site file means for a running gateway: which buses begin anew, which stations, what cannot be done."""
+"""What a changed site file means for a running gateway: what begins anew, what cannot be done."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

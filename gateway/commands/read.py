@@ -10,7 +10,7 @@ from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import ModbusDevice
 from firmware_interfaces.modbus.model import Channel, DeviceModel, load_model
 from firmware_interfaces.quality import BAD
-from gateway.acquire.station import make_link
+from gateway.acquire.modbus import make_link
 from gateway.errors import AuroraError
 from gateway.model import Quality
 from gateway.site import BusSpec

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
-from gateway.config.ble import BleBus
 from gateway.config.food import AlarmsTable
 from gateway.config.judging import alarm_spec
+from gateway.config.kinds import KINDS
+from gateway.config.lookup import model_of
 from gateway.config.models import ModelBook
 from gateway.config.process import build_processes
-from gateway.config.relations import is_heard, period_ms
+from gateway.config.relations import period_ms
 from gateway.config.shape import (
     BufferTable,
     ClockTable,
@@ -18,7 +19,9 @@ from gateway.config.shape import (
     DeviceTable,
     GatewayTable,
     RtuBus,
+    RtuOverTcpBus,
     SerialLine,
+    TcpBus,
     WebTable,
 )
 from gateway.config.tables import AnyBus, Entry, Tables
@@ -58,8 +61,10 @@ def build_buses(tables: Tables, models: ModelBook, report: Report) -> list[BusSp
 
 
 def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, report: Report) -> BusSpec:
-    if isinstance(bus, BleBus):
-        return BusSpec(id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan)
+    if not isinstance(bus, RtuBus | TcpBus | RtuOverTcpBus):
+        devices = (device for device in tables.devices if device.text("bus") == entry.text("id"))
+        of = [model for device in devices if (model := model_of(device, tables, models)) is not None]
+        return KINDS[str(entry.text("type"))].spec(entry.at, bus, of, report)
     mine = {
         device.text("id") or "?": model
         for device in tables.devices
@@ -115,7 +120,6 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
         device = entry.table
         if device is None or (period := period_ms(device)) is None:
             continue
-        heard = is_heard(entry, tables)
         calibration = {
             channel: Calibration(
                 certificate=table.certificate,
@@ -128,7 +132,7 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
         spec = DeviceSpec(
             id=device.id,
             bus=device.bus,
-            model=device.model if heard else models.name(device.model),
+            model=models.name(device.model),
             unit=device.unit or 0,
             period_ms=round(period),
             phase_ms=round(device.phase_s * 1000),
@@ -149,9 +153,9 @@ def check_load(
     report: Report,
 ) -> None:
     """No line may be asked for more than it can carry, even if the devices took no time at all to answer."""
-    entries = {entry.table.id: entry for entry in tables.buses if entry.table is not None}
+    entries = {str(entry.text("id")): entry for entry in tables.buses if entry.table is not None}
     for bus in buses:
-        if bus.kind in {"modbus-tcp", "ble"} or (
+        if (bus.kind == "modbus-tcp" or bus.kind in KINDS) or (
             bus.kind == "modbus-rtu-over-tcp" and "baud" not in entries[bus.id].raw
         ):
             continue

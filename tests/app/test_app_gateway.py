@@ -97,7 +97,9 @@ class TestStartAndStop:
         record = record_of(site)
         gap = record.one("gap.closed").data
         assert record.one("gap.opened").data["slot"] == gap["slot"] == began
-        bad = sorted((first, count) for first, count, quality in record.slots["a"] if quality.bad and first >= began)
+        bad = sorted(
+            (first, count) for first, count, quality in record.slots["a"] if quality.bad and first >= began
+        )
         end = began
         for first, count in bad:
             if first == end:  # a slot missed after the first answer is not of this gap
