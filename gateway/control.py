@@ -28,8 +28,8 @@ Handler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 SOCKET = "control.sock"
 LOCK = "control.lock"
-LONGEST_REQUEST = 64 << 10
-"""Bytes of a request with its end of line."""
+LONGEST_REQUEST = 5 << 20
+"""Bytes of a request with its end of line: one that holds a whole site file of 1000 devices fits."""
 LONGEST_ANSWER = 16 << 20
 CLIENTS = 32
 IDLE_S = 30.0

@@ -135,6 +135,12 @@ class Acquire:
                 worker.start(resume, now, Quality.NOT_STARTED)
                 self._set_going(worker)
 
+    def abandon(self) -> None:
+        """Let go of all buses as they are: what a next start accounts for is better than what is wrong."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks, self.buses = {}, []
+
     def take_over(self, other: "Acquire", devices: Sequence[str], newest: Mapping[str, int]) -> None:
         """Put the buses of ``other`` in the place of those that were halted, and begin with them.
 

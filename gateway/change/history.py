@@ -8,7 +8,7 @@ is what a change is rolled back from.
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,8 @@ class Version:
     person: str | None = None
     reason: str | None = None
     utc_ms: int | None = None
+    applied: bool = False
+    """Whether the gateway has run by it. One that has not was prepared when the gateway was killed."""
 
     @property
     def name(self) -> str:
@@ -82,10 +84,18 @@ class History:
             reason=reason,
             utc_ms=utc_ms,
         )
-        write_whole(self.folder / f"{version.name}.json", json.dumps(asdict(version), indent=1).encode(), 0o600)
+        self._describe(version)
         write_whole(self.folder / f"{version.name}.toml", data, 0o600)
         self._thin()
         return version
+
+    def confirm(self, version: Version) -> None:
+        """Note that the gateway runs by a version. Raises OSError."""
+        if not version.applied:
+            self._describe(replace(version, applied=True))
+
+    def _describe(self, version: Version) -> None:
+        write_whole(self.folder / f"{version.name}.json", json.dumps(asdict(version), indent=1).encode(), 0o600)
 
     def forget(self, version: Version) -> None:
         """Take out a version that was never in force."""
@@ -97,10 +107,11 @@ class History:
         """Keep the file that the gateway runs by, unless it is the newest version already. Raises OSError."""
         newest = self.newest()
         if newest is not None and newest.digest == digest:
+            self.confirm(newest)
             return
         data = source.read_bytes()
         if sha256(data).hexdigest() == digest:  # else it was edited since it was read: that is the next version
-            self.keep(data, "start", person=None, reason=None, utc_ms=utc_ms)
+            self.confirm(self.keep(data, "start", person=None, reason=None, utc_ms=utc_ms))
 
     def _thin(self) -> None:
         for path in sorted(self.folder.glob("*.toml"))[:-MOST]:
@@ -120,6 +131,7 @@ def _version(path: Path) -> Version | None:
         and version.name == path.stem
         and all(isinstance(text, str | None) for text in (version.person, version.reason))
         and isinstance(version.utc_ms, int | None)
+        and isinstance(version.applied, bool)
     )
     return version if sound else None
 

@@ -15,7 +15,7 @@ _REST = re.compile(r"[ \t]*(#[^\n]*)?")
 
 @dataclass(slots=True)
 class Pair:
-    """A key and its value: offsets of the line (or place) where it begins, of its value, and of what follows that."""
+    """A key and its value: offsets of where it begins (its line), of its value, and of what follows that."""
 
     path: Key
     start: int
