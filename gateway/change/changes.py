@@ -102,7 +102,8 @@ class Changes:
         """The kept versions, newest first."""
         running = self._gateway.site.digest
         kept = await asyncio.to_thread(self._history.versions)
-        return {"versions": [{**_plain(version), "in_force": version.digest == running} for version in kept]}
+        newest = next((version.number for version in kept if version.digest == running), None)
+        return {"versions": [{**_plain(version), "in_force": version.number == newest} for version in kept]}
 
     async def rollback(self, request: Request) -> Mapping[str, Any]:
         """Put a kept ``version`` (its number) in force again."""

@@ -57,7 +57,7 @@ async def take_over(gateway: "Gateway", site: Site, *, person: str | None, reaso
             turn.switch({})
         gateway.models = models
         await _stations(gateway, plan, person, reason)
-        log.info("the site file was changed: %s", turn.why)
+        log.info("the gateway runs by another site file, %s", turn.why)
     return plan
 
 
