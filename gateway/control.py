@@ -244,7 +244,8 @@ def ask(data_dir: Path, request: Mapping[str, Any], *, timeout_s: float = HANDLE
         try:
             with _address(path) as address:
                 connection.connect(address)
-            connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
+            with suppress(BrokenPipeError):  # a gateway that refuses the connection has said why before
+                connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
             line = _read_line(connection, time.monotonic() + timeout_s)
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(

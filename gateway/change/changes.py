@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firmware_interfaces.errors import FirmwareError
 from gateway.change.aside import Answer, Question, inquire
 from gateway.change.history import History, How, Version, write_whole
 from gateway.change.plan import ChangeError
@@ -190,9 +191,9 @@ class Changes:
         try:
             await take_over(self._gateway, site, person=said.person, reason=said.reason)
         except Exception as error:
-            log.error("a changed site file could not be taken over: %s", error)
+            log.error("a changed site file could not be taken over: %s", _named(error), exc_info=_defect(error))
             self._record_refusal(said, answer.digest, error)
-            what = f"the gateway could not take it over and goes on as before ({error})"
+            what = f"the gateway could not take it over and goes on as before ({_named(error)})"
             if fresh == data:
                 raise ChangeError(what, "mend the site file: it is what the next start reads") from error
             try:
@@ -231,13 +232,12 @@ class Changes:
 
     def _record_refusal(self, said: _Said, digest: str | None, error: Exception) -> None:
         gateway = self._gateway
-        what = getattr(error, "what", None) or str(error) or repr(error)
         data = {
             "person": said.person,
             "text": said.reason,
             "digest": digest,
             "in_force": gateway.site.digest,
-            "error": what[:2000],
+            "error": _named(error)[:2000],
             "words": "A changed site file was not put in force.",
         }
         gateway._event(Event("config.refused", gateway.clock.now_ms(), data))
@@ -277,6 +277,15 @@ class Changes:
             standing=standing,
         )
         return await inquire(question)
+
+
+def _named(error: Exception) -> str:
+    """What went wrong, in words where they are ours."""
+    return str(error) if isinstance(error, AuroraError | FirmwareError) else f"a defect of the gateway: {error!r}"
+
+
+def _defect(error: Exception) -> Exception | None:
+    return None if isinstance(error, AuroraError | FirmwareError) else error
 
 
 def _usable(answer: Answer) -> Any:

@@ -8,6 +8,7 @@ that change.
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from datetime import date
 from typing import Any
@@ -267,10 +268,8 @@ def _dated(value: Any, name: str | int) -> Any:
     if isinstance(value, list):
         return [_dated(item, 0) for item in value]
     if name in DAYS and isinstance(value, str):
-        try:
+        with suppress(ValueError):  # what is no day stays a text, and the check names it with its line
             return date.fromisoformat(value)
-        except ValueError as error:
-            raise ChangeError(f"{name} is {value!r:.40}, no day", 'write it as "2027-06-30"') from error
     return value
 
 

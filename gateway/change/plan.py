@@ -94,9 +94,9 @@ def plan_of(old: Site, new: Site, before: Layout, after: Layout) -> Plan:
         points_removed=tuple(point.id for point in old.points if point.id not in points_now),
         judged=before != after or _differ(old, new, ("points", "processes", "alarms", "time_zone")),
         stored=before != after or old.buffer != new.buffer,
-        outputs=_differ(old, new, NOTICES),
+        outputs=bool(old.outputs or new.outputs) and _differ(old, new, NOTICES),
         uplink=old.cluster != new.cluster,
-        web=_differ(old, new, WEB),
+        web=bool(old.web or new.web) and _differ(old, new, WEB),
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands `aurora-gateway reload` and `change`: the site file of a running gateway, seen, changed, rolled back."""
+"""The commands `aurora-gateway reload` and `change`: the site file of a running gateway, seen and changed."""
 
 import argparse
 import json

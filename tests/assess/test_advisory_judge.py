@@ -173,7 +173,8 @@ def test_what_was_learned_of_a_point_stays_when_others_come_and_go() -> None:
     other = site_of(
         HEAD
         + "".join(
-            f"{device_text(name, unit=unit)}{point_text(name)}" for unit, name in enumerate(("hall", "room", "shop"), 1)
+            f"{device_text(name, unit=unit)}{point_text(name)}"
+            for unit, name in enumerate(("hall", "room", "shop"), 1)
         )
     )
     judge = AdvisoryJudge(other, layout_of(other), room.memories["advisories"])

@@ -1,13 +1,17 @@
 """A site file with real Modbus units behind it, and a gateway that runs by it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from app_tools import Unit, running, until
+from app_tools import Record, Unit, record_of, running, until
 
 from gateway.app import Gateway
+from gateway.change.aside import Answer, Question, answer
+from gateway.cli import main
 from gateway.config import check_file
 from gateway.model import Quality
 from gateway.site import Site
@@ -55,6 +59,27 @@ def write_site(folder: Path, text: str) -> Site:
     site, problems = check_file(path)
     assert site is not None, problems
     return site
+
+
+async def checked_here(question: Question) -> Answer:
+    """The child's work in this process, which has loaded the checker anyway; the child has tests of its own."""
+    return await asyncio.to_thread(answer, question)
+
+
+def verified(site: Site, folder: Path) -> None:
+    """The exported record is whole: `aurora-gateway verify` finds no slot missing or doubled."""
+    out = str(folder / "batches")
+    assert main(["export", site.source, "--format", "batches", "--out", out]) == 0
+    assert main(["verify", out]) == 0
+
+
+def whole(site: Site, folder: Path, *devices: str) -> Record:
+    """The record of a gateway that has stopped, in which no slot of these devices is missing or doubled."""
+    record = record_of(site)
+    for device in devices:
+        record.count(device)
+    verified(site, folder)
+    return record
 
 
 class Plant:
@@ -121,3 +146,14 @@ def causes(slots: Sequence[tuple[int, int, Quality]]) -> dict[Quality, int]:
         if quality.bad:
             found[quality] = found.get(quality, 0) + count
     return found
+
+
+@contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    """The kernel refuses to write, as a full disk would (works without privileges)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

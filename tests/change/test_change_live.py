@@ -1,43 +1,37 @@
-"""A site file that is changed under a running gateway, with real Modbus units: who is not touched does not notice."""
+"""A site file that changes under a running gateway with real Modbus units: who is not touched does not notice."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from app_tools import Record, Unit, command, record_of, until
+from app_tools import Unit, record_of, until
 from change_tools import (
     HEAD,
     bus_text,
     causes,
+    checked_here,
     device_text,
     device_values,
     plant,
     point_text,
     two_buses,
     two_units,
+    verified,
+    whole,
 )
 
+from gateway.change import changes
 from gateway.change.plan import ChangeError
+from gateway.cli import main
 from gateway.model import Quality
-from gateway.site import Site
 from gateway.status import Status
 
 
-def verified(site: Site, folder: Path) -> None:
-    """The exported record is whole: `aurora-gateway verify` finds no slot missing or doubled."""
-    out = folder / "batches"
-    assert command("export", site.source, "--format", "batches", "--out", out).returncode == 0
-    done = command("verify", out)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def whole(site: Site, folder: Path, *devices: str) -> Record:
-    record = record_of(site)
-    for device in devices:
-        record.count(device)
-    verified(site, folder)
-    return record
+@pytest.fixture(autouse=True)
+def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "inquire", checked_here)
 
 
 class TestUntouchedDevices:
@@ -79,8 +73,10 @@ class TestUntouchedDevices:
             assert {d["id"]: d["channels"][0]["value"] for d in snapshot["devices"]} == {"a": 1, "b": 2}
             site = here.gateway.site
         whole(site, tmp_path, "a", "b")
-        done = command("export", site.source, "--format", "jsonl")
-        values = {(line["device"], line["value"]) for line in lines(done.stdout) if line.get("value") is not None}
+        out = tmp_path / "values.jsonl"
+        assert main(["export", site.source, "--format", "jsonl", "--out", str(out)]) == 0
+        exported = [json.loads(line) for line in out.read_text().splitlines()]
+        values = {(line["device"], line["value"]) for line in exported if line.get("value") is not None}
         assert values == {("a", 1.0), ("b", 2.0)}
 
     async def test_a_change_that_touches_no_bus_starts_none_anew(self, tmp_path: Path) -> None:
@@ -252,9 +248,3 @@ class TestWhatCannotBeChanged:
             await until(lambda: (here.gateway.journal.head("scan") or head).seq >= head.seq + 2)
             site = here.gateway.site
         whole(site, tmp_path, "a", "b")
-
-
-def lines(text: str) -> list[dict[str, Any]]:
-    import json
-
-    return [json.loads(line) for line in text.splitlines()]
