@@ -85,6 +85,7 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.board: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
         self.started_by = {"person": person, "reason": reason}
@@ -270,6 +271,7 @@ class Gateway:
         await self.uplink.run()
 
     async def _meet(self) -> None:
+        from gateway.acquire.orders import DeviceOrders
         from gateway.people import People
 
         stated = await self.turning.stated(**self.started_by)
@@ -283,6 +285,8 @@ class Gateway:
             orders=self.turning.orders(),
             **stated,
         )
+        orders = DeviceOrders(lambda: self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
+        self.people.control.handle("device.write", orders.write)
         await self.people.run()
 
     async def _serve(self) -> None:
@@ -290,11 +294,13 @@ class Gateway:
         if spec is None:
             await asyncio.get_running_loop().create_future()
             return
+        from gateway.board import BoardWatch
         from gateway.metrics import Exposition
         from gateway.status import Status
         from gateway.web.pages import Pages
         from gateway.web.server import WebServer, own_names
 
+        self.board = BoardWatch(self.clock.now_ms)
         pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
         server = WebServer(pages, spec.host, spec.port)
         listener = server.bind()

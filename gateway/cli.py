@@ -99,9 +99,10 @@ def _add_site_tools(commands: Commands) -> None:
     where = read.add_mutually_exclusive_group(required=True)
     where.add_argument("--tcp", metavar="HOST[:PORT]", help="Modbus TCP")
     where.add_argument("--rtu-over-tcp", metavar="HOST:PORT", help="RTU frames through a converter")
-    where.add_argument("--serial", metavar="DEVICE", help="RTU on a serial line")
+    where.add_argument("--serial", metavar="DEVICE", help="a serial port: RTU, or what the model speaks")
     read.add_argument("--model", required=True, help="a model's name, or the path of a model file")
     read.add_argument("--unit", type=int, default=1, help="unit id, 1 to 247")
+    read.add_argument("--address", help="an M-Bus meter by its number instead of --unit")
     read.add_argument("--baud", type=int, help="serial line; default: the model's")
     read.add_argument("--parity", choices=["N", "E", "O"], help="serial line; default: the model's")
     read.add_argument("--stop-bits", type=int, choices=[1, 2], help="serial line; default: the model's")
@@ -141,6 +142,9 @@ def _add_radio_tools(commands: Commands) -> None:
     air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
     air.add_argument("--json", action="store_true", help="all of it as JSON")
     air.set_defaults(command=_scan_ble)
+    from gateway.commands.scan_options import add_wired_scans
+
+    add_wired_scans(kinds, seconds)
 
 
 def _add_record_tools(commands: Commands) -> None:
@@ -187,8 +191,10 @@ def _add_food_tools(commands: Commands) -> None:
     notify.set_defaults(command=_notify)
     from gateway.commands.alarms import add_alarms_command
     from gateway.commands.record_options import add_record_command
+    from gateway.commands.write import add_write_command
 
     add_record_command(commands, _site)
+    add_write_command(commands, _site)
     add_alarms_command(commands, _site)
     replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
     replay.add_argument(

@@ -111,6 +111,12 @@ TABLE: dict[str, Row] = {
     "aurora_clock_error_seconds": Row(
         "gauge", "Largest error that the clock can have; absent while it is untrusted."
     ),
+    "aurora_board_temperature_celsius": Row("gauge", "Temperature of the processor; absent where it is not known."),
+    "aurora_board_trouble": Row(
+        "gauge",
+        "1 while the board has the trouble, 0 while it has not; absent where it is not known.",
+        ("trouble",),
+    ),
     "aurora_alarms": Row("gauge", "Alarms that are not normal, by tier and state (ISA-18.2).", ("tier", "state")),
     "aurora_alarms_raised_total": Row("counter", "Alarms that became visible to a person."),
     "aurora_alarms_recent": Row(
@@ -195,12 +201,23 @@ class Exposition(Collector):
             yield "aurora_clock_state", (state.name.lower(),), claim.state == state
         if claim.error_ms is not None:
             yield "aurora_clock_error_seconds", (), claim.error_ms / 1000
+        yield from self._board()
         yield from self._alarms(claim.boot_ms)
         yield from self._outputs()
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
+
+    def _board(self) -> Iterator[tuple[str, Labels, float]]:
+        board = self._gateway.board
+        if board is None or (health := board.health()) is None:
+            return
+        if health.soc_temperature is not None:
+            yield "aurora_board_temperature_celsius", (), health.soc_temperature
+        for trouble, there in (health.flags or {}).items():
+            if there is not None:
+                yield "aurora_board_trouble", (trouble,), there
 
     def _devices(self) -> Iterator[tuple[str, Labels, float]]:
         assess = self._gateway.assess

@@ -194,6 +194,9 @@ class Status:
                 yield _fact(f"Bus {stats.id}", "connected")
             else:
                 yield _fact(f"Bus {stats.id}", stats.last_fault or "connecting", "bad")
+        if self._gateway.board is not None:
+            for name, words, state in self._gateway.board.facts():
+                yield _fact(name, words, state)
         counters = self._gateway.counters
         if counters.last_restart:
             times = sum(counters.restarts.values())

@@ -48,6 +48,8 @@ class BusWorker(Keeper[Poller]):
         self._next_connect = 0.0
         self._down = False
         self._probes = 0
+        self.lock = asyncio.Lock()
+        """Held by whoever talks on the bus: this worker, or an order between two polls."""
         link.on_late = self._late_answer
 
     async def run(self) -> None:
@@ -56,14 +58,16 @@ class BusWorker(Keeper[Poller]):
         started = loop.time()
         while True:
             if not self.link.connected:
-                await self._connect(loop)
+                async with self.lock:
+                    await self._connect(loop)
             due, _, poller = self._queue[0]
             now = self._now_ms()
             if due > now:
                 await self._idle(due, (due - now) / 1000, loop.time() - started)
                 continue
             try:
-                await self._serve(poller, now, loop)
+                async with self.lock:
+                    await self._serve(poller, now, loop)
             except Exception as error:  # noqa: BLE001 - a device's border: its defect is recorded, the bus goes on
                 self._defect(poller, error, loop.time())
             finally:
@@ -109,7 +113,8 @@ class BusWorker(Keeper[Poller]):
             self._sink.event(Event(kind, self._now_ms(), data))
 
         try:
-            await poller.introduce(event, poller.patience.timeout_s)
+            async with self.lock:
+                await poller.introduce(event, poller.patience.timeout_s)
         except BusError as error:
             poller.introduced = True
             log.info("%s: identity registers could not be read: %s", poller.spec.id, error)

@@ -15,14 +15,15 @@ from gateway.errors import AuroraError
 from gateway.model import Quality
 from gateway.site import BusSpec
 
-__all__ = ["read_once"]
+__all__ = ["endpoint", "read_once"]
 
 FRAMES_KEPT = 4096
 """More than one poll of any model takes, with identity and correction registers."""
 FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
-def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+def endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of ``HOST[:PORT]``. Raises `AuroraError`."""
     try:
         place = urlsplit(f"//{text}")
         host, port = place.hostname, place.port
@@ -45,12 +46,16 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
             stop_bits=arguments.stop_bits or facts.stop_bits or 1,
         )
     kind = "modbus-tcp" if arguments.tcp else "modbus-rtu-over-tcp"
-    host, port = _endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
+    host, port = endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
     return BusSpec(id="read", kind=kind, host=host, port=port)  # type: ignore[arg-type]
 
 
 def read_once(arguments: argparse.Namespace) -> int:
     """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
+    from gateway.commands.read_serial import find_serial_model, read_serial
+
+    if (other := find_serial_model(arguments.model)) is not None:
+        return read_serial(arguments, other)
     model = load_model(arguments.model)
     if not (1 <= arguments.unit <= 247 or (arguments.tcp and arguments.unit in {0, 255})):
         raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")

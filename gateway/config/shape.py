@@ -37,6 +37,7 @@ __all__ = [
     "Table",
     "TcpBus",
     "Text",
+    "TlsBus",
     "WebTable",
     "said",
 ]
@@ -183,6 +184,29 @@ class TcpBus(BusTable):
     type: Literal["modbus-tcp"] = Field(examples=["modbus-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[502])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
+
+
+class TlsBus(TcpBus):
+    """One Modbus TCP endpoint behind TLS with certificates on both sides."""
+
+    type: Literal["modbus-tls"] = Field(examples=["modbus-tls"])  # type: ignore[assignment]
+    port: Port = Field(802, examples=[802])
+    ca: Text = Field(examples=["plant-ca.pem"])
+    certificate: Text = Field(examples=["gateway.pem"])
+    key: Text = Field(examples=["gateway.key"])
+    server_name: Text | None = Field(None, examples=["controller-7.plant.example"])
+
+
+class Rs485Table(Table):
+    """Direction control of an RS-485 line by its driver."""
+
+    rts_on_send: bool = Field(True, examples=[True])
+    rts_after_send: bool = Field(False, examples=[False])
+    delay_before_ms: int = Field(0, ge=0, le=100, examples=[0])
+    delay_after_ms: int = Field(0, ge=0, le=100, examples=[0])
+    rx_during_tx: bool = Field(False, examples=[False])
+    terminate: bool = Field(False, examples=[False])
 
 
 class RtuBus(SerialLine):
@@ -190,6 +214,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
+    rs485: Rs485Table | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):
@@ -198,10 +223,12 @@ class RtuOverTcpBus(SerialLine):
     type: Literal["modbus-rtu-over-tcp"] = Field(examples=["modbus-rtu-over-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[4001])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
 
 
 BUSES: dict[str, type[TcpBus | RtuBus | RtuOverTcpBus]] = {
     "modbus-tcp": TcpBus,
+    "modbus-tls": TlsBus,
     "modbus-rtu": RtuBus,
     "modbus-rtu-over-tcp": RtuOverTcpBus,
 }
@@ -229,6 +256,8 @@ class DeviceTable(Table):
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])
     channels: list[Text] | None = Field(None, min_length=1, max_length=200, examples=[["temperature"]])
     calibration: dict[str, Any] = Field(default_factory=dict, examples=[{}])
+    inputs: dict[str, Any] | None = Field(None, examples=[{"pressure": {"input": "voltage0"}}])
+    write: list[Text] | None = Field(None, min_length=1, max_length=50, examples=[["setpoint"]])
 
 
 class PointTable(Table):

@@ -109,7 +109,7 @@ def test_promtool_finds_nothing_to_say(scraped: Scraped) -> None:
 
 
 def test_everything_in_the_table_is_exposed_and_nothing_else(scraped: Scraped) -> None:
-    # Those of Bluetooth and of serial lines need a sensor: tests/ble_radio, tests/serial_gateway.
+    # Those of Bluetooth and of serial lines need a sensor: tests/ble_radio, tests/serial_line.
     elsewhere = ("aurora_ble_", "aurora_line_")
     assert kinds(scraped.second) == {
         name: row.kind for name, row in TABLE.items() if not name.startswith(elsewhere)
