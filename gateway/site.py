@@ -36,7 +36,7 @@ class BusSpec:
 
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
     (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
-    (none named: the first that has power) and the way to ``scan``.
+    (none named: the first that has power), the way to ``scan``, and the ``connections`` that one holds at once.
     """
 
     id: str
@@ -52,6 +52,7 @@ class BusSpec:
     connect_pause_ms: int = 0
     adapters: tuple[str, ...] = ()
     scan: Literal["auto", "passive", "active"] = "auto"
+    connections: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from gateway.buffer.stats import JournalStats
 from gateway.model import AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 
 if TYPE_CHECKING:
-    from gateway.acquire.air import AirPoller
+    from gateway.acquire.heard import AirPoller
     from gateway.acquire.poller import Poller
     from gateway.app import Gateway
 

@@ -8,97 +8,25 @@ no value ever stands for two slots. What a sensor repeats with the same number i
 import asyncio
 import heapq
 import logging
-from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import nan
 
 from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
-from firmware_interfaces.ble.decoders.nouns import AdvertFault
+from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.ladder import Step
-from firmware_interfaces.ble.models import RSSI, BleModel
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
-from firmware_interfaces.quality import BAD
-from gateway.acquire.breaker import Breaker, ProbeBudget
-from gateway.acquire.calibration import Correction, corrected
+from gateway.acquire.asked import AskedPoller, AskedSensors
+from gateway.acquire.heard import AirPoller
 from gateway.acquire.metronome import Metronome
-from gateway.acquire.poller import DeviceStats, Sink, device_layout
-from gateway.acquire.schedule import Grid
+from gateway.acquire.poller import Sink
 from gateway.acquire.worker import BusStats
 from gateway.model import Event, Miss, Quality, Scan
 from gateway.site import BusSpec, DeviceSpec
 
-__all__ = ["AirPoller", "AirWorker", "read_key"]
+__all__ = ["AirWorker", "read_key"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Slot:
-    """What was heard for one slot: the newest reading of each channel, and the newest fault."""
-
-    at_ms: int = 0
-    values: dict[str, tuple[float, int]] = field(default_factory=dict)
-    raw: bytes = b""
-    fault: str = ""
-
-
-class AirPoller:
-    """One sensor: its grid, what was heard for the slots to come, its counters."""
-
-    def __init__(self, index: int, spec: DeviceSpec, model: BleModel) -> None:
-        self.index = index
-        self.spec = spec
-        self.model = model
-        self.grid = Grid(spec.period_ms, spec.phase_ms)
-        self.stats = DeviceStats()
-        self.layout = device_layout(spec, model)
-        self.next_slot = 0
-        self.breaker = Breaker(ProbeBudget())
-        """Always closed: a sensor that is not asked cannot be asked less."""
-        self.unexpected: dict[str, object] = {}
-        self.keys = spec.channels or tuple(model.channels)
-        self._corrections = [
-            Correction(spec.calibration[key].points, model.channels[key].decimals)
-            if key in spec.calibration
-            else None
-            for key in self.keys
-        ]
-        self._heard: dict[int, _Slot] = {}
-
-    def heard(self, news: News, at_ms: int) -> None:
-        """Keep a measurement or a fault for the slot that is due next after ``at_ms``."""
-        slot = max(self.grid.slot_at(at_ms - 1) + 1, self.next_slot)
-        found = self._heard.setdefault(slot, _Slot())
-        if isinstance(news.outcome, AdvertFault):
-            found.fault = str(news.outcome)
-            found.raw = news.raw
-            self.stats.last_fault = found.fault
-            return
-        decoded = news.outcome
-        found.at_ms = at_ms
-        found.raw = news.raw
-        for field_, value, mark in zip(decoded.fields, decoded.values, decoded.quality, strict=True):
-            found.values[field_.key] = (value, mark)
-        if news.rssi is not None:
-            found.values[RSSI.key] = (float(news.rssi), Quality.GOOD)
-
-    def answer(self, slot: int) -> Scan | tuple[int, bytes | None]:
-        """What slot ``slot`` is answered by: a scan, or the reason for a miss with the bytes of a bad frame."""
-        found = self._heard.pop(slot, None)
-        if found is None:
-            return Quality.STALE, None
-        wanted = [found.values.get(key) for key in self.keys]
-        if not any(value is not None for key, value in zip(self.keys, wanted, strict=True) if key != RSSI.key):
-            return (Quality.BAD_FRAME, found.raw) if found.fault else (Quality.STALE, None)
-        marks = bytes(Quality.STALE if value is None else value[1] for value in wanted)
-        values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
-        raw = found.raw if max(marks) >= BAD else None
-        if any(correction is not None for correction in self._corrections):
-            values, marks = corrected(values, marks, self._corrections)
-        return Scan(self.index, slot, found.at_ms, values, marks, raw)
 
 
 class AirWorker:
@@ -116,12 +44,26 @@ class AirWorker:
         make_scanner: Callable[..., Scanner] = Scanner,
     ) -> None:
         self.pollers = list(pollers)
+        self.heard = [poller for poller in pollers if not isinstance(poller, AskedPoller)]
         self.stats = BusStats(bus.id, bus.kind)
         self._sink = sink
         self._now_ms = now_ms
         self._metronome = metronome
         self._queue: list[tuple[int, int, AirPoller]] = []
         self._up: bool | None = None
+        self._strength: dict[str, tuple[int, int]] = {}
+        """Newest signal strength of the sensors that are asked, and the boot time at which it was heard."""
+        self.central = Central(bus.connections)
+        self.asked = AskedSensors(
+            bus,
+            [poller for poller in pollers if isinstance(poller, AskedPoller)],
+            sink=sink,
+            now_ms=now_ms,
+            metronome=metronome,
+            strength=self._strength_since,
+            alive=self._alive,
+            central=self.central,
+        )
         self.defects = 0
         """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
@@ -152,7 +94,8 @@ class AirWorker:
                 poller.next_slot = newest + 1
                 if slot > poller.next_slot:
                     self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
-            self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
+            if not isinstance(poller, AskedPoller):
+                self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
         heapq.heapify(self._queue)
 
     async def run(self) -> None:
@@ -160,15 +103,19 @@ class AirWorker:
         async with asyncio.TaskGroup() as group:
             for scanner in self.scanners:
                 group.create_task(scanner.run(), name=f"adapter {scanner.adapter or 'first'}")
-            group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
+            if self.heard:
+                group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
+            group.create_task(self.asked.run(), name=f"sensors asked on {self.stats.id}")
 
     def close(self) -> None:
-        """Nothing is held open between runs."""
+        """Give up what is held open between runs."""
+        self.central.close()
 
     def account(self, now: int) -> None:
         """Hand over the slots that are due at ``now``: the worker has ended."""
-        for poller in self.pollers:
+        for poller in self.heard:
             self._serve(poller, now, ended=True)
+        self.asked.account(now)
 
     async def _serve_slots(self) -> None:
         while True:
@@ -229,6 +176,8 @@ class AirWorker:
     # what the adapters say
 
     def _report(self, report: Report, now: float) -> None:
+        if report.rssi is not None and report.address in self._by_address:
+            self._strength[report.address] = report.rssi, self._now_ms()
         try:
             self.sensors.report(report, now)
         except Exception as error:
@@ -237,6 +186,16 @@ class AirWorker:
                 data = {"bus": self.stats.id, "why": f"{report.address}: {error!r}"}
                 self._sink.event(Event("bus.fault", self._now_ms(), data))
             self.defects += 1
+
+    def _strength_since(self, address: str, since_ms: int) -> int | None:
+        rssi, at_ms = self._strength.get(address, (0, -1))
+        return rssi if at_ms >= since_ms else None
+
+    def _alive(self, adapter: str) -> None:
+        """A connection was made: an adapter that hears nothing else is not dead."""
+        for scanner in self.scanners:
+            if scanner.scanning_with == adapter:
+                scanner.ladder.heard(asyncio.get_running_loop().time())
 
     def _news(self, news: News) -> None:
         now = self._now_ms()

@@ -19,7 +19,8 @@ from gateway.site import BusSpec, DeviceSpec, Site
 
 if TYPE_CHECKING:
     from firmware_interfaces.ble.models import BleModel
-    from gateway.acquire.air import AirPoller, AirWorker
+    from gateway.acquire.air import AirWorker
+    from gateway.acquire.heard import AirPoller
 
 __all__ = ["Acquire", "AnyModel", "layout_of", "make_link", "models_of"]
 
@@ -112,11 +113,14 @@ class Acquire:
     def _listen(
         self, bus: BusSpec, mine: Sequence[tuple[int, DeviceSpec]], models: Mapping[str, AnyModel]
     ) -> "list[AirPoller]":
-        from gateway.acquire.air import AirPoller, AirWorker, read_key
+        from gateway.acquire.air import AirWorker, read_key
+        from gateway.acquire.asked import AskedPoller
+        from gateway.acquire.heard import AirPoller
 
-        pollers = []
+        pollers: list[AirPoller] = []
         for index, spec in mine:
-            pollers.append(AirPoller(index, spec, cast("BleModel", models[spec.model])))
+            model = cast("BleModel", models[spec.model])
+            pollers.append((AirPoller if model.reader is None else AskedPoller)(index, spec, model))
         keys = {spec.address: key for _, spec in mine if (key := read_key(spec)) is not None}
         self.air.append(
             AirWorker(bus, pollers, sink=self._sink, now_ms=self._now_ms, metronome=self._metronome, keys=keys)

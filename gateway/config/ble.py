@@ -26,6 +26,7 @@ class BleBus(Table):
     type: Literal["ble"] = Field(examples=["ble"])
     adapters: list[Adapter] = Field(default_factory=list, max_length=8, examples=[["hci0"]])
     scan: Literal["auto", "passive", "active"] = Field("auto", examples=["auto"])
+    connections: int = Field(3, ge=1, le=20, examples=[3])
 
 
 ALL_BUSES: Mapping[str, type[TcpBus | RtuBus | RtuOverTcpBus | BleBus]] = {**BUSES, "ble": BleBus}

@@ -59,7 +59,8 @@ def build_buses(tables: Tables, models: ModelBook, report: Report) -> list[BusSp
 
 def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, report: Report) -> BusSpec:
     if isinstance(bus, BleBus):
-        return BusSpec(id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan)
+        adapters, connections = tuple(bus.adapters), bus.connections
+        return BusSpec(id=bus.id, kind="ble", adapters=adapters, scan=bus.scan, connections=connections)
     mine = {
         device.text("id") or "?": model
         for device in tables.devices
