@@ -68,7 +68,8 @@ class Calibration:
 class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
-    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key.
+    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
+    ``backfill`` says whether its own memory is read after a gap (where its model has one).
     """
 
     id: str
@@ -81,6 +82,7 @@ class DeviceSpec:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     address: str = ""
     key_file: Path | None = None
+    backfill: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

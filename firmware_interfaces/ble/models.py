@@ -23,6 +23,8 @@ from firmware_interfaces.ble.decoders.frame import Frame
 from firmware_interfaces.ble.decoders.nouns import Field
 from firmware_interfaces.ble.gatt.readers import BATTERY, EnvironmentalReader, Reader, ThermometerReader
 from firmware_interfaces.ble.gatt.values import ENVIRONMENTAL
+from firmware_interfaces.ble.logs.nouns import LogReader
+from firmware_interfaces.ble.logs.ruuvi import RuuviLog
 
 __all__ = ["MODELS", "RSSI", "BleModel", "model_of"]
 
@@ -65,6 +67,8 @@ class BleModel:
     """Whether nobody answers for its format, so that no critical control point may rest on it."""
     reader: Callable[[], Reader] | None = None
     """How it is asked over a connection; None where it is heard."""
+    log: Callable[[], LogReader] | None = None
+    """How its own memory is read; None where it has none, or none that is documented."""
 
     @property
     def sha256(self) -> str:
@@ -87,6 +91,7 @@ def _model(
     numbered: bool = False,
     not_for_ccp: bool = False,
     reader: Callable[[], Reader] | None = None,
+    log: Callable[[], LogReader] | None = None,
 ) -> BleModel:
     """Channels of all its frames; of two with different decimal places, the finer, which holds both exactly."""
     channels: dict[str, Field] = {}
@@ -96,7 +101,7 @@ def _model(
             raise ValueError(f"{id_}: {field.key} in {known.unit} and in {field.unit}")
         if known is None or (known.decimals or 0) < (field.decimals or 0):
             channels[field.key] = field
-    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source, not_for_ccp, reader)
+    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source, not_for_ccp, reader, log)
 
 
 def _fields(frames: Iterable[Frame]) -> list[Field]:
@@ -119,6 +124,7 @@ MODELS: dict[str, BleModel] = {
             ("ruuvi-3", "ruuvi-5", "ruuvi-c5"),
             _fields(ruuvi.FRAMES[number] for number in (3, 5, 0xC5)),
             "docs.ruuvi.com, data formats 3, 5 and C5",
+            log=RuuviLog,
         ),
         _model(
             "ruuvi-air",

@@ -17,6 +17,7 @@ from firmware_interfaces.ble.ladder import Step
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
 from gateway.acquire.asked import AskedPoller, AskedSensors
+from gateway.acquire.backfill import BackfillDesk
 from gateway.acquire.heard import AirPoller
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Sink
@@ -64,6 +65,7 @@ class AirWorker:
             alive=self._alive,
             central=self.central,
         )
+        self.backfill = BackfillDesk(bus, self.heard, sink=sink, now_ms=now_ms, central=self.central)
         self.defects = 0
         """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
@@ -106,6 +108,7 @@ class AirWorker:
             if self.heard:
                 group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
             group.create_task(self.asked.run(), name=f"sensors asked on {self.stats.id}")
+            group.create_task(self.backfill.run(), name=f"backfill on {self.stats.id}")
 
     def close(self) -> None:
         """Give up what is held open between runs."""
@@ -158,6 +161,7 @@ class AirWorker:
                 poller.stats.answered(0.0, answer.at_ms)
                 poller.next_slot += 1
                 self._sink.scan(answer)
+                self.backfill.answered(poller)
             else:
                 self._missed(poller, 1, answer[0], answer[1])
         self._silent(poller, silent, ended=ended)
@@ -170,6 +174,7 @@ class AirWorker:
     def _missed(self, poller: AirPoller, count: int, cause: int, raw: bytes | None = None) -> None:
         poller.stats.missed[cause] = poller.stats.missed.get(cause, 0) + count
         miss = Miss(poller.index, poller.next_slot, count, cause, raw)
+        self.backfill.missed(poller, poller.next_slot, count)
         poller.next_slot += count
         self._sink.miss(miss)
 

@@ -80,6 +80,10 @@ class AirPoller:
         values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
         return self.scan(slot, found.at_ms, values, marks, found.raw)
 
+    def correction(self, key: str) -> Correction | None:
+        """How a channel is corrected."""
+        return self._corrections[self.keys.index(key)]
+
     def scan(self, slot: int, at_ms: int, values: "array[float]", marks: bytes, raw: bytes) -> Scan:
         """Values and qualities by channel as a scan; a calibrated channel gives the corrected and the indicated."""
         kept = raw if max(marks) >= BAD else None

@@ -71,13 +71,17 @@ def check_ble_device(at: Key, raw: Mapping[str, object], report: Report) -> None
     model = raw.get("model")
     if isinstance(model, str) and model not in MODELS:
         report.add((*at, "model"), f"there is no Bluetooth model {model!r}", did_you_mean(model, MODELS))
+    elif isinstance(model, str) and raw.get("backfill") is True and MODELS[model].log is None:
+        named = ", ".join(name for name, known in MODELS.items() if known.log is not None)
+        what = f"{model} has no memory that can be read"
+        report.add((*at, "backfill"), what, f"take it away; those that have one: {named}")
 
 
 def check_unit(at: Key, raw: Mapping[str, object], report: Report) -> None:
     """A device that is asked: it has a unit id, and neither address nor key."""
     if "unit" not in raw:
         report.add((*at, "unit"), "is missing", "add unit = 1")
-    for name in ("address", "key_file"):
+    for name in ("address", "key_file", "backfill"):
         if name in raw:
             report.add((*at, name), "has no meaning on this bus", 'take it away, or use a bus with type = "ble"')
 
