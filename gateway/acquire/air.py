@@ -78,6 +78,7 @@ class AirWorker:
                 self._report,
                 adapter=adapter,
                 mode=bus.scan,
+                everybody=bool(self.asked.pollers),
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
             )
