@@ -218,11 +218,12 @@ class Scanner:
 
     async def _scan(self, bluez: Bluez, name: str, lost: "asyncio.Task[None]") -> str:
         """One scan, until silence, a change or a refusal (whose words are returned) ends it."""
+        # What comes while the last monitors are still being registered counts as heard.
+        self.scanning_with = name
         scanner, refusal = await self._started(name)
         if scanner is None:
             return refusal
         try:
-            self.scanning_with = name
             self.ladder.started(self._now())
             self._say(RadioState.SCANNING, f"{name}, {'passive' if self.passive else 'active'}")
             step = await self._until_silent(name, lost)
