@@ -11,7 +11,8 @@ from gateway.model import Quality
 from gateway.onsite import Onsite, fields_of
 
 if TYPE_CHECKING:
-    from gateway.acquire.air import AirPoller, AirWorker
+    from gateway.acquire.air import AirWorker
+    from gateway.acquire.airpoller import AirPoller
     from gateway.acquire.ear import Advert
 
 __all__ = ["Desk"]
