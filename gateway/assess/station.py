@@ -103,7 +103,7 @@ class Assess:
         self.borders = tuple(Border(name, factory, site, layout) for name, factory in chosen)
         self.engine_failures = 0
         self._qualities = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
-        self._site, self._layout, self._past = site, layout, None
+        self._site, self._layout = site, layout
         self._store = store
         self._event = event
         self._now_ms = now_ms

@@ -16,8 +16,8 @@ from test_ble_asked import now_ms as boot_ms
 from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.logs.nordic import NOTIFY, SERVICE, WRITE
 from firmware_interfaces.ble.models import MODELS
-from gateway.acquire.backfill import BackfillDesk
 from gateway.acquire.airpoller import AirPoller
+from gateway.acquire.backfill import BackfillDesk
 from gateway.model import Event
 from gateway.seal.backfill import BACKFILL, Backfill, read_backfill
 from gateway.site import BusSpec, Calibration, DeviceSpec
