@@ -6,6 +6,7 @@ that cannot record does not write.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from gateway.acquire.poller import Poller
 from gateway.acquire.worker import BusWorker
 from gateway.errors import OperatorError
 from gateway.model import Event
+
+log = logging.getLogger(__name__)
 
 __all__ = ["KIND", "DeviceOrders"]
 
@@ -74,7 +77,7 @@ class DeviceOrders:
         }
         task = asyncio.create_task(self._carry_out(place, value, order))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
     async def _carry_out(self, place: _Place, value: Decimal, order: dict[str, Any]) -> Mapping[str, Any]:
@@ -94,6 +97,15 @@ class DeviceOrders:
         outcome = {"result": written.result, "found": written.found, "words": written.words}
         recorded = await self._store(Event(KIND, self._now_ms(), {**order, **outcome}))
         return {**order, **outcome, "recorded": recorded}
+
+    def _ended(self, task: "asyncio.Task[Mapping[str, Any]]") -> None:
+        self._under_way.discard(task)
+        if (
+            not task.cancelled()
+            and (error := task.exception()) is not None
+            and not isinstance(error, OperatorError)
+        ):
+            log.error("an order ended with: %r", error)
 
     def _place(self, request: Mapping[str, Any]) -> _Place:
         name, key = _said(request, "device", "which device"), _said(request, "channel", "which channel")
