@@ -41,9 +41,18 @@ def layout_of(site: Site) -> Layout:
 
 
 class Acquire:
-    """All buses of a site. ``models`` maps a model's name in the site file to the loaded model."""
+    """All buses of a site. ``models`` maps a model's name in the site file to the loaded model; ``on_time`` is told
+    what satellite receivers say (`Common.on_time`).
+    """
 
-    def __init__(self, site: Site, models: Mapping[str, Model], sink: Sink, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        models: Mapping[str, Model],
+        sink: Sink,
+        now_ms: Callable[[], int],
+        on_time: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.buses: list[Worker] = []
         """The workers of all buses that have devices."""
         self.ended_ms = 0
@@ -51,7 +60,7 @@ class Acquire:
         self._sink = sink
         self._now_ms = now_ms
         self._metronome = Metronome()
-        common = Common(sink, now_ms, self._metronome, TimeLimits())
+        common = Common(sink, now_ms, self._metronome, TimeLimits(), on_time)
         for bus in site.buses:
             mine = {index: spec for index, spec in enumerate(site.devices) if spec.bus == bus.id}
             if mine:
