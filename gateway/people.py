@@ -19,6 +19,7 @@ from gateway.site import Site
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
+    from gateway.scanners import Scanner
 
 __all__ = ["People", "alarm_data"]
 
@@ -52,6 +53,7 @@ class People:
     ) -> None:
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.scanners = _scanners(site, self._record, event, clock) if site.scanners else []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
         self._assess = assess
         self._journal = journal
@@ -81,6 +83,8 @@ class People:
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
                     group.create_task(notifier.run(), name="outputs")
+                for scanner in self.scanners:
+                    group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}")
         finally:
             if notifier is not None:
                 await notifier.close()
@@ -101,6 +105,12 @@ class People:
             else:
                 return
 
+    async def _record(self, kind: str, request: Request) -> Mapping[str, Any]:
+        """A record that no person typed: what a scanner read."""
+        if self.records.requests is None:
+            raise OperatorError("records cannot be made yet", "scan it again in a minute")
+        return await self.records.requests.record(kind, request)
+
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
 
@@ -115,6 +125,18 @@ def _notifier(
     from gateway.notify.station import Notifier
 
     return Notifier(site, clock, event, condition, timezone=site.time_zone)
+
+
+def _scanners(
+    site: Site,
+    record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
+    event: Callable[[Event], None],
+    clock: Callable[[], ClockClaim],
+) -> "list[Scanner]":
+    """Loaded on need, like what tells people."""
+    from gateway.scanners import Scanner
+
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

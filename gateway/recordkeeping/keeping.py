@@ -47,6 +47,8 @@ class RecordKeeping:
         keep: Callable[[str, bytes], None],
     ) -> None:
         self.book: Logbook | None = None
+        self.requests: RecordControl | None = None
+        """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
         self._store = store
@@ -76,7 +78,8 @@ class RecordKeeping:
         await self._compare(watch, person, reason)
         self.book = book
         keep = self._keep
-        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+        self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
+        self.requests.register(control)
 
     async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None) -> None:
         """Record the settings that differ from those on record, and keep them together with the last such event."""
