@@ -48,6 +48,8 @@ class RecordKeeping:
         keep: Callable[[str, bytes], None],
     ) -> None:
         self.book: Logbook | None = None
+        self.requests: RecordControl | None = None
+        """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
         self._store = store
@@ -86,7 +88,8 @@ class RecordKeeping:
         await self._compare(watch, person, reason, stated)
         self.book, self._watch = book, watch
         keep = self._keep
-        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+        self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
+        self.requests.register(control)
 
     async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
         """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""
