@@ -22,7 +22,9 @@ from gateway.clock import Clock
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.renewal import Renewal
 from gateway.site import Site
+from gateway.turning import Turning
 
 __all__ = ["Gateway", "run_site"]
 
@@ -86,7 +88,9 @@ class Gateway:
         self.board: Any = None
         self.page_address: str | None = None
         self._linger_s = linger_s
-        self._started_by = {"person": person, "reason": reason}
+        self.started_by = {"person": person, "reason": reason}
+        self.turning = Turning(self)
+        self.renewal = Renewal()
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -142,13 +146,14 @@ class Gateway:
             asyncio.create_task(self._after_first_scan(ready), name="late start"),
         ]
         stopping = asyncio.create_task(stop.wait())
+        broken = asyncio.create_task(self.turning.broken())
         try:
-            await asyncio.wait([stopping, acquiring, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in (acquiring, *tasks):
+            await asyncio.wait([stopping, acquiring, broken, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (acquiring, broken, *tasks):
                 if task.done() and not task.cancelled():
                     task.result()
         finally:
-            await self._stop(acquiring, tasks, [*later, stopping])
+            await self._stop(acquiring, tasks, [*later, stopping, broken])
 
     async def _stop(
         self, acquiring: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", later: "list[asyncio.Task[Any]]"
@@ -156,9 +161,12 @@ class Gateway:
         """Polling ends first, then judging (the first of ``later``), then everything is sealed, then the uplink may
         deliver a little longer.
         """
+        await self.turning.end()
         await _cancel(acquiring)
         await _cancel(later[0])
         self.assess.stopping()
+        if self.people is not None:
+            self.people.records.stop()
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         try:
             async with asyncio.timeout(SETTLE_S):
@@ -240,17 +248,17 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(_give_back(), name="give back")
             group.create_task(self._keep("people", self._meet), name="people")
-            if self.site.cluster is not None:
-                group.create_task(self._keep("uplink", self._deliver), name="uplink")
-            if self.site.web is not None:
-                group.create_task(self._keep("web", self._serve), name="web")
+            group.create_task(self._keep("uplink", self._deliver), name="uplink")
+            group.create_task(self._keep("web", self._serve), name="web")
 
     async def _deliver(self) -> None:
+        settings, self.uplink = self.site.cluster, None
+        if settings is None:
+            await asyncio.get_running_loop().create_future()
+            return
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
 
-        settings = self.site.cluster
-        assert settings is not None
         try:
             key = PublicKey.from_pem(settings.receipt_key.read_bytes())
         except OSError as error:
@@ -268,23 +276,34 @@ class Gateway:
         from gateway.acquire.orders import DeviceOrders
         from gateway.people import People
 
-        claim, event = self.clock.claim, self._event
+        stated = await self.turning.stated(**self.started_by)
+        if self.turning.ended:
+            await asyncio.get_running_loop().create_future()
         self.people = People(
-            self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
+            self.site,
+            self.assess,
+            self.journal,
+            layout=self.layout,
+            clock=self.clock.claim,
+            event=self._event,
+            orders=self.turning.orders(),
+            **stated,
         )
-        orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
+        orders = DeviceOrders(lambda: self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
         self.people.control.handle("device.write", orders.write)
         await self.people.run()
 
     async def _serve(self) -> None:
+        spec, self.page_address = self.site.web, None
+        if spec is None:
+            await asyncio.get_running_loop().create_future()
+            return
         from gateway.board import BoardWatch
         from gateway.metrics import Exposition
         from gateway.status import Status
         from gateway.web.pages import Pages
         from gateway.web.server import WebServer, own_names
 
-        spec = self.site.web
-        assert spec is not None
         self.board = BoardWatch(self.clock.now_ms)
         pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
         server = WebServer(pages, spec.host, spec.port)
@@ -360,7 +379,7 @@ class Gateway:
             began = loop.time()
             try:
                 try:
-                    await station()
+                    await self.renewal.run(name, station)
                 finally:
                     if loop.time() - began > LONGEST_RESTART_S:
                         pause_s, told = RESTART_S, ""
@@ -418,6 +437,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
+        loop.add_signal_handler(signal.SIGHUP, gateway.turning.hang_up)
         await gateway.run(stop)
 
     uvloop.run(main())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
-from gateway.control import Control
+from gateway.control import Control, Handler
 from gateway.errors import AuroraError, OperatorError
+from gateway.logbook.settings import AT_START, WHEN_APPLIED
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
@@ -35,7 +36,8 @@ Request = Mapping[str, Any]
 class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
-    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was
+    ``stated``. ``orders`` are further requests that the control socket takes.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        stated: str = AT_START,
+        orders: Mapping[str, Handler] | None = None,
     ) -> None:
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
@@ -56,7 +60,11 @@ class People:
         self._assess = assess
         self._journal = journal
         self._clock = clock
-        self._person, self._reason = person, reason
+        self._event = event
+        self._started: dict[str, Any] = {"person": person, "reason": reason, "stated": stated}
+        self._orders = orders or {}
+        self._group: asyncio.TaskGroup | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
@@ -66,33 +74,70 @@ class People:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for name, order in Orders(self._assess).handlers().items():
+        for name, order in {**Orders(self._assess).handlers(), **self._orders}.items():
             self.control.handle(name, order)
+        for name in NOBODY:
+            self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
-        for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
-            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
             if notifier is not None:
                 await notifier.resync(self._assess.alarms)
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 group.create_task(self._open_records(), name="logbook")
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
-                    group.create_task(notifier.run(), name="outputs")
+                    self._telling = group.create_task(notifier.run(), name="outputs")
         finally:
-            if notifier is not None:
-                await notifier.close()
+            self._group = None
+            for opened in {notifier, self.notifier}:
+                if opened is not None:
+                    await opened.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `adopt` can be called."""
+        return self._group is not None
+
+    async def adopt(
+        self, site: Site, layout: Layout, *, outputs: bool, person: str | None, reason: str | None
+    ) -> None:
+        """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
+        self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
+        if outputs:
+            await self._change_outputs(site)
+        await self.records.adopt(site, layout, person, reason)
+
+    async def _change_outputs(self, site: Site) -> None:
+        """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
+        meanwhile stands in the alarms by which it begins."""
+        old, telling = self.notifier, self._telling
+        self.notifier = new = _notifier(site, self._clock, self._event, self._condition) if site.outputs else None
+        self._telling = None
+        if telling is not None:
+            telling.cancel()
+            await asyncio.wait((telling,))
+        if old is not None:
+            await old.close()
+        if new is not None:
+            await new.open()
+            await new.resync(self._assess.alarms)
+            assert self._group is not None
+            self._telling = self._group.create_task(new.run(), name="outputs")
+
+    async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
+        handlers = NOBODY if self.notifier is None else self.notifier.handlers()
+        answer: Mapping[str, Any] = await handlers[name](request)
+        return answer
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
         told = ""
         while True:
             try:
-                await self.records.open(
-                    self.control, self._journal.kept(), person=self._person, reason=self._reason
-                )
+                await self.records.open(self.control, self._journal.kept(), **self._started)
             except AuroraError as error:
                 if str(error) != told:
                     log.error("records cannot be made yet: %s", error)

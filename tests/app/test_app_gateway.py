@@ -298,8 +298,9 @@ class TestStations:
         assert len(errors(caplog)) == 1
 
     async def test_an_address_in_use_is_said_once_and_taken_when_it_is_free(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(app, "LONGEST_RESTART_S", 0.5)
         other = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
         port = other.sockets[0].getsockname()[1]
         async with Unit() as unit, running(site_of(tmp_path, unit.port, web=WebSpec(port=port))) as gateway:
