@@ -177,6 +177,8 @@ class Gateway:
         await _cancel(acquiring)
         await _cancel(later[0])
         self.assess.stopping()
+        if self.people is not None:
+            self.people.records.stop()
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         try:
             async with asyncio.timeout(SETTLE_S):
