@@ -36,12 +36,12 @@ class Watch:
     @property
     def shown(self) -> list[Fact]:
         """What asks for a person, or one line that nothing does; nothing before the first look."""
-        if not self.facts:
-            return []
         asks = [fact for fact in self.facts if fact.state in {"bad", "care"}]
-        return asks or [
-            good("box", "Box", "temperature, power, memory, disk and certificates are as they should be")
-        ]
+        # Only what was seen to be well is said to be well.
+        well = dict.fromkeys(fact.name for fact in self.facts if fact.state == "good")
+        if asks or not well:
+            return asks
+        return [good("box", "Box", f"as it should be: {', '.join(well)}")]
 
     def levels(self) -> Iterator[tuple[str, int]]:
         """Check and 0 (good), 1 (care) or 2 (bad), each check once; what is unknown is left out."""

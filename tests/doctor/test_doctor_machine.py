@@ -234,6 +234,8 @@ class TestWatch:
         watch = Watch(site(tmp_path), box)
         assert watch.shown == []
         watch.look(TRUSTED)
+        shown = watch.shown
+        assert "Power" not in str(shown), "what is unknown is not said to be well"
         levels = dict(watch.levels())
         assert levels["file-system"] == 0
         assert "power" not in levels, "what is unknown has no level"
