@@ -8,7 +8,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ from gateway.credentials import with_credentials
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.operations.logs import set_up_logs
 from gateway.sdnotify import Systemd
 from gateway.site import Site
 from gateway.supervision import supervised
@@ -86,11 +86,18 @@ class Gateway:
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.register: Any = None
+        """Who may sign in at the page, once there is one."""
+        self.board: Any = None
+        self.vitals: Any = None
+        self.rulebook: Any = None
+        self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
+        """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
         self.box: Any = None
         """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
-        self._started_by = {"person": person, "reason": reason}
+        self._started_by: dict[str, Any] = {"person": person, "reason": reason}
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -103,6 +110,12 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
+        for feed in self.feeds.values():
+            feed(record)
+
+    def record(self, event: Event) -> None:
+        """Put an event on its way to the journal and to whoever is told of it."""
+        self._event(event)
 
     def _event(self, event: Event) -> None:
         if self.people is not None:
@@ -243,7 +256,10 @@ class Gateway:
             ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(_give_back(), name="give back")
+            group.create_task(self._keep("vitals", self._feel), name="vitals")
             group.create_task(self._keep("people", self._meet), name="people")
+            if self.site.rules:
+                group.create_task(self._keep("rules", self._rule), name="rules")
             group.create_task(self._keep("doctor", self._examine), name="doctor")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
@@ -269,13 +285,33 @@ class Gateway:
         )
         await self.uplink.run()
 
+    async def _feel(self) -> None:
+        from gateway.operations.vitals import Vitals
+
+        endurance = self.site.buffer.card_endurance_bytes
+        self.vitals = Vitals(self.site.data_dir, self.clock.boot.hex(), endurance_bytes=endurance)
+        await self.vitals.run()
+
+    async def _rule(self) -> None:
+        from gateway.rulebook import Rulebook
+
+        self.rulebook = Rulebook(self.site, self.layout, self.assess, self.clock.claim)
+        self.feeds["rules"] = self.rulebook.put
+        await self.rulebook.run()
+
     async def _meet(self) -> None:
+        from gateway.acquire.orders import DeviceOrders
         from gateway.people import People
 
         claim, event = self.clock.claim, self._event
         self.people = People(
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
+        self.people.admit(lambda: self.register)
+        orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
+        self.people.control.handle("device.write", orders.write)
+        if self.people.feed is not None:
+            self.feeds["outputs"] = self.people.feed
         await self.people.run()
 
     async def _examine(self) -> None:
@@ -285,17 +321,10 @@ class Gateway:
         await self.box.run(self.clock.claim)
 
     async def _serve(self) -> None:
-        from gateway.metrics import Exposition
-        from gateway.status import Status
-        from gateway.web.pages import Pages
-        from gateway.web.server import WebServer, own_names
+        from gateway.reception import open_page
 
-        spec = self.site.web
-        assert spec is not None
-        pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
-        server = WebServer(pages, spec.host, spec.port)
-        listener = server.bind()
-        self.page_address = f"http://{server.address}/"
+        listener, server = open_page(self)
+        self.page_address = server.url
         log.info("status page on %s", self.page_address)
         await server.run(listener)
 
@@ -408,10 +437,14 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    set_up_logs(level)
+    log.info(
+        "aurora-gateway %s: site %s, %d devices on %d buses",
+        __version__,
+        site.identity.urn,
+        len(site.devices),
+        len(site.buses),
     )
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
@@ -428,6 +461,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             await gateway.run(stop, ready)
 
     uvloop.run(main())
+    log.info("stopped in order")
     return 0
 
 
