@@ -145,6 +145,7 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             address=str(kind.who(device)) if kind is not None and device.address else "",
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             write=tuple(device.write or ()),
+            backfill=device.backfill is not False,
         )
         built.append((entry, spec))
     return built
