@@ -64,7 +64,7 @@ class Desk:
             return await self._walked(job, bus, range(first, last + 1), timeout_s)
 
         title = f"looking for units {first} to {last} on {_name(bus)}"
-        return self._onsite.jobs.begin("walk", title, _name(bus), work, last - first + 1).data()
+        return self._onsite.jobs.begin("walk", title, _name(bus), work, last - first + 1).of(request)
 
     async def _walked(self, job: Job, bus: BusSpec, units: range, timeout_s: float) -> Mapping[str, Any]:
         worker = worker_of(self._gateway, bus)
@@ -99,7 +99,7 @@ class Desk:
             return await self._guessed(job, bus, unit, timeout_s, names)
 
         title = f"looking for the model of unit {unit} on {_name(bus)}"
-        return self._onsite.jobs.begin("guess", title, _name(bus), work, len(names)).data()
+        return self._onsite.jobs.begin("guess", title, _name(bus), work, len(names)).of(request)
 
     async def _guessed(
         self, job: Job, bus: BusSpec, unit: int, timeout_s: float, names: list[str]
@@ -149,7 +149,7 @@ class Desk:
             )
 
         title = f"trying {model.id} on unit {unit} of {_name(bus)}"
-        return self._onsite.jobs.begin("try", title, f"{_name(bus)}/{unit}", work, readings).data()
+        return self._onsite.jobs.begin("try", title, f"{_name(bus)}/{unit}", work, readings).of(request)
 
     async def _tried(
         self, job: Job, bus: BusSpec, unit: int, *, model: DeviceModel, timeout_s: float, pause_s: float
@@ -181,7 +181,7 @@ class Desk:
             return await self._listened(job, address)
 
         title = f"listening to {address}"
-        return self._onsite.jobs.begin("try", title, address, work, readings).data()
+        return self._onsite.jobs.begin("try", title, address, work, readings).of({"address": address})
 
     def _sensor(self, address: str) -> "Sensor | None":
         lookout: Lookout | None = self._onsite.desk("gateway.commissioning.sight").lookout
