@@ -8,7 +8,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +18,15 @@ from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
+from gateway.credentials import with_credentials
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.operations.logs import set_up_logs
+from gateway.sdnotify import Systemd
 from gateway.site import Site
+from gateway.supervision import supervised
 
 __all__ = ["Gateway", "run_site"]
 
@@ -86,9 +89,16 @@ class Gateway:
         self.people: Any = None
         self.register: Any = None
         """Who may sign in at the page, once there is one."""
+        self.board: Any = None
+        self.vitals: Any = None
+        self.rulebook: Any = None
+        self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
+        """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
+        self.box: Any = None
+        """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
-        self._started_by = {"person": person, "reason": reason}
+        self._started_by: dict[str, Any] = {"person": person, "reason": reason}
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -101,6 +111,8 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
+        for feed in self.feeds.values():
+            feed(record)
 
     def record(self, event: Event) -> None:
         """Put an event on its way to the journal and to whoever is told of it."""
@@ -245,7 +257,11 @@ class Gateway:
             ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(_give_back(), name="give back")
+            group.create_task(self._keep("vitals", self._feel), name="vitals")
             group.create_task(self._keep("people", self._meet), name="people")
+            if self.site.rules:
+                group.create_task(self._keep("rules", self._rule), name="rules")
+            group.create_task(self._keep("doctor", self._examine), name="doctor")
             if self.site.cluster is not None:
                 group.create_task(self._keep("uplink", self._deliver), name="uplink")
             if self.site.web is not None:
@@ -255,8 +271,8 @@ class Gateway:
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
 
-        settings = self.site.cluster
-        assert settings is not None
+        assert self.site.cluster is not None
+        settings = with_credentials(self.site.cluster)
         try:
             key = PublicKey.from_pem(settings.receipt_key.read_bytes())
         except OSError as error:
@@ -270,7 +286,22 @@ class Gateway:
         )
         await self.uplink.run()
 
+    async def _feel(self) -> None:
+        from gateway.operations.vitals import Vitals
+
+        endurance = self.site.buffer.card_endurance_bytes
+        self.vitals = Vitals(self.site.data_dir, self.clock.boot.hex(), endurance_bytes=endurance)
+        await self.vitals.run()
+
+    async def _rule(self) -> None:
+        from gateway.rulebook import Rulebook
+
+        self.rulebook = Rulebook(self.site, self.layout, self.assess, self.clock.claim)
+        self.feeds["rules"] = self.rulebook.put
+        await self.rulebook.run()
+
     async def _meet(self) -> None:
+        from gateway.acquire.orders import DeviceOrders
         from gateway.onsite import Onsite
         from gateway.people import People
 
@@ -279,13 +310,22 @@ class Gateway:
             self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
         )
         self.people.admit(lambda: self.register)
+        orders = DeviceOrders(self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
         onsite = Onsite(self)
-        for name, handler in onsite.handlers().items():
+        for name, handler in {"device.write": orders.write, **onsite.handlers()}.items():
             self.people.control.handle(name, handler)
+        if self.people.feed is not None:
+            self.feeds["outputs"] = self.people.feed
         try:
             await self.people.run()
         finally:
             await onsite.close()
+
+    async def _examine(self) -> None:
+        from gateway.doctor.watch import Watch
+
+        self.box = Watch(self.site)
+        await self.box.run(self.clock.claim)
 
     async def _serve(self) -> None:
         from gateway.reception import open_page
@@ -404,10 +444,14 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    set_up_logs(level)
+    log.info(
+        "aurora-gateway %s: site %s, %d devices on %d buses",
+        __version__,
+        site.identity.urn,
+        len(site.devices),
+        len(site.buses),
     )
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
     start_keeping()
 
     async def main() -> None:
@@ -421,9 +465,11 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
-        await gateway.run(stop)
+        async with supervised(gateway, stop, Systemd.of()) as ready:
+            await gateway.run(stop, ready)
 
     uvloop.run(main())
+    log.info("stopped in order")
     return 0
 
 

@@ -13,7 +13,7 @@ from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
 from gateway.control import Control
 from gateway.errors import AuroraError, OperatorError
-from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
 
@@ -39,6 +39,7 @@ class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
     ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    ``rules`` tells how the rules of plugins do.
     """
 
     def __init__(
@@ -52,10 +53,13 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        rules: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._rules = rules
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self._site = site
         self._assess = assess
         self._journal = journal
         self._clock = clock
@@ -74,6 +78,12 @@ class People:
 
             self.control.handle(name, order)
 
+    @property
+    def feed(self) -> Callable[[Scan | Miss], None] | None:
+        """Where records go for outputs that take values; None where there are none."""
+        wanted = self.notifier is not None and any(output.values for output in self._site.outputs)
+        return self.notifier.values if wanted and self.notifier is not None else None
+
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
         if self.notifier is not None:
@@ -84,6 +94,7 @@ class People:
         """Until cancelled."""
         for name, order in Orders(self._assess).handlers().items():
             self.control.handle(name, order)
+        self.control.handle("plugins.list", self._plugins)
         notifier = self.notifier
         for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
             self.control.handle(name, handler)
@@ -100,6 +111,11 @@ class People:
         finally:
             if notifier is not None:
                 await notifier.close()
+
+    async def _plugins(self, _: Request) -> Mapping[str, Any]:
+        """Outputs and rules, and how they do."""
+        outputs = {} if self.notifier is None else self.notifier.plugins()
+        return {"plugins": {**outputs, **self._rules()}}
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
@@ -123,6 +139,7 @@ class People:
 
 def _notifier(
     site: Site,
+    layout: Layout,
     clock: Callable[[], ClockClaim],
     event: Callable[[Event], None],
     condition: Callable[[Condition], None],
@@ -130,7 +147,7 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.time_zone)
+    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.access import Door
 from gateway.access.register import Register
+from gateway.board import BoardWatch
 from gateway.control import ControlError
 from gateway.metrics import Exposition
 from gateway.status import Status
@@ -25,6 +26,8 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
     """The server of the page with its listening socket. Raises `AuroraError` where it cannot listen."""
     site, spec = gateway.site, gateway.site.web
     assert spec is not None
+    if gateway.board is None:
+        gateway.board = BoardWatch(gateway.clock.now_ms)
 
     async def ask(order: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if gateway.people is None:
@@ -40,7 +43,7 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
         door=register.door,
         register=register,
         status=Status(gateway).snapshot,
-        metrics=Exposition(gateway).text,
+        metrics=Exposition(gateway).page,
         ask=ask,
         names=own_names() | set(spec.names),
         gateway=site.identity.gateway,

@@ -196,6 +196,9 @@ class Status:
                 yield _fact(f"Bus {stats.id}", "connected")
             else:
                 yield _fact(f"Bus {stats.id}", stats.last_fault or "connecting", "bad")
+        if self._gateway.board is not None:
+            for name, words, state in self._gateway.board.facts():
+                yield _fact(name, words, state)
         counters = self._gateway.counters
         if counters.last_restart:
             times = sum(counters.restarts.values())
@@ -203,6 +206,10 @@ class Status:
             yield _fact("Restarted", f"{counters.last_restart} ({often})", "uncertain")
         if counters.events_dropped:
             yield _fact("Events", f"{counters.events_dropped} could not be stored", "bad")
+        box = self._gateway.box
+        for fact in box.shown if box is not None else ():
+            words = f"{fact.words}: {fact.remedy}" if fact.remedy else fact.words
+            yield _fact(fact.name, words, "uncertain" if fact.state == "care" else fact.state)
 
     def _clock(self) -> Fact:
         clock = self._gateway.clock

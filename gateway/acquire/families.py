@@ -75,6 +75,14 @@ def family(kind: BusKind) -> Family:
         from gateway.acquire import air
 
         return air
+    if kind in {"onewire", "iio", "hwmon"}:
+        from gateway.acquire import files
+
+        return files
+    if kind in {"serial", "mbus"}:
+        from gateway.acquire import serial
+
+        return serial
     from gateway.acquire import modbus
 
     return modbus

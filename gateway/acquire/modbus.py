@@ -1,7 +1,7 @@
 """The family of Modbus buses: links, devices and workers as the site file says."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from firmware_interfaces.asked import RING, Model
 from firmware_interfaces.modbus.device import ModbusDevice
@@ -15,7 +15,13 @@ from gateway.acquire.poller import Poller
 from gateway.acquire.worker import BusWorker
 from gateway.site import BusSpec, DeviceSpec
 
+if TYPE_CHECKING:
+    from firmware_interfaces.modbus.rs485 import Rs485
+
 __all__ = ["load", "make_link", "serve"]
+
+RELEASE_AFTER_S = 0.25
+"""Longer than any rest between the requests of one poll, so that a poll takes one connection."""
 
 
 def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = None, frames_kept: int = RING) -> Link:
@@ -29,12 +35,24 @@ def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = Non
         "gap_s": (gap_ms if bus.gap_ms is None else bus.gap_ms) / 1000,
         "connect_pause_s": bus.connect_pause_ms / 1000,
     }
-    if bus.kind != "modbus-tcp":
+    if bus.kind not in {"modbus-tcp", "modbus-tls"}:
         timing["limit_s"] = bus.timeout_s
     if bus.kind == "modbus-rtu":
-        line = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits}
+        line = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits, "rs485": _rs485(bus)}
         return open_link(bus.kind, device=bus.device, **line, **timing)
+    if bus.release:
+        timing["rest_after_s"] = RELEASE_AFTER_S
+    if bus.kind == "modbus-tls":
+        timing |= {name: getattr(bus, name) for name in ("ca", "certificate", "key", "server_name")}
     return open_link(bus.kind, host=bus.host, port=bus.port, **timing)
+
+
+def _rs485(bus: BusSpec) -> "Rs485 | None":
+    if bus.rs485 is None:
+        return None
+    from firmware_interfaces.modbus.rs485 import Rs485
+
+    return Rs485(**bus.rs485)
 
 
 def load(name: str) -> DeviceModel:

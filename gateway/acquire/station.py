@@ -75,6 +75,8 @@ class Acquire:
         for worker in self.buses:
             worker.start(resume, started_ms)
         try:
+            if not self.buses:  # a new box, whose first sensor is still to come
+                await asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as group:
                 for worker in self.buses:
                     group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")

@@ -50,6 +50,8 @@ class BusWorker(Keeper[Poller]):
         self._next_connect = 0.0
         self._down = False
         self._probes = 0
+        self.lock = asyncio.Lock()
+        """Held by whoever talks on the bus: this worker, or an order between two polls."""
         self._napping: int | None = None
         self.guests = Guests(self._wake)
         """Requests of people who look at the bus: served in its idle time alone."""
@@ -61,14 +63,16 @@ class BusWorker(Keeper[Poller]):
         started = loop.time()
         while True:
             if not self.link.connected:
-                await self._connect(loop)
+                async with self.lock:
+                    await self._connect(loop)
             due, _, poller = self._queue[0]
             now = self._now_ms()
             if due > now:
                 await self._idle(due, (due - now) / 1000, loop.time() - started)
                 continue
             try:
-                await self._serve(poller, now, loop)
+                async with self.lock:
+                    await self._serve(poller, now, loop)
             except Exception as error:  # noqa: BLE001 - a device's border: its defect is recorded, the bus goes on
                 self._defect(poller, error, loop.time())
             finally:
@@ -105,8 +109,11 @@ class BusWorker(Keeper[Poller]):
             if stranger is not None and not stranger.breaker.open:
                 await self._introduce(stranger)
                 return
-        if self.guests.waiting and await self.guests.serve(wait_s, self._polled_in_s):
-            return
+        if self.guests.waiting and not self.lock.locked():
+            async with self.lock:
+                served = await self.guests.serve(wait_s, self._polled_in_s)
+            if served:
+                return
         self._napping = due_ms
         try:
             await self._metronome.until(due_ms, wait_s)
@@ -128,7 +135,8 @@ class BusWorker(Keeper[Poller]):
             self._sink.event(Event(kind, self._now_ms(), data))
 
         try:
-            await poller.introduce(event, poller.patience.timeout_s)
+            async with self.lock:
+                await poller.introduce(event, poller.patience.timeout_s)
         except BusError as error:
             poller.introduced = True
             log.info("%s: identity registers could not be read: %s", poller.spec.id, error)

@@ -12,13 +12,14 @@ from gateway.commissioning.trial import take_reading
 from gateway.errors import AuroraError
 from gateway.site import BusSpec
 
-__all__ = ["read_once"]
+__all__ = ["endpoint", "read_once"]
 
 FRAMES_KEPT = 4096
 """More than one poll of any model takes, with identity and correction registers."""
 
 
-def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+def endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of ``HOST[:PORT]``. Raises `AuroraError`."""
     try:
         place = urlsplit(f"//{text}")
         host, port = place.hostname, place.port
@@ -40,15 +41,33 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
             parity=arguments.parity or facts.parity or "N",
             stop_bits=arguments.stop_bits or facts.stop_bits or 1,
         )
+    if arguments.tls:
+        files = arguments.ca, arguments.certificate, arguments.key
+        if None in files:
+            raise AuroraError("Modbus over TLS has certificates on both sides: add --ca, --certificate and --key")
+        host, port = endpoint(arguments.tls, 802)
+        secured = dict(zip(("ca", "certificate", "key"), files, strict=True))
+        name = arguments.server_name
+        return BusSpec(id="read", kind="modbus-tls", host=host, port=port, server_name=name, **secured)
     kind = "modbus-tcp" if arguments.tcp else "modbus-rtu-over-tcp"
-    host, port = _endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
+    host, port = endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
     return BusSpec(id="read", kind=kind, host=host, port=port)  # type: ignore[arg-type]
 
 
 def read_once(arguments: argparse.Namespace) -> int:
     """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
+    if arguments.onewire or arguments.iio or arguments.hwmon or arguments.board:
+        from gateway.commands.read_files import read_files
+
+        return read_files(arguments)
+    if not arguments.model:
+        raise AuroraError("name the model: --model NAME (aurora-gateway models lists them)")
+    from gateway.commands.read_serial import find_serial_model, read_serial
+
+    if (other := find_serial_model(arguments.model)) is not None:
+        return read_serial(arguments, other)
     model = load_model(arguments.model)
-    if not (1 <= arguments.unit <= 247 or (arguments.tcp and arguments.unit in {0, 255})):
+    if not (1 <= arguments.unit <= 247 or ((arguments.tcp or arguments.tls) and arguments.unit in {0, 255})):
         raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")
     return asyncio.run(_read(_bus(arguments, model), model, arguments.unit, arguments.timeout))
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from gateway.config.ble import BleKind
+from gateway.config.files import HwmonKind, IioKind, OneWireKind
 from gateway.config.locate import Key
+from gateway.config.serial import MbusKind, SerialKind
 from gateway.config.shape import BUSES, DeviceTable, Table
 from gateway.config.words import Report
 from gateway.site import BusSpec
@@ -46,5 +48,12 @@ class Kind(Protocol):
         ...
 
 
-KINDS: Mapping[str, Kind] = {"ble": BleKind()}
+KINDS: Mapping[str, Kind] = {
+    "ble": BleKind(),
+    "onewire": OneWireKind(),
+    "iio": IioKind(),
+    "hwmon": HwmonKind(),
+    "serial": SerialKind(),
+    "mbus": MbusKind(),
+}
 ALL_BUSES: Mapping[str, type[Table]] = {**BUSES, **{name: kind.shape for name, kind in KINDS.items()}}

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gateway.config.files import named
 from gateway.config.kinds import KINDS, Kind
 from gateway.config.models import ModelBook
 
@@ -27,4 +28,4 @@ def model_of(entry: "Entry[DeviceTable]", tables: "Tables", models: ModelBook) -
     if not written:
         return None
     kind = kind_of(entry, tables)
-    return models.get(written) if kind is None else models.get_as(kind.load, written)
+    return models.get(written) if kind is None else models.get_as(kind.load, named(entry.raw))

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from gateway.config.ble import check_unit
+from gateway.config.files import named
 from gateway.config.kinds import KINDS
 from gateway.config.lookup import kind_of, model_of
 from gateway.config.models import ModelBook
@@ -127,10 +128,13 @@ def _model(entry: Entry[DeviceTable], tables: Tables, models: ModelBook, report:
         first = next(other for other in tables.devices if other.text("model") == written)
         if not written.endswith(".toml"):
             first = entry
-        for problem in models.problems(written):
+        for problem in models.problems(named(entry.raw) if kind_of(entry, tables) is not None else written):
             what = problem.what if problem.path == "model" else f"{written}: {problem.path}: {problem.what}"
             report.add((*first.at, "model"), what, problem.remedy)
         return
+    check_model = getattr(kind_of(entry, tables), "check_model", None)
+    if check_model is not None:
+        check_model(entry.at, entry.raw, model, report)
     wanted = entry.raw.get("channels")
     chosen = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
     for number, name in enumerate(chosen):

@@ -73,13 +73,14 @@ def _place(bus: BusSpec) -> str:
     line = f"{bus.baud} baud, 8{bus.parity}{bus.stop_bits}"
     if bus.kind == "modbus-rtu":
         return f"serial line {bus.device}, {line}"
-    if bus.kind == "modbus-tcp":
-        return f"Modbus TCP {bus.host}:{bus.port}"
+    if bus.kind in {"modbus-tcp", "modbus-tls"}:
+        way = "Modbus TCP" if bus.kind == "modbus-tcp" else "Modbus over TLS"
+        return f"{way} {bus.host}:{bus.port}{', connection given back after each poll' if bus.release else ''}"
     return f"serial line behind {bus.host}:{bus.port} (taken to run at {line})"
 
 
 def _load(bus: BusSpec, load: float) -> str:
-    if bus.kind == "modbus-tcp":
+    if bus.kind in {"modbus-tcp", "modbus-tls"}:
         return ""
     return f"; line busy for {load:.1%} of the time, without the devices' own delay"
 

@@ -106,7 +106,7 @@ class Pages:
         return self.overview.stream.stopping
 
     async def _metrics(self, _: Request) -> Response:
-        text, content_type = self._desk.metrics()
+        text, content_type = await self._desk.metrics()
         return Response(text, headers={"content-type": content_type})
 
     async def _nothing(self, request: Request, _: Exception) -> Response:

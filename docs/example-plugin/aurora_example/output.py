@@ -1,4 +1,4 @@
-"""An output of Aurora Gateway: each notice becomes a line of a CSV file, for a spreadsheet or another program."""
+"""An output: each notice becomes a line of a CSV file, for a spreadsheet or another program."""
 
 import csv
 import os
@@ -24,22 +24,22 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CsvDropSettings:
+class AlarmCsvSettings:
     """Where the file is. A `Path` is relative to the site file."""
 
     file: Path = setting(example="alarms.csv")
     separator: str = setting(";", example=";", least=1, most=1)
 
 
-class CsvDrop(Output):
+class AlarmCsv(Output):
     """Delivered when the line is on the disk."""
 
     title = "lines of a CSV file"
-    Settings = CsvDropSettings
-    settings: CsvDropSettings
+    Settings = AlarmCsvSettings
+    settings: AlarmCsvSettings
 
     @classmethod
-    def check(cls, settings: CsvDropSettings) -> Iterable[Mistake]:
+    def check(cls, settings: AlarmCsvSettings) -> Iterable[Mistake]:
         """What is wrong with the settings together; `aurora-gateway check` asks this."""
         if settings.file.suffix != ".csv":
             yield Mistake(f"{settings.file.name} is no CSV file", 'let its name end in ".csv"', "file")
