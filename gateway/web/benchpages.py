@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.access.roles import Right
-from gateway.errors import AuroraError
+from gateway.errors import AuroraError, OperatorError
 from gateway.language import N_
 from gateway.web.commissionpages import number, typed_of
-from gateway.web.frame import Frame, PageError, text, upload
+from gateway.web.frame import Frame, text, upload
 
 __all__ = ["BenchPages"]
 
@@ -103,14 +103,16 @@ class BenchPages:
 
     async def _photo(self, request: Request) -> Response:
         form, name = await self._frame.form(request, files=1), request.path_params["session"]
-        file = upload(form, "photo")
-        if file is None:
-            raise PageError(409, "no photo was chosen", "choose or take one")
-        content = base64.b64encode(await file.read()).decode()
         try:
+            file = upload(form, "photo")
+            if file is None:
+                raise OperatorError("no photo was chosen", "choose or take one")
+            content = base64.b64encode(await file.read()).decode()
             await self._frame.ask(request, "calibrate.photo", form, session=name, content=content)
         except AuroraError as error:
             return await self._session(request, error)
+        finally:
+            await form.close()
         return self._frame.go(f"/calibrate/{name}")
 
     async def _draft(self, request: Request) -> Response:
