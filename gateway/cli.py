@@ -84,6 +84,9 @@ def _add_running(commands: Commands) -> None:
     run.add_argument("--person", help="who changed the site file since the last run; goes on record")
     run.add_argument("--reason", help="why it was changed; goes on record")
     run.set_defaults(command=_run)
+    from gateway.commands.change import add_change_commands
+
+    add_change_commands(commands)
 
     demo = commands.add_parser("demo", help="a simulated plant, the gateway and a cluster receiver on this machine")
     demo.add_argument("--seconds", type=seconds, help="end after this long, with a summary (default: until Ctrl-C)")

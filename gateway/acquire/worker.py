@@ -82,13 +82,15 @@ class BusWorker(Keeper[Poller]):
         """Give the bus up."""
         self.link.close()
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended. Those
+        that it might still have come to are missed for ``late``.
+        """
         for poller in self.pollers:
             owed = poller.grid.slot_at(now) + 1 - poller.next_slot
             if owed > 0:
                 cause = self._cause(poller)
-                self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
+                self._missed(poller, owed, late if cause == Quality.LATE else cause)
 
     def _defect(self, poller: Poller, error: Exception, now: float) -> None:
         """Something of ours broke over one device: it is left alone for a while, its neighbours are not."""
