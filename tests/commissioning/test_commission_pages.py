@@ -142,6 +142,50 @@ class TestCommissioning:
             assert 'value="poultry" selected' in browser.page.text
 
 
+class TestFromFoundToProven:
+    async def test_a_new_sensor_is_placed_calibrated_and_on_record_by_forms_alone(self, tmp_path: Path) -> None:
+        async with browsing(tmp_path) as (at, browser):
+            before = at.gateway.acquire.pollers[0].stats.scans
+            await browser.go("/commission/place?bus=line-1&unit=5&model=xy-md02")
+            change = await browser.send(
+                "/commission/place", name="Poultry room", profile="poultry", critical="yes", period_s="0,2"
+            )
+            assert "device poultry-room is polled from then on" in change
+            assert '+name = "Poultry room"' in change
+            assert "marked uncertain" in change
+            await browser.send("/commission/apply", reason="new room")
+            first = await browser.ended()
+            assert "temperature 5.2 degC" in first, first
+            assert [point.id for point in at.gateway.site.points] == ["cold-room", "poultry-room"]
+            assert at.gateway.acquire.pollers[0].stats.scans > before, "the other device was not disturbed"
+
+            await browser.go("/calibrate")
+            await browser.send(
+                "/calibrate", channel="poultry-room.temperature", reference_instrument="Testo 110, 1234",
+                reference_certificate="D-77", reference_valid_until="2099-05-01",
+            )  # fmt: skip
+            session = browser.path
+            await browser.send(f"{session}/take", reference="5,0", window_s="1")
+            await browser.ended()
+            await browser.go(session)
+            change = await browser.send(f"{session}/draft", certificate="K-1", valid_until="2099-06-30")
+            assert "the correction is -0.2" in change
+            assert "+[device.calibration.temperature]" in change
+            await browser.send("/commission/apply", reason="calibration")
+            assert browser.path == session
+            assert "Readings as left" in browser.text
+            await browser.send(f"{session}/take", reference="5,0", window_s="1")
+            taken = await browser.ended()
+            assert "done" in taken, taken
+            await browser.go(session)
+            await browser.send(f"{session}/finish")
+            assert "It is on record as R" in browser.text
+            (record,) = at.gateway.people.records.book.comparisons("poultry-room.temperature")
+            assert record.kind == "record.calibration"
+            assert record.data["points"] == [{"reference": 5.0, "as_found": 5.2, "as_left": 5.0}]
+            assert record.data["certificate"] == "K-1"
+
+
 class TestCalibration:
     async def test_a_verification_by_forms_alone(self, tmp_path: Path) -> None:
         async with browsing(tmp_path) as (at, browser):
