@@ -9,7 +9,16 @@ from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer, NotCon
 from firmware_interfaces.modbus.device import UNIT_BEHIND_GATEWAY_IS_SILENT, ModbusDevice
 from firmware_interfaces.modbus.link import Link, data_size, read_request
 from firmware_interfaces.modbus.model import DeviceModel, list_models, load_model
-from gateway.commissioning.line import CONNECT_S, line_of, model_of_request, open_line, patience_s, whole, worker_of
+from gateway.commissioning.line import (
+    CONNECT_S,
+    NETWORK,
+    line_of,
+    model_of_request,
+    open_line,
+    patience_s,
+    whole,
+    worker_of,
+)
 from gateway.commissioning.trial import frames_data, take_reading, verdict
 from gateway.control import Handler
 from gateway.errors import OperatorError
@@ -287,7 +296,7 @@ def _timeout(fields: Fields, default_s: float) -> float:
 
 
 def _unit(fields: Fields, bus: BusSpec) -> int:
-    low, high = (0, 255) if bus.kind == "modbus-tcp" else (1, 247)
+    low, high = (0, 255) if bus.kind in NETWORK else (1, 247)
     unit = whole(fields, "unit", low, high)
     if 247 < unit < 255:
         raise fields.wrong("unit", f"is {unit}", "a unit id is 1 to 247 (0 and 255 too on Modbus TCP)")

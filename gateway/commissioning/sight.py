@@ -154,14 +154,13 @@ class Desk:
         """All models by which a device can be read: of those that are asked, and of those that are heard."""
         own = sorted({device.model for device in self._gateway.site.devices if device.model.endswith(".toml")})
         if self._modbus is None:
-            self._modbus = await asyncio.to_thread(
-                lambda: [_asked(name, load_model(name)) for name in list_models()]
-            )
-        more = await asyncio.to_thread(lambda: [_asked(name, load_model(name)) for name in own])
+            self._modbus = await asyncio.to_thread(lambda: [_asked(name) for name in list_models()])
+        more = await asyncio.to_thread(lambda: [_asked(name) for name in own])
         return {"modbus": [*self._modbus, *more], "ble": _heard_models()}
 
 
-def _asked(name: str, model: DeviceModel) -> dict[str, Any]:
+def _asked(name: str) -> dict[str, Any]:
+    model = load_model(name)
     return {
         "id": name,
         "title": model.title,

@@ -47,7 +47,8 @@ class CommissionPages:
     async def _see(self, request: Request, problem: AuroraError | None = None) -> Response:
         seen = await self._frame.ask(request, "commission.see")
         code = 200 if problem is None else 409
-        return self._frame.page(request, "commission.html", code=code, seen=seen, types=TYPES, problem=problem)
+        asked = (*TYPES, "modbus-tls")
+        return self._frame.page(request, "commission.html", code=code, seen=seen, asked=asked, problem=problem)
 
     async def _walk(self, request: Request) -> Response:
         form = await self._frame.form(request)
