@@ -116,7 +116,7 @@ async def open_line(gateway: Gateway, bus: BusSpec, min_gap_ms: float = 0.0) -> 
         if any(spec.release for spec in gateway.site.buses if spec.id == worker.stats.id):
             raise OperatorError(
                 f"bus {worker.stats.id} gives its connection back after each poll: nobody can look between them",
-                "take release away for as long as you are here",
+                'write connection = "keep" there for as long as you are here',
             )
         if not worker.link.connected:
             raise OperatorError(

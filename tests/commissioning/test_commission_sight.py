@@ -139,9 +139,7 @@ class TestTry:
             assert [frame["sent"] for frame in tried["result"]["frames"]] == [True]
 
     async def test_a_line_that_is_given_back_after_each_poll_has_no_room(self, tmp_path: Path) -> None:
-        text = SITE.replace("port = {port}", "port = {port}\nrelease = true").replace(
-            "period_s = 1", "period_s = 2"
-        )
+        text = SITE.replace("port = {port}", 'port = {port}\nconnection = "release"')
         async with bench(tmp_path, text=text) as at:
             tried = await at.job("commission.try", bus="line-1", unit=1, model="xy-md02", readings=1)
             assert tried["state"] == "failed"
