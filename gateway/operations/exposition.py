@@ -30,7 +30,7 @@ def number(value: float) -> str:
         return "NaN"
     if value in {inf, -inf}:
         return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return repr(value)
 
 
 def _escaped(text: str) -> str:

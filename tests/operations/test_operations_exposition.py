@@ -43,15 +43,15 @@ def test_histograms_and_summaries() -> None:
     page.summary("d_seconds", (), 4, 2.5)
     page.histogram("c_seconds", ("x",), [("0.1", 1.0), ("+Inf", 3.0)], 1.25)
     text = page.text().decode()
-    assert 'c_seconds_bucket{device="x",le="0.1"} 1\n' in text
-    assert 'c_seconds_count{device="x"} 3\nc_seconds_sum{device="x"} 1.25\n' in text
+    assert 'c_seconds_bucket{device="x",le="0.1"} 1.0\n' in text
+    assert 'c_seconds_count{device="x"} 3.0\nc_seconds_sum{device="x"} 1.25\n' in text
     assert text.index("# TYPE c_seconds histogram") < text.index("# TYPE d_seconds summary")
     kinds = {family.name: family.type for family in text_string_to_metric_families(text)}
     assert kinds == {"c_seconds": "histogram", "d_seconds": "summary"}
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(nan, "NaN"), (inf, "+Inf"), (-inf, "-Inf"), (True, "1"), (0.1, "0.1")]
+    ("value", "text"), [(nan, "NaN"), (inf, "+Inf"), (-inf, "-Inf"), (True, "1.0"), (0.1, "0.1")]
 )
 def test_numbers_as_the_format_has_them(value: float, text: str) -> None:
     assert number(value) == text
