@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["TABLE", "Exposition"]
 
 
+MODBUS = frozenset({"tcp", "rtu", "rtu-over-tcp"})
+
 TABLE: dict[str, Row] = {
     "aurora_build_info": Row("gauge", "Always 1; the version is the label.", ("version",)),
     "aurora_scans_total": Row("counter", "Polls that were answered.", ("device",)),
@@ -51,6 +53,9 @@ TABLE: dict[str, Row] = {
     "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
     "aurora_modbus_answers_total": Row("counter", "Answers by outcome.", ("bus", "outcome")),
     "aurora_modbus_bytes_total": Row("counter", "Bytes on the bus.", ("bus", "direction")),
+    "aurora_line_requests_total": Row("counter", "Requests to what is not Modbus.", ("bus",)),
+    "aurora_line_answers_total": Row("counter", "Its answers, and what it sent unasked.", ("bus", "outcome")),
+    "aurora_line_bytes_total": Row("counter", "Bytes to and from it.", ("bus", "direction")),
     "aurora_ble_reports_total": Row(
         "counter", "Advertisements that an adapter brought, foreign ones too.", ("bus",)
     ),
@@ -107,6 +112,12 @@ TABLE: dict[str, Row] = {
     "aurora_clock_state": Row("gauge", "1 for the state that the clock is in.", ("state",)),
     "aurora_clock_error_seconds": Row(
         "gauge", "Largest error that the clock can have; absent while it is untrusted."
+    ),
+    "aurora_board_temperature_celsius": Row("gauge", "Temperature of the processor; absent where it is not known."),
+    "aurora_board_trouble": Row(
+        "gauge",
+        "1 while the board has the trouble, 0 while it has not; absent where it is not known.",
+        ("trouble",),
     ),
     "aurora_alarms": Row("gauge", "Alarms that are not normal, by tier and state (ISA-18.2).", ("tier", "state")),
     "aurora_alarms_raised_total": Row("counter", "Alarms that became visible to a person."),
@@ -189,6 +200,9 @@ TABLE: dict[str, Row] = {
     "aurora_log_lost_lines_total": Row("counter", "Log lines that the system's journal did not take."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
+    "aurora_box_check": Row(
+        "gauge", "State of a check of the machine: 0 good, 1 care, 2 bad; absent while unknown.", ("check",)
+    ),
 }
 
 STREAMS: tuple[Stream, ...] = ("scan", "event")
@@ -257,6 +271,7 @@ class Exposition:
             yield "aurora_clock_state", (state.name.lower(),), claim.state == state
         if claim.error_ms is not None:
             yield "aurora_clock_error_seconds", (), claim.error_ms / 1000
+        yield from self._board()
         yield from self._alarms(claim.boot_ms)
         yield from self._outputs()
         yield from self._rules()
@@ -265,6 +280,18 @@ class Exposition:
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
+        for check, state in self._gateway.box.levels() if self._gateway.box is not None else ():
+            yield "aurora_box_check", (check,), state
+
+    def _board(self) -> Iterator[tuple[str, Labels, float]]:
+        board = self._gateway.board
+        if board is None or (health := board.health()) is None:
+            return
+        if health.soc_temperature is not None:
+            yield "aurora_board_temperature_celsius", (), health.soc_temperature
+        for trouble, there in (health.flags or {}).items():
+            if there is not None:
+                yield "aurora_board_trouble", (trouble,), there
 
     def _devices(self) -> Iterator[tuple[str, Labels, float]]:
         assess = self._gateway.assess
@@ -308,21 +335,22 @@ class Exposition:
         yield "aurora_log_lost_lines_total", (), STATS.lost
 
     def _buses(self) -> Iterator[tuple[str, Labels, float]]:
-        for worker in self._gateway.acquire.workers:
-            bus, link = worker.stats.id, worker.link.stats
+        for worker in self._gateway.acquire.buses:
+            bus = worker.stats.id
             yield "aurora_bus_up", (bus,), worker.stats.connected
             yield "aurora_bus_connects_total", (bus,), worker.stats.connects
-            yield "aurora_modbus_requests_total", (bus,), link.requests
+            if (link := getattr(worker, "link", None)) is None:
+                continue
+            spoken, line = "modbus" if link.kind in MODBUS else "line", link.stats
+            yield f"aurora_{spoken}_requests_total", (bus,), line.requests
             for outcome in ("answers", "timeouts", "bad_frames", "exceptions", "late_answers", "stray_frames"):
-                yield "aurora_modbus_answers_total", (bus, outcome), getattr(link, outcome)
-            yield "aurora_modbus_bytes_total", (bus, "sent"), link.bytes_sent
-            yield "aurora_modbus_bytes_total", (bus, "received"), link.bytes_received
+                yield f"aurora_{spoken}_answers_total", (bus, outcome), getattr(line, outcome)
+            yield f"aurora_{spoken}_bytes_total", (bus, "sent"), line.bytes_sent
+            yield f"aurora_{spoken}_bytes_total", (bus, "received"), line.bytes_received
 
     def _air(self) -> Iterator[tuple[str, Labels, float]]:
         for worker in self._gateway.acquire.air:
             bus = worker.stats.id
-            yield "aurora_bus_up", (bus,), worker.stats.connected
-            yield "aurora_bus_connects_total", (bus,), worker.stats.connects
             yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
             for scanner in worker.scanners:
                 for step, count in list(scanner.ladder.taken.items()):

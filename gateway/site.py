@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 from gateway.profile import Hours, Profile
 
-BusKind = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp", "ble"]
+BusKind = Literal[
+    "modbus-tcp",
+    "modbus-tls",
+    "modbus-rtu",
+    "modbus-rtu-over-tcp",
+    "ble",
+    "onewire",
+    "iio",
+    "hwmon",
+    "serial",
+    "mbus",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +48,11 @@ class BusSpec:
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
     (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
     (none named: the first that has power) and the way to ``scan``.
+
+    ``release``: the connection is given back after each poll, for devices that allow few. ``rs485`` is the
+    direction control of a serial line, None where there is none to be set. ``modbus-tls`` has the files of mutual
+    TLS, and the ``server_name`` in the device's certificate where that is not ``host``. ``sysfs`` is where the
+    kernel's files are.
     """
 
     id: str
@@ -47,11 +63,19 @@ class BusSpec:
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
     timeout_s: float = 1.0
     gap_ms: float | None = None
     connect_pause_ms: int = 0
     adapters: tuple[str, ...] = ()
     scan: Literal["auto", "passive", "active"] = "auto"
+    release: bool = False
+    rs485: Mapping[str, Any] | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+    sysfs: Path = Path("/sys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +104,8 @@ class DeviceSpec:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     address: str = ""
     key_file: Path | None = None
+    write: tuple[str, ...] = ()
+    """Channels that may be written by order of a person; none by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +225,19 @@ class ClockSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSpec:
-    """Where the local status page and the metrics are served."""
+    """Where the local status page and the metrics are served.
+
+    With ``open_view`` anyone who reaches the page may look. ``names`` are further host names it answers to. It is
+    served over TLS with the files ``certificate`` and ``key``, or with ``tls`` ``self`` with one of its own making.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    open_view: bool = False
+    names: frozenset[str] = frozenset()
+    tls: Literal["off", "self"] = "off"
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

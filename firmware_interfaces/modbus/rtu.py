@@ -1,19 +1,22 @@
 """RTU frames, on a serial line or through a converter.
 
-The CRC and the serial transport are pymodbus's.
+The CRC is pymodbus's.
 """
 
 import asyncio
-import contextlib
-from typing import Any
+import logging
+from typing import Any, Literal
 
 from pymodbus.framer import FramerRTU
-from pymodbus.transport.serialtransport import create_serial_connection
 
 from firmware_interfaces.errors import BadFrame, NoAnswer
 from firmware_interfaces.modbus.link import Connection, Link, connect_tcp
+from firmware_interfaces.modbus.rs485 import Rs485, apply_rs485
+from firmware_interfaces.serial.port import LineSettings, SerialTransport, open_port
 
 __all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
+
+log = logging.getLogger(__name__)
 
 SETTLE_S = 0.1
 """How long an RTU line is listened to before a unit that had timed out is polled again."""
@@ -148,36 +151,38 @@ class SerialLink(RtuLink):
     """
 
     kind = "rtu"
+    longest_retry_s = 1.0
+    """Looking for a device file costs nothing, and it should be in use soon after it was plugged in."""
 
-    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
+    def __init__(
+        self,
+        device: str,
+        *,
+        baud: int,
+        parity: Literal["N", "E", "O"],
+        stop_bits: Literal[1, 2],
+        rs485: Rs485 | None = None,
+        **timing: Any,
+    ) -> None:
         super().__init__(**timing)
-        self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
-        bits = 1 + 8 + (parity != "N") + stop_bits
-        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
+        self.rs485 = rs485
+        self._said = ""
+        self.device = device
+        self.settings = LineSettings(baud, parity, stop_bits)
+        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * self.settings.character_s)
 
     def __str__(self) -> str:
         return f"Modbus RTU {self.device}"
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        made: asyncio.Future[None] = loop.create_future()
-        self._made = made
-        with contextlib.ExitStack() as undo:
-            transport, _ = await create_serial_connection(
-                loop,
-                lambda: Connection(self),
-                self.device,
-                baudrate=self.baud,
-                bytesize=8,
-                parity=self.parity,
-                stopbits=self.stop_bits,
-                timeout=0,
-            )
-            undo.callback(transport.close)
-            await made
-            undo.pop_all()
+        fd = open_port(self.device, self.settings)
+        if self.rs485 is not None:
+            self._direct(fd, self.rs485)
+        SerialTransport(loop, fd, Connection(self))
 
-    def connected_by(self, connection: Connection, transport: asyncio.Transport) -> None:
-        """Take the transport; the port is ready."""
-        super().connected_by(connection, transport)
-        if not self._made.done():
-            self._made.set_result(None)
+    def _direct(self, descriptor: int, rs485: Rs485) -> None:
+        """Set the direction control; what the driver does not take is said once."""
+        words = apply_rs485(descriptor, rs485)
+        if words and words != self._said:
+            log.warning("%s: rs485: %s", self, words)
+        self._said = words

@@ -209,6 +209,24 @@ class LimitJudge:
         if self._line.rebooted and not self._orderly_before:
             self._power_ms = at_ms
 
+    def go_on(self, old: "LimitJudge", claim: ClockClaim) -> None:
+        """Take over from a judge of the site before: a silence is as long as it is, whoever watched its beginning.
+
+        What ``old`` did not watch is waited for from now on.
+        """
+        if (begun_ms := old._line.begun_ms) is None:
+            return
+        self._begin(claim.boot, begun_ms)
+        devices = {device.id for device, _, _ in old._devices}
+        points = {watch.point.id for watch in old.points}
+        for device, watches, _ in self._devices:
+            if device.id not in devices:
+                device.answered_ms = claim.boot_ms
+            for watch in watches:
+                if watch.point.id not in points:
+                    watch.seen_ms = claim.boot_ms
+        self._due_ms = 0.0
+
     def _move(self, move: Move | None) -> None:
         if move is None:
             return

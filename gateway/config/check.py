@@ -16,6 +16,7 @@ from gateway.config.models import ModelBook
 from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
 from gateway.config.rules import build_rules, check_rules, read_rules
+from gateway.config.secure import check_writes, secured
 from gateway.config.tables import read_tables
 from gateway.config.words import Report
 from gateway.errors import ConfigError, Problem
@@ -82,7 +83,8 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     models = ModelBook(base)
     tables = read_tables(document, report)
     check_relations(tables, models, report)
-    buses = build_buses(tables, models, report)
+    buses = secured(tables, build_buses(tables, models, report), base, report)
+    check_writes(tables, models, report)
     devices = build_devices(tables, models, base)
     points = build_points(tables, models, report)
     check_load(tables, buses, devices, models, report)

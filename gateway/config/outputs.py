@@ -9,6 +9,7 @@ from typing import Any
 from gateway.api import Mistake, Output, PluginError, Secret, load_output, output_types
 from gateway.config.locate import Key
 from gateway.config.outputs_shape import NoticesTable, NotifyTable, OutputTable, output_shape, own_settings
+from gateway.config.serial import MbusBus, SerialBus
 from gateway.config.shape import RtuBus
 from gateway.config.tables import Entry, Tables, _entries, _read
 from gateway.config.words import Report, did_you_mean
@@ -149,7 +150,7 @@ def _check_line(entry: Entry[OutputTable], table: OutputTable, tables: Tables, r
     """A serial line has one master: an output on the line of a bus would garble its readings."""
     device = own_settings(table).get("device")
     for bus in tables.buses:
-        if device and isinstance(bus.table, RtuBus) and bus.table.device == device:
+        if device and isinstance(bus.table, RtuBus | SerialBus | MbusBus) and bus.table.device == device:
             what = f"is the line of bus {bus.table.id!r}, and two masters on one line disturb each other"
             report.add((*entry.at, "device"), what, "give the output a line of its own, or reach it over TCP")
 

@@ -37,17 +37,22 @@ __all__ = [
     "Table",
     "TcpBus",
     "Text",
+    "TlsBus",
     "WebTable",
     "said",
 ]
 
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$"
 ADAPTER = "^hci[0-9]{1,3}$"
+MASTER = "^w1_bus_master[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
+    HOST: "write a host name as a browser shows it, without port",
     ADAPTER: "write hci0, hci1 ...",
+    MASTER: "write w1_bus_master1 ...",
 }
 
 
@@ -94,6 +99,7 @@ def _switched_off(value: Any) -> Any:
 
 Name = Annotated[str, Field(pattern=NAME, max_length=63)]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
+HostName = Annotated[str, Field(pattern=HOST)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0.1, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -161,6 +167,11 @@ class WebTable(Table):
     listen: Annotated[InstanceOf[Listen] | None, _said(parse_listen), BeforeValidator(_switched_off)] = Field(
         Listen("127.0.0.1", 8080), examples=["127.0.0.1:8080"]
     )
+    open_view: bool = Field(False, examples=[True])
+    names: list[HostName] = Field([], examples=[["gateway.plant.example"]])
+    tls: Literal["off", "self"] = Field("off", examples=["self"])
+    certificate: Text | None = Field(None, examples=["page.pem"])
+    key: Text | None = Field(None, examples=["page.key"])
 
 
 class BusTable(Table):
@@ -186,6 +197,29 @@ class TcpBus(BusTable):
     type: Literal["modbus-tcp"] = Field(examples=["modbus-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[502])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
+
+
+class TlsBus(TcpBus):
+    """One Modbus TCP endpoint behind TLS with certificates on both sides."""
+
+    type: Literal["modbus-tls"] = Field(examples=["modbus-tls"])  # type: ignore[assignment]
+    port: Port = Field(802, examples=[802])
+    ca: Text = Field(examples=["plant-ca.pem"])
+    certificate: Text = Field(examples=["gateway.pem"])
+    key: Text = Field(examples=["gateway.key"])
+    server_name: Text | None = Field(None, examples=["controller-7.plant.example"])
+
+
+class Rs485Table(Table):
+    """Direction control of an RS-485 line by its driver."""
+
+    rts_on_send: bool = Field(True, examples=[True])
+    rts_after_send: bool = Field(False, examples=[False])
+    delay_before_ms: int = Field(0, ge=0, le=100, examples=[0])
+    delay_after_ms: int = Field(0, ge=0, le=100, examples=[0])
+    rx_during_tx: bool = Field(False, examples=[False])
+    terminate: bool = Field(False, examples=[False])
 
 
 class RtuBus(SerialLine):
@@ -193,6 +227,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
+    rs485: Rs485Table | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):
@@ -201,10 +236,12 @@ class RtuOverTcpBus(SerialLine):
     type: Literal["modbus-rtu-over-tcp"] = Field(examples=["modbus-rtu-over-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[4001])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
 
 
 BUSES: dict[str, type[TcpBus | RtuBus | RtuOverTcpBus]] = {
     "modbus-tcp": TcpBus,
+    "modbus-tls": TlsBus,
     "modbus-rtu": RtuBus,
     "modbus-rtu-over-tcp": RtuOverTcpBus,
 }
@@ -232,6 +269,8 @@ class DeviceTable(Table):
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])
     channels: list[Text] | None = Field(None, min_length=1, max_length=200, examples=[["temperature"]])
     calibration: dict[str, Any] = Field(default_factory=dict, examples=[{}])
+    inputs: dict[str, Any] | None = Field(None, examples=[{"pressure": {"input": "voltage0"}}])
+    write: list[Text] | None = Field(None, min_length=1, max_length=50, examples=[["setpoint"]])
 
 
 class PointTable(Table):
