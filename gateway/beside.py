@@ -1,7 +1,7 @@
 """What runs beside the path: uplink, page, people, outputs, rules, the look at the box.
 
-Each is loaded after the first scan is stored, supervised, and begun anew when it ends of a defect; the path does not
-notice.
+Each is loaded after the first scan is stored, supervised, and begun anew when it ends of a defect; the path does
+not notice.
 """
 
 import asyncio

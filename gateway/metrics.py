@@ -7,6 +7,7 @@ page is written in slices, so that a scrape does not hold the loop either.
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -234,13 +235,15 @@ class Exposition:
         different processes always are.
         """
         page = TextPage({**TABLE, **PROCESS_TABLE})
+        written: list[bytes] = []
         end = perf_counter() + SLICE_S
-        for _ in self._steps(page):
+        for piece in chain(self._steps(page), page.pieces()):
+            if piece is not None:
+                written.append(piece)
             if perf_counter() > end:
                 await asyncio.sleep(0)
                 end = perf_counter() + SLICE_S
-        await asyncio.sleep(0)
-        return page.text(), CONTENT_TYPE
+        return b"".join(written), CONTENT_TYPE
 
     def _steps(self, page: TextPage) -> Iterator[None]:
         self._stats = self._gateway.journal.stats

@@ -1,16 +1,18 @@
-"""Writes samples in the text format of Prometheus (version 0.0.4), one line at a time.
+"""Samples as a page of Prometheus text, written by its client library family by family.
 
-A line at a time, so that whoever writes a long page can let others go on in between: a scrape of two thousand
+A family at a time, so that whoever writes a long page can let others go on in between: a scrape of two thousand
 series must not hold the loop that polls.
 """
 
-from collections.abc import Iterable, Mapping
-from math import inf, isnan
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-__all__ = ["CONTENT_TYPE", "Labels", "Row", "TextPage", "number"]
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["CONTENT_TYPE", "Labels", "Row", "TextPage"]
 
 Labels = tuple[str, ...]
 
@@ -23,20 +25,14 @@ class Row(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-def number(value: float) -> str:
-    """A sample's value as the format writes it."""
-    value = float(value)
-    if isnan(value):
-        return "NaN"
-    if value in {inf, -inf}:
-        return "+Inf" if value > 0 else "-Inf"
-    return repr(value)
+class _One(Collector):
+    """A registry of one family."""
 
+    def __init__(self, family: Metric) -> None:
+        self._family = family
 
-def _escaped(text: str) -> str:
-    if "\\" in text or '"' in text or "\n" in text:
-        return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return text
+    def collect(self) -> Iterable[Metric]:
+        return (self._family,)
 
 
 class TextPage:
@@ -44,49 +40,47 @@ class TextPage:
 
     def __init__(self, table: Mapping[str, Row]) -> None:
         self._table = table
-        self._lines: dict[str, list[str]] = {}
+        self._families: dict[str, Metric] = {}
 
     def sample(self, name: str, labels: Labels, value: float) -> None:
         """A counter or a gauge. Raises `KeyError` for a name that is not in the table."""
-        self._add(name, f"{name}{self._braces(name, labels)} {number(value)}\n")
+        self._family(name).add_sample(name, self._named(name, labels), value)
 
     def histogram(self, name: str, labels: Labels, buckets: Iterable[tuple[str, float]], total: float) -> None:
         """Cumulative ``buckets`` by upper bound, the last of them ``+Inf``; ``total`` is the sum of it all."""
-        count = 0.0
-        lines = []
+        family, named, count = self._family(name), self._named(name, labels), 0.0
         for bound, count in buckets:
-            lines.append(f"{name}_bucket{self._braces(name, labels, ('le', bound))} {number(count)}\n")
-        lines.append(f"{name}_count{self._braces(name, labels)} {number(count)}\n")
-        lines.append(f"{name}_sum{self._braces(name, labels)} {number(total)}\n")
-        self._add(name, "".join(lines))
+            family.add_sample(f"{name}_bucket", {**named, "le": bound}, count)
+        family.add_sample(f"{name}_count", named, count)
+        family.add_sample(f"{name}_sum", named, total)
 
     def summary(self, name: str, labels: Labels, count: float, total: float) -> None:
         """How many were seen, and their sum."""
-        braces = self._braces(name, labels)
-        self._add(name, f"{name}_count{braces} {number(count)}\n{name}_sum{braces} {number(total)}\n")
+        family, named = self._family(name), self._named(name, labels)
+        family.add_sample(f"{name}_count", named, count)
+        family.add_sample(f"{name}_sum", named, total)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The page, family by family."""
+        for name in self._table:
+            if (family := self._families.get(name)) is not None:
+                yield generate_latest(_One(family))
 
     def text(self) -> bytes:
         """All of it."""
-        parts = []
-        for name, row in self._table.items():
-            if (lines := self._lines.get(name)) is not None:
-                help_ = row.help.replace("\\", r"\\").replace("\n", r"\n")
-                parts.append(f"# HELP {name} {help_}\n# TYPE {name} {row.kind}\n")
-                parts.extend(lines)
-        return "".join(parts).encode()
+        return b"".join(self.pieces())
 
-    def _add(self, name: str, line: str) -> None:
-        lines = self._lines.get(name)
-        if lines is None:
-            self._lines[name] = [line]
-        else:
-            lines.append(line)
+    def _family(self, name: str) -> Metric:
+        family = self._families.get(name)
+        if family is None:
+            row = self._table[name]
+            # The library adds to a counter's family what it takes off here.
+            bare = name.removesuffix("_total") if row.kind == "counter" else name
+            family = self._families[name] = Metric(bare, row.help, row.kind)
+        return family
 
-    def _braces(self, name: str, labels: Labels, *more: tuple[str, str]) -> str:
+    def _named(self, name: str, labels: Labels) -> dict[str, str]:
         names = self._table[name].labels
         if len(names) != len(labels):
             raise ValueError(f"{name} has the labels {names}, not {labels}")
-        if not labels and not more:
-            return ""
-        pairs = sorted((*zip(names, labels, strict=True), *more))
-        return "{" + ",".join([f'{label}="{_escaped(value)}"' for label, value in pairs]) + "}"
+        return dict(zip(names, labels, strict=True))

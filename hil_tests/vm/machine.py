@@ -4,6 +4,7 @@ QEMU without hardware virtualisation (TCG): it runs wherever QEMU does, some ten
 Nothing is written to the image: each machine has an overlay of its own.
 """
 
+import atexit
 import shlex
 import socket
 import subprocess
@@ -62,6 +63,7 @@ class Machine:
         ]
         with (self.folder / "qemu.txt").open("wb") as log:
             self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        atexit.register(self.kill)
         end = time.monotonic() + limit_s
         while self.run("true", check=False, timeout=30).returncode != 0:
             if self._process.poll() is not None:
@@ -137,6 +139,7 @@ class Machine:
 
     def kill(self) -> None:
         """As if the power had gone."""
+        atexit.unregister(self.kill)
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.metrics import Exposition
-from gateway.operations.exposition import Row, TextPage, number
+from gateway.operations.exposition import Row, TextPage
 from gateway.operations.process import PROCESS_TABLE, process_samples
 
 TABLE = {
@@ -54,7 +54,9 @@ def test_histograms_and_summaries() -> None:
     ("value", "text"), [(nan, "NaN"), (inf, "+Inf"), (-inf, "-Inf"), (True, "1.0"), (0.1, "0.1")]
 )
 def test_numbers_as_the_format_has_them(value: float, text: str) -> None:
-    assert number(value) == text
+    page = TextPage(TABLE)
+    page.sample("b", (), value)
+    assert page.text().decode().endswith(f"\nb {text}\n")
 
 
 def test_a_name_or_label_that_is_not_in_the_table_is_a_defect() -> None:
