@@ -20,6 +20,7 @@ from gateway.site import Site
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
+    from gateway.scanners import Scanner
 
 __all__ = ["People", "alarm_data"]
 
@@ -64,6 +65,7 @@ class People:
         self._feed = feed
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
+        self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
         self._site = site
         self._layout = layout
@@ -75,6 +77,7 @@ class People:
         self._orders = orders or {}
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._scanning: list[asyncio.Task[None]] = []
 
     def admit(self, register: Callable[[], Any]) -> None:
         """Take orders about who may sign in at the page, whenever ``register`` has one."""
@@ -120,6 +123,7 @@ class People:
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
                     self._telling = group.create_task(notifier.run(), name="outputs")
+                self._scan(group)
         finally:
             self._group = None
             self._feed(None)
@@ -138,11 +142,23 @@ class People:
         """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
         self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
         values = any(output.values for output in (*self._site.outputs, *site.outputs))
-        moved = values and layout != self._layout
+        moved, scanners = values and layout != self._layout, self._site.scanners
         self._site, self._layout = site, layout
         if outputs or moved:
             await self._change_outputs(site)
+        if scanners != site.scanners and self._group is not None:
+            for task in self._scanning:
+                task.cancel()
+            self._scan(self._group)
         await self.records.adopt(site, layout, person, reason)
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        """Read codes with the scanners of the present site."""
+        site, clock = self._site, self._clock
+        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
 
     async def _change_outputs(self, site: Site) -> None:
         """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
@@ -188,6 +204,12 @@ class People:
             else:
                 return
 
+    async def _record(self, kind: str, request: Request) -> Mapping[str, Any]:
+        """A record that no person typed: what a scanner read."""
+        if self.records.requests is None:
+            raise OperatorError("records cannot be made yet", "scan it again in a minute")
+        return await self.records.requests.record(kind, request)
+
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
 
@@ -203,6 +225,18 @@ def _notifier(
     from gateway.notify.station import Notifier
 
     return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
+
+
+def _scanners(
+    site: Site,
+    record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
+    event: Callable[[Event], None],
+    clock: Callable[[], ClockClaim],
+) -> "list[Scanner]":
+    """Loaded on need, like what tells people."""
+    from gateway.scanners import Scanner
+
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

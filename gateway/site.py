@@ -324,6 +324,27 @@ class NoticesSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerSpec:
+    """A barcode scanner on a serial port: what it reads came into the zone ``point``, or went out of it.
+
+    ``person`` is who stands in the records for it. ``plain``: its lines are lot numbers as they are, not GS1 codes.
+    The same line again within ``repeat_s`` is the same lot.
+    """
+
+    id: str
+    device: str
+    point: str
+    direction: Literal["in", "out"]
+    person: str
+    plain: bool = False
+    repeat_s: float = 3.0
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """One checked site file."""
 
@@ -342,6 +363,7 @@ class Site:
     notify: tuple[NotifySpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
+    scanners: tuple[ScannerSpec, ...] = ()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.
     The record itself is in UTC."""

@@ -13,10 +13,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.web.benchpages import BenchPages
 from gateway.web.border import Border
+from gateway.web.commissionpages import CommissionPages
 from gateway.web.desk import Desk
+from gateway.web.diagnosepages import DiagnosePages
 from gateway.web.doorpages import DoorPages
 from gateway.web.frame import HERE, Frame
+from gateway.web.jobpages import JobPages
 from gateway.web.overview import Overview
 from gateway.web.peoplepages import PeoplePages
 from gateway.web.programs.endpoint import Programs
@@ -80,6 +84,10 @@ class Pages:
             *self.overview.routes(),
             *DoorPages(frame, desk.register).routes(),
             *PeoplePages(frame).routes(),
+            *CommissionPages(frame).routes(),
+            *BenchPages(frame).routes(),
+            *DiagnosePages(frame).routes(),
+            *JobPages(frame).routes(),
             *Programs(frame).routes(),
             Route("/metrics", self._metrics),
             Mount("/static", _Kept(directory=HERE / "static")),
