@@ -14,14 +14,14 @@ from typing import Literal, TypeAlias
 
 from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer
 from firmware_interfaces.modbus.decode import Decoder
-from firmware_interfaces.modbus.device import UNIT_BEHIND_GATEWAY_IS_SILENT
+from firmware_interfaces.modbus.device import UNIT_BEHIND_GATEWAY_IS_SILENT, ModbusDevice
 from firmware_interfaces.modbus.link import Link
 from firmware_interfaces.modbus.model import list_models, load_model
 from firmware_interfaces.modbus.nouns import UNIT, Channel, DeviceModel
 from firmware_interfaces.modbus.planner import plan_reads
 from firmware_interfaces.quality import Quality
 
-__all__ = ["PAUSE_S", "TIMEOUT_S", "Candidate", "Found", "Survey", "known_models"]
+__all__ = ["PAUSE_S", "TIMEOUT_S", "Candidate", "Found", "Survey", "known_models", "marks_borne"]
 
 TIMEOUT_S = 0.3
 """For the answer of a unit; one that needs longer is not found, and the walk of a whole line takes minutes."""
@@ -89,6 +89,23 @@ def known_models() -> list[DeviceModel]:
 
 def _marked(model: DeviceModel) -> list[Channel]:
     return [register for register in (*model.identity, *model.audit) if register.mark]
+
+
+async def marks_borne(device: ModbusDevice, timeout_s: float) -> dict[str, object] | None:
+    """The documented marks of its model that a unit bears, by register; None where one holds something else.
+
+    A register that it does not have speaks neither for the make nor against it. Raises `BusError`.
+    """
+    borne: dict[str, object] = {}
+    for register in _marked(device.model):
+        try:
+            value = await device.registers(register, timeout_s)
+        except DeviceRefused:
+            continue
+        if not _bears(register, value, device.unit):
+            return None
+        borne[register.key] = value
+    return borne
 
 
 class Survey:
@@ -171,7 +188,10 @@ class Survey:
         try:
             marks, identity = [], {}
             for register in _marked(model):
-                value = await self._value(model, register, unit, memory)
+                try:
+                    value = await self._value(model, register, unit, memory)
+                except DeviceRefused:
+                    continue
                 if not _bears(register, value, unit):
                     return None
                 marks.append(register.key)

@@ -9,6 +9,7 @@ from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer, NotCon
 from firmware_interfaces.modbus.device import UNIT_BEHIND_GATEWAY_IS_SILENT, ModbusDevice
 from firmware_interfaces.modbus.link import Link, data_size, read_request
 from firmware_interfaces.modbus.model import DeviceModel, list_models, load_model
+from firmware_interfaces.modbus.survey import marks_borne
 from gateway.commissioning.line import (
     CONNECT_S,
     NETWORK,
@@ -120,8 +121,11 @@ class Desk:
                 job.words = f"trying {model.title}"
                 with contextlib.suppress(NoAnswer, DeviceRefused, BadFrame):
                     await _rested(link, unit)
-                    reading = await take_reading(ModbusDevice(link, unit, model), timeout_s)
-                    if (fit := _fit(model, reading)) is not None:
+                    device = ModbusDevice(link, unit, model)
+                    # A mark that the maker documents tells more than any number of values that could be.
+                    borne = await marks_borne(device, timeout_s)
+                    reading = await take_reading(device, timeout_s) if borne is not None else None
+                    if reading is not None and (fit := _fit(model, reading, borne or {})) is not None:
                         job.found.append(fit)
                         job.found.sort(key=lambda one: -one["score"])
                 job.done += 1
@@ -271,8 +275,10 @@ async def _rested(link: Link, unit: int) -> None:
         await asyncio.sleep(wait_s + SETTLE_S)
 
 
-def _fit(model: DeviceModel, reading: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How well a model fits: the share of its channels that have a good value; None where it does not."""
+def _fit(model: DeviceModel, reading: Mapping[str, Any], borne: Mapping[str, object]) -> dict[str, Any] | None:
+    """How well a model fits: the share of its channels that have a good value, and one for each of its marks that
+    the unit has ``borne``; None where it does not.
+    """
     found = verdict(model, [reading])
     good = sum(channel["severity"] == "good" for channel in reading["channels"])
     if found["fits"] == "no" or not good:
@@ -281,7 +287,7 @@ def _fit(model: DeviceModel, reading: Mapping[str, Any]) -> dict[str, Any] | Non
     return {
         "model": model.id,
         "title": model.title,
-        "score": round(score, 3),
+        "score": round(score + len(borne), 3),
         "words": found["words"],
         "marks": found["marks"],
         "channels": [

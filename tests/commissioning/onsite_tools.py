@@ -53,12 +53,12 @@ profile = "chilled-meat"
 """
 
 
-def probe(tenths: int, humidity: int = 655) -> Registers:
-    """An XY-MD02: input registers 1 and 2 hold temperature and humidity in tenths."""
+def probe(tenths: int, humidity: int = 655, unit: int = 1) -> Registers:
+    """An XY-MD02: input registers 1 and 2 hold temperature and humidity in tenths, 0x101 its unit id."""
     return Registers(
         {
             Table.INPUT: {1: tenths, 2: humidity},
-            Table.HOLDING: {0x101: 1, 0x102: 9600, 0x103: 0, 0x104: 0},
+            Table.HOLDING: {0x101: unit, 0x102: 9600, 0x103: 0, 0x104: 0},
         }
     )
 

@@ -149,11 +149,11 @@ class TestTry:
             assert again["words"] == tried["words"], "nor under another name"
 
     async def test_the_right_model_is_among_the_guesses(self, tmp_path: Path) -> None:
-        async with bench(tmp_path, {1: probe(41), 5: probe(52)}) as at:
+        async with bench(tmp_path, {1: probe(41), 5: probe(52, unit=5)}) as at:
             guess = await at.job("commission.guess", bus="line-1", unit=5, timeout_s=0.2)
             assert guess["state"] == "done", guess
             best = guess["result"]["models"]
-            assert "xy-md02" in [one["model"] for one in best]
+            assert best[0]["model"] == "xy-md02", "by its unit id, which the maker documents"
             assert best[0]["score"] >= best[-1]["score"]
             assert all(not one["model"].startswith("generic") for one in best)
             with pytest.raises(AuroraError, match="is in the site file"):

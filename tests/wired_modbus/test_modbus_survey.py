@@ -71,6 +71,13 @@ class TestRecognition:
             (found,), _ = await survey_of(plant, [4])
         assert "xy-md02" not in [candidate.model.id for candidate in found.candidates]
 
+    async def test_a_mark_that_is_not_there_speaks_neither_for_nor_against(self) -> None:
+        bare = Registers({Table.INPUT: {1: 219, 2: 801}})
+        async with plant_of({4: bare}) as plant:
+            (found,), _ = await survey_of(plant, [4])
+        assert found.candidates[0].model.id == "xy-md02"
+        assert found.certainty != "recognised"
+
     async def test_of_a_family_the_one_whose_registers_it_has_is_likely(self) -> None:
         async with plant_of({2: sdm120()}) as plant:
             (found,), _ = await survey_of(plant, [2])
