@@ -66,6 +66,7 @@ TABLE: dict[str, Row] = {
     "aurora_ble_replays_total": Row(
         "counter", "Encrypted advertisements with an old counter; not believed.", ("device",)
     ),
+    "aurora_ble_interval_seconds": Row("gauge", "How often a sensor measures, set or learned.", ("device",)),
     "aurora_ble_signal_dbm": Row("gauge", "Newest signal strength of a sensor.", ("device", "adapter")),
     "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
     "aurora_journal_bytes": Row("gauge", "Size of the journal file and its write-ahead log."),
@@ -234,6 +235,8 @@ class Exposition(Collector):
                     labels = (bus, scanner.adapter or "first", step.value)
                     yield "aurora_ble_recovery_steps_total", labels, count
             for poller in worker.pollers:
+                if (interval_s := poller.interval.seconds) is not None:
+                    yield "aurora_ble_interval_seconds", (poller.spec.id,), interval_s
                 sensor = worker.sensors.known.get(poller.spec.address)
                 if sensor is not None:
                     yield "aurora_ble_replays_total", (poller.spec.id,), sensor.replays

@@ -10,12 +10,17 @@ from firmware_interfaces.ble.sensors import News
 from firmware_interfaces.quality import BAD
 from gateway.acquire.breaker import Breaker, ProbeBudget
 from gateway.acquire.calibration import Correction, corrected
+from gateway.acquire.interval import Interval
 from gateway.acquire.poller import DeviceStats, device_layout
 from gateway.acquire.schedule import Grid
 from gateway.model import Quality, Scan
 from gateway.site import DeviceSpec
 
 __all__ = ["AirPoller"]
+
+
+LATER = bytes((Quality.OVERDUE, *range(1, 256)))
+"""Turns good into overdue: the value is the newest that came, and one newer should have."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class AirPoller:
         self.breaker = Breaker(ProbeBudget())
         """Always closed: a sensor that is not asked cannot be asked less."""
         self.unexpected: dict[str, object] = {}
+        self.interval = Interval(spec.interval_s)
         self.keys = spec.channels or tuple(model.channels)
         self._corrections = [
             Correction(spec.calibration[key].points, model.channels[key].decimals)
@@ -61,6 +67,7 @@ class AirPoller:
             self.stats.last_fault = found.fault
             return
         decoded = news.outcome
+        self.interval.heard(news.at, decoded.sequence)
         found.at_ms = at_ms
         found.raw = news.raw
         for field_, value, mark in zip(decoded.fields, decoded.values, decoded.quality, strict=True):
@@ -78,6 +85,8 @@ class AirPoller:
             return (Quality.BAD_FRAME, found.raw) if found.fault else (Quality.STALE, None)
         marks = bytes(Quality.STALE if value is None else value[1] for value in wanted)
         values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
+        if self.interval.overdue((self.grid.due_ms(slot) - found.at_ms) / 1000):
+            marks = marks.translate(LATER)
         return self.scan(slot, found.at_ms, values, marks, found.raw)
 
     def correction(self, key: str) -> Correction | None:

@@ -138,6 +138,7 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             address=(device.address or "").upper(),
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             backfill=device.backfill is not False,
+            interval_s=device.interval,
         )
         built.append((entry, spec))
     return built
