@@ -18,7 +18,7 @@ VIRTUAL = {TAG: "ruuvi-tag", HOME: "bthome"}
 """Sensors that `vm/radios.py` plays, and the models that a scan is to find; the other two are asked."""
 
 
-def until(condition: Callable[[], Any], limit_s: float = 240.0, pause_s: float = 2.0) -> Any:
+def until(condition: Callable[[], Any], limit_s: float = 600.0, pause_s: float = 2.0) -> Any:
     """Wait for something that is true; gives it back."""
     end = time.monotonic() + limit_s
     while not (found := condition()):

@@ -23,6 +23,7 @@ from firmware_interfaces.ble.decoders.frame import Frame
 from firmware_interfaces.ble.decoders.nouns import Field
 from firmware_interfaces.ble.gatt.readers import BATTERY, EnvironmentalReader, Reader, ThermometerReader
 from firmware_interfaces.ble.gatt.values import ENVIRONMENTAL
+from firmware_interfaces.ble.logs.combustion import CombustionLog
 from firmware_interfaces.ble.logs.nouns import LogReader
 from firmware_interfaces.ble.logs.ruuvi import RuuviLog
 
@@ -168,6 +169,7 @@ MODELS: dict[str, BleModel] = {
             (combustion.FORMAT,),
             _fields(combustion.FRAMES),
             "github.com/combustion-inc/combustion-documentation, probe_ble_specification.rst",
+            log=CombustionLog,
         ),
         _model(
             "efento",

@@ -3,7 +3,7 @@
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.assess.trend import DAY_MS, Trend
@@ -68,6 +68,7 @@ class TestForecast:
         assert found is not None
         assert found.days == pytest.approx(250, rel=0.1)
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.integers(0, 10**9)), max_size=80))
     def test_any_values(self, rows: list[tuple[float, int]]) -> None:
         trend, at = Trend(2.0), 0

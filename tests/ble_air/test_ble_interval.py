@@ -1,7 +1,7 @@
 """How often a sensor measures, and what follows when it is heard less often."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.acquire.interval import FEWEST_GAPS, Interval
@@ -47,6 +47,7 @@ def test_nothing_is_overdue_that_is_not_known() -> None:
     assert not Interval().overdue(1e9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.none() | st.integers(0, 65535))))
 def test_any_order_of_news(news: list[tuple[float, int | None]]) -> None:
     interval = Interval()
