@@ -66,6 +66,13 @@ TABLE: dict[str, Row] = {
     "aurora_ble_replays_total": Row(
         "counter", "Encrypted advertisements with an old counter; not believed.", ("device",)
     ),
+    "aurora_ble_connections_total": Row("counter", "Connections made to sensors.", ("bus",)),
+    "aurora_ble_backfills_total": Row(
+        "counter", "Downloads of sensors' own memories after a gap, by how they ended.", ("bus", "outcome")
+    ),
+    "aurora_ble_backfilled_slots_total": Row(
+        "counter", "Missed slots for which a sensor's own memory had a value.", ("device",)
+    ),
     "aurora_ble_interval_seconds": Row("gauge", "How often a sensor measures, set or learned.", ("device",)),
     "aurora_ble_signal_dbm": Row("gauge", "Newest signal strength of a sensor.", ("device", "adapter")),
     "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
@@ -230,6 +237,11 @@ class Exposition(Collector):
             yield "aurora_bus_up", (bus,), worker.stats.connected
             yield "aurora_bus_connects_total", (bus,), worker.stats.connects
             yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
+            yield "aurora_ble_connections_total", (bus,), worker.central.connects
+            yield "aurora_ble_backfills_total", (bus, "done"), worker.backfill.done
+            yield "aurora_ble_backfills_total", (bus, "failed"), worker.backfill.failed
+            for device, slots in sorted(worker.backfill.filled.items()):
+                yield "aurora_ble_backfilled_slots_total", (device,), slots
             for scanner in worker.scanners:
                 for step, count in scanner.ladder.taken.items():
                     labels = (bus, scanner.adapter or "first", step.value)
