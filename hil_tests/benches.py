@@ -55,12 +55,18 @@ class VirtualBench(Bench):
         machine.run("modprobe hci_vhci")
         self.plug_in()
         machine.run("systemctl start bluetooth")
-        until(lambda: "Controller" in machine.run("bluetoothctl list").stdout)
+        self._adapter_up()
 
     def plug_in(self) -> None:
         """Start the radios; the adapter appears a while later."""
         self.machine.service("radios", "/usr/bin/python3 -u /opt/hil/radios.py", PYTHONPATH="/opt/hil/radio")
         until(lambda: "radios are up" in self.machine.run("journalctl -u radios --no-pager -n 30").stdout)
+        if self.machine.run("systemctl is-active bluetooth", check=False).stdout.strip() == "active":
+            self._adapter_up()
+
+    def _adapter_up(self) -> None:
+        """A machine that is slow may miss the kernel's first questions: then they are asked again."""
+        until(lambda: "Controller" in self.machine.run("hciconfig hci0 up; sleep 3; bluetoothctl list").stdout)
 
     def unplug(self) -> None:
         """Take the adapter away, and all sensors with it."""
