@@ -39,6 +39,12 @@ class AirPoller(HeardPoller):
             values[RSSI.key] = (float(news.rssi), Quality.GOOD)
         self.keep(values, news.raw, at_ms)
 
+    def follow(self, old: HeardPoller, *, same_line: bool) -> None:
+        """As of all that are heard; the pace that was learned stays with its sensor."""
+        super().follow(old, same_line=same_line)
+        if isinstance(old, AirPoller) and self.spec == old.spec:
+            self.interval = old.interval
+
     def timely(self, slot: int, at_ms: int, marks: bytes) -> bytes:
         """Good is overdue where the sensor, by its own interval, should have been heard again."""
         late_s = (self.grid.due_ms(slot) - at_ms) / 1000
