@@ -85,6 +85,8 @@ class Gateway:
         self.people: Any = None
         self.register: Any = None
         """Who may sign in at the page, once there is one."""
+        self.trends: Any = None
+        """What the overview draws of the last hours, once there is a page."""
         self.page_address: str | None = None
         self._linger_s = linger_s
         self._started_by = {"person": person, "reason": reason}
@@ -99,6 +101,8 @@ class Gateway:
             self.latest[record.device] = record
             if not self._first_scan.is_set():
                 self._first_scan.set()
+        if self.trends is not None:
+            self.trends.take(record, self.layout)
         self.journal.put(record)
 
     def record(self, event: Event) -> None:

@@ -140,6 +140,7 @@ class Frame:
             "form": self._form_field(caller),
             "note": note,
             "gateway": self.desk.gateway,
+            "waiting_alarms": self.desk.waiting(),
             "nav": [*self.nav, ("/more", N_("More"))],
             "more": self.more,
             "names_of_languages": [(tag, language(tag).name) for tag in LANGUAGES],
