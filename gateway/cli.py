@@ -183,9 +183,11 @@ def _add_food_tools(commands: Commands) -> None:
     notify.add_argument("--json", action="store_true", help="the answer as JSON")
     notify.set_defaults(command=_notify)
     from gateway.commands.alarms import add_alarms_command
+    from gateway.commands.people import add_people_command
     from gateway.commands.record_options import add_record_command
 
     add_record_command(commands, _site)
+    add_people_command(commands, _site)
     add_alarms_command(commands, _site)
     replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
     replay.add_argument(

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ SHARED_MS = 365 * 24 * HOUR_MS
 SEEN_MS = 300_000
 """So exactly is it kept when a session was last used."""
 SESSIONS = 200
+KNOWN = 500
+"""So many pairs of an address and a name that were right are remembered."""
 WAITING = 8
 """So many may wait to have a password checked, one at a time."""
 REFUSALS_AN_HOUR = 60
@@ -70,6 +73,7 @@ class Door:
         self._now_ms = now_ms
         self._event = event
         self._throttle = Throttle()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._hashing = asyncio.Semaphore(1)
         self._waiting = 0
         self._writing = asyncio.Lock()
@@ -107,6 +111,14 @@ class Door:
         """Which program shows this token."""
         found = self.book.tokens.get(fingerprint(token))
         return Caller(person=f"{found.label} (token)", role=found.role, token=True) if found else None
+
+    def holds(self, caller: Caller) -> bool:
+        """Whether this caller would be let in now: a stream that is open ends when its session does."""
+        if caller.token:
+            return any(f"{token.label} (token)" == caller.person for token in self.book.tokens.values())
+        session = self.book.sessions.get(caller.session)
+        person = self.book.people.get(fold(session.person)) if session else None
+        return session is not None and person is not None and not _over(session, person.role, self._now_ms())
 
     @staticmethod
     def fits(caller: Caller, form: str) -> bool:
@@ -194,7 +206,7 @@ class Door:
         return token
 
     async def _try(self, address: str, name: str, check: Callable[[], bool]) -> bool:
-        keys, now_s = (f"address {address}", f"name {fold(name)}"), self._now_ms() / 1000
+        keys, now_s = self._keys(address, name), self._now_ms() / 1000
         wait_s = max(self._throttle.wait_s(key, now_s) for key in keys)
         if wait_s:
             raise AccessError(f"too many wrong tries: wait {wait_s:.0f} s", "ask an administrator for a new code")
@@ -202,11 +214,22 @@ class Door:
         if right:
             for key in keys:
                 self._throttle.right(key)
+            self._known[address, fold(name)] = None
+            while len(self._known) > KNOWN:
+                self._known.popitem(last=False)
         return right
+
+    def _keys(self, address: str, name: str) -> tuple[str, ...]:
+        """What wrong tries are counted by. Where a name was right before, others who try it elsewhere do not count:
+        nobody can lock a person out by trying their name.
+        """
+        if (address, fold(name)) in self._known:
+            return (f"address {address}",)
+        return f"address {address}", f"name {fold(name)}"
 
     def _wrong(self, address: str, name: str, what: str, error: AccessError) -> AccessError:
         now_s = self._now_ms() / 1000
-        for key in (f"address {address}", f"name {fold(name)}"):
+        for key in self._keys(address, name):
             self._throttle.wrong(key, now_s)
         self.refuse(what, name, address)
         return error

@@ -49,6 +49,7 @@ _ORDERS = {
     "alarm.list": Right.LOOK,
     "alarm": Right.HANDLE,
     "state": Right.HANDLE,
+    "people": Right.ADMINISTER,
     "record.list": Right.LOOK,
     "record": Right.RECORD,
     "lot": Right.RECORD,

@@ -96,7 +96,9 @@ class Overview:
             return self._frame.error(request, 503, "too many pages are open", "close one, and try again")
         tag = self._frame.language(request).tag
         kind = "status" if request.query_params.get("of", "status") == "status" else "tick"
-        return StreamingResponse(self.stream.listen(f"{kind} {tag}"), media_type="text/event-stream")
+        caller = self._frame.caller(request)
+        events = self.stream.listen(f"{kind} {tag}", lambda: caller is None or self._frame.door.holds(caller))
+        return StreamingResponse(events, media_type="text/event-stream")
 
     def _feed(self, key: str) -> "_StatusFeed | _TickFeed":
         kind, tag = key.split()

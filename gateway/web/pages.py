@@ -19,6 +19,7 @@ from gateway.web.doorpages import DoorPages
 from gateway.web.frame import HERE, Frame
 from gateway.web.overview import Overview
 from gateway.web.peoplepages import PeoplePages
+from gateway.web.programs.endpoint import Programs
 
 __all__ = ["HEADERS", "Pages"]
 
@@ -79,6 +80,7 @@ class Pages:
             *self.overview.routes(),
             *DoorPages(frame, desk.register).routes(),
             *PeoplePages(frame).routes(),
+            *Programs(frame).routes(),
             Route("/metrics", self._metrics),
             Mount("/static", _Kept(directory=HERE / "static")),
         ]

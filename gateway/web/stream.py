@@ -46,14 +46,14 @@ class Stream:
         """Whether no more can listen."""
         return sum(self._listeners.values()) >= LISTENERS
 
-    async def listen(self, key: str) -> AsyncIterator[str]:
-        """The events for one client, until it leaves or the renderer ends."""
+    async def listen(self, key: str, allowed: Callable[[], bool] = lambda: True) -> AsyncIterator[str]:
+        """The events for one client, until it leaves, is not ``allowed`` any more, or the renderer ends."""
         self._listeners[key] = self._listeners.get(key, 0) + 1
         if self._renderer is None:
             self._renderer = asyncio.create_task(self._run(), name="page renderer")
         renderer, seen = self._renderer, -1
         try:
-            while self._renderer is renderer:
+            while self._renderer is renderer and allowed():
                 async with self._fresh:
                     await self._fresh.wait()
                 # The last word of a renderer that has ended is an old one, not to be sent as if it were new.

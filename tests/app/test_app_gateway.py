@@ -342,7 +342,7 @@ class TestStations:
             task = asyncio.create_task(gateway.run(asyncio.Event()))
             await until(lambda: hasattr(gateway, "journal") and scans(gateway) > 2)
             monkeypatch.setattr(gateway.journal._writer, "commit", lambda _: 1 // 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 with pytest.raises(ZeroDivisionError):
                     await task
             for left in asyncio.all_tasks() - {asyncio.current_task()}:

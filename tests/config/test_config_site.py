@@ -359,7 +359,9 @@ def test_defaults_shown_in_the_sample_are_the_defaults() -> None:
         words = line.removeprefix("# ")
         left = words.partition(" = ")[0]
         is_default = line.startswith("# ") and left.isidentifier() and left not in {"broker", "error_s", "names"}
-        is_cluster = any(f'"{name}.' in words for name in ("ca", "gateway", "cluster", "page")) or left == "in_flight"
+        is_cluster = (
+            any(f'"{name}.' in words for name in ("ca", "gateway", "cluster", "page")) or left == "in_flight"
+        )
         shown.append(words if is_default and not is_cluster and left != "gap_ms" else line)
     text = "\n".join(shown)
     assert len(tomllib.loads(text)["buffer"]) == 6

@@ -78,6 +78,7 @@ class House:
     """A door, and a desk whose orders are made by hand: ``asked`` has what was asked, ``answers`` the answers."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.events: list[Event] = []
         self.now_ms = 1_000_000
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
