@@ -16,11 +16,12 @@ from gateway.errors import AuroraError, OperatorError
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
+from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
 
-__all__ = ["People", "alarm_data"]
+__all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class People:
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self.viewing: Viewing | None = None
+        self._site = site
         self._assess = assess
         self._journal = journal
         self._clock = clock
@@ -87,6 +90,10 @@ class People:
         notifier = self.notifier
         for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
             self.control.handle(name, handler)
+        viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
+        self.viewing = viewing
+        for name, handler in viewing.handlers().items():
+            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
@@ -98,6 +105,7 @@ class People:
                 if notifier is not None:
                     group.create_task(notifier.run(), name="outputs")
         finally:
+            viewing.close()
             if notifier is not None:
                 await notifier.close()
 
@@ -174,8 +182,20 @@ class Orders:
         }
 
     async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        self._unchanged(request)
         alarm = order(request)
         return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    def _unchanged(self, request: Request) -> None:
+        """Refuse to act on an alarm that is not any more as ``seen``: somebody else was quicker."""
+        seen = request.get("seen")
+        if seen is None:
+            return
+        for alarm in self._assess.engine.everything:
+            if alarm.id == request.get("alarm") and seen_of(alarm) != seen:
+                by = f" by {alarm.person}" if alarm.person else ""
+                what = f"{alarm.id} is {alarm.state.value} now{by}"
+                raise SeenError(what, "look at it again before you do that")
 
     async def _list(self, request: Request) -> Mapping[str, Any]:
         alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
@@ -191,6 +211,15 @@ class Orders:
         point, kind = _text(request, "point"), _text(request, "kind")
         self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
         return {"words": f"{kind} of {point} is over"}
+
+
+class SeenError(OperatorError):
+    """Somebody else was quicker."""
+
+
+def seen_of(alarm: Alarm) -> str:
+    """A mark of what people have done about an alarm: each of their steps and a new raising change it."""
+    return f"{alarm.occurrence}/{alarm.state.value}/{alarm.person}/{alarm.text}"
 
 
 def alarm_data(alarm: Alarm) -> dict[str, Any]:
@@ -217,6 +246,7 @@ def alarm_data(alarm: Alarm) -> dict[str, Any]:
         "person": alarm.person,
         "text": alarm.text,
         "until_ms": alarm.until_ms,
+        "seen": seen_of(alarm),
     }
 
 

@@ -9,6 +9,7 @@ from gateway import __version__
 from gateway.buffer.stats import JournalStats
 from gateway.language import Language, language
 from gateway.model import Alarm, AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
+from gateway.report.names import STATE_KINDS, named
 from gateway.viewing.said import alarm_sentence
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Status:
             },
             "health": list(self._health(journal, t)),
             "alarms": list(self._alarms(claim.boot_ms, t)),
-            "points": list(self._points(devices)),
+            "points": list(self._points(devices, t)),
             "devices": devices,
             "totals": self.totals(),
             "streams": self._streams(),
@@ -141,7 +142,7 @@ class Status:
             "words": t(quality.words),
         }
 
-    def _points(self, devices: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _points(self, devices: list[dict[str, Any]], t: Language) -> Iterator[dict[str, Any]]:
         by_id = {device["id"]: device for device in devices}
         under_way = self._gateway.assess.under_way
         alarms = self._worst_alarms()
@@ -149,7 +150,7 @@ class Status:
         for point in self._gateway.site.points:
             device = by_id[point.device]
             channel = next(c for c in device["channels"] if c["name"] == point.channel)
-            alarm = alarms.get(point.id)
+            alarm, going = alarms.get(point.id), under_way.get(point.id)
             points.append(
                 {
                     **channel,
@@ -160,7 +161,8 @@ class Status:
                     "channel": point.channel,
                     "age_s": device["age_s"],
                     "since_ms": device["since_ms"],
-                    "under_way": under_way.get(point.id),
+                    "under_way": going,
+                    "going_on": None if going is None else named(STATE_KINDS, going, t),
                     "alarm": None
                     if alarm is None
                     else {"id": alarm.id, "tier": alarm.condition.tier.value, "state": alarm.state.value},

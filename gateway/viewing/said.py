@@ -39,7 +39,13 @@ def alarm_sentence(alarm: Alarm, t: Language) -> str | None:
     extreme = condition.detail.get("extreme")
     if not alarm.active and isinstance(extreme, int | float) and not isinstance(extreme, bool):
         worst = quantity(float(extreme), condition.unit, t)
-        return t("{what}: back at {value}, worst {worst}, limit {limit}", what=what, value=value, worst=worst, limit=limit)
+        return t(
+            "{what}: back at {value}, worst {worst}, limit {limit}",
+            what=what,
+            value=value,
+            worst=worst,
+            limit=limit,
+        )
     return t("{what}: {value}, limit {limit}", what=what, value=value, limit=limit)
 
 

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -21,7 +22,7 @@ from gateway.report.samples import Happening
 from gateway.seal.batch import open_batch
 from gateway.viewing.strips import Run, Strip
 
-__all__ = ["Shelf", "Stretch"]
+__all__ = ["Finder", "Shelf", "Stretch", "read_corrections", "scan_bodies"]
 
 BLOCK = 16
 """Batches that are condensed together."""
@@ -49,6 +50,83 @@ class Stretch(NamedTuple):
     unit: str
     decimals: int | None
     untimed: bool
+    begins_ms: int | None
+    """When the first slot on record was due, where the record begins within what was read."""
+
+
+class Finder:
+    """Finds batches of a stream by time."""
+
+    def __init__(self, reader: Reader, archive: Archive) -> None:
+        self._reader = reader
+        self._archive = archive
+
+    def first(self, stream: Stream, bounds: tuple[int, int], start_ms: int) -> int:
+        """The first batch to read: before it all is older. Batches without a known time are not passed over."""
+        low, high = max(bounds[0], 1), bounds[1] + 1
+        while low < high:
+            middle = (low + high) // 2
+            known = self._known(stream, middle, high)
+            if known is None or known[1] >= start_ms:
+                high = middle
+            else:
+                low = known[0] + 1
+        while low > bounds[0] + 1:
+            before = self._reader.batches(stream, low - 1, 1)
+            if not before or before[0].seq != low - 1 or self._ends(before[0]) is not None:
+                break
+            low -= 1
+        return low
+
+    def _known(self, stream: Stream, seq: int, end: int) -> tuple[int, int] | None:
+        """The first batch from ``seq`` on whose time is known, with its end."""
+        size = 1
+        while seq < end:
+            batches = self._reader.batches(stream, seq, size)
+            if not batches:
+                return None
+            for batch in batches:
+                if (ends := self._ends(batch)) is not None:
+                    return batch.seq, ends
+            seq, size = batches[-1].seq + 1, min(64, size * 4)
+        return None
+
+    def _ends(self, batch: StoredBatch) -> int | None:
+        try:
+            return (
+                None
+                if batch.body is None
+                else self._archive.claim(open_batch(batch.body).clock).utc_at(batch.last_ms)
+            )
+        except SealError:
+            return None
+
+
+def read_corrections(reader: Reader, archive: Archive) -> None:
+    """All layouts, and the times that became known later, so that scans can be read; keeps no events."""
+    archive.layouts.update(reader.layouts())
+    seq = 0
+    while batches := reader.batches("event", seq, 100):
+        for _ in archive.add_events(batch.body for batch in batches if batch.body is not None):
+            pass
+        seq = batches[-1].seq + 1
+
+
+def scan_bodies(reader: Reader, archive: Archive, start_ms: int, end_ms: int) -> Iterator[bytes]:
+    """The scan batches that can hold something of a stretch of time."""
+    bounds = reader.bounds("scan")
+    if bounds is None:
+        return
+    seq = Finder(reader, archive).first("scan", bounds, start_ms - MARGIN_MS)
+    while batches := reader.batches("scan", seq, 50):
+        for batch in batches:
+            if batch.body is None:
+                continue
+            begins = archive.claim(open_batch(batch.body).clock).utc_at(batch.first_ms)
+            if begins is not None and begins > end_ms + MARGIN_MS:
+                return
+            yield batch.body
+        seq = batches[-1].seq + 1
 
 
 class Shelf:
@@ -80,7 +158,7 @@ class Shelf:
         self._archive = Archive()
 
     def look(self, device: str, channel: str, start_ms: int, until_ms: int) -> tuple[Stretch, list[Happening]]:
-        """The samples of a channel from ``start_ms`` to before ``until_ms``, and all events that may concern them."""
+        """The samples of a channel from ``start_ms`` to before ``until_ms``, and all events that may matter."""
         with self._lock, closing(Reader(self._path)) as reader:
             self._used = self._now()
             self._archive.layouts.update(reader.layouts())
@@ -98,8 +176,10 @@ class Shelf:
     def _stretch(self, reader: Reader, device: str, channel: str, start_ms: int, until_ms: int) -> Stretch:
         bounds = reader.bounds("scan")
         strips: list[Strip] = []
+        whole = bounds is None
         if bounds is not None:
-            first = self._first(reader, "scan", bounds, start_ms - MARGIN_MS)
+            first = Finder(reader, self._archive).first("scan", bounds, start_ms - MARGIN_MS)
+            whole = bounds[0] == 0 and first // BLOCK == 0
             for block in range(first // BLOCK, bounds[1] // BLOCK + 1):
                 strip = self._block(reader, device, channel, block, bounds[1])
                 strips.append(strip)
@@ -108,7 +188,7 @@ class Shelf:
         newest = Strip(device, channel)
         for clock, layout, records in reader.tail():
             newest.add(self._archive.claim(clock), layout, records)
-        return _joined([*strips, newest], start_ms, until_ms)
+        return _joined([*strips, newest], start_ms, until_ms, whole=whole)
 
     def _block(self, reader: Reader, device: str, channel: str, block: int, newest: int) -> Strip:
         key = device, channel, block
@@ -131,48 +211,6 @@ class Shelf:
             self._bytes -= self._blocks.popitem(last=False)[1].size
         return strip
 
-    # finding
-
-    def _first(self, reader: Reader, stream: Stream, bounds: tuple[int, int], start_ms: int) -> int:
-        """The first batch to read: before it all is older. Batches without a known time are not passed over."""
-        low, high = max(bounds[0], 1), bounds[1] + 1
-        while low < high:
-            middle = (low + high) // 2
-            known = self._known(reader, stream, middle, high)
-            if known is None or known[1] >= start_ms:
-                high = middle
-            else:
-                low = known[0] + 1
-        while low > bounds[0] + 1:
-            before = reader.batches(stream, low - 1, 1)
-            if not before or before[0].seq != low - 1 or self._ends(before[0]) is not None:
-                break
-            low -= 1
-        return low
-
-    def _known(self, reader: Reader, stream: Stream, seq: int, end: int) -> tuple[int, int] | None:
-        """The first batch from ``seq`` on whose time is known, with its end."""
-        size = 1
-        while seq < end:
-            batches = reader.batches(stream, seq, size)
-            if not batches:
-                return None
-            for batch in batches:
-                if (ends := self._ends(batch)) is not None:
-                    return batch.seq, ends
-            seq, size = batches[-1].seq + 1, min(64, size * 4)
-        return None
-
-    def _ends(self, batch: StoredBatch) -> int | None:
-        try:
-            return (
-                None
-                if batch.body is None
-                else self._archive.claim(open_batch(batch.body).clock).utc_at(batch.last_ms)
-            )
-        except SealError:
-            return None
-
     # events
 
     def _read_events(self, reader: Reader, start_ms: int) -> list[Happening]:
@@ -181,7 +219,7 @@ class Shelf:
             return []
         wanted = bounds[0]
         if bounds[1] - bounds[0] > WHOLE_EVENTS:
-            wanted = self._first(reader, "event", bounds, start_ms - EARLIER_MS)
+            wanted = Finder(reader, self._archive).first("event", bounds, start_ms - EARLIER_MS)
         if self._event_first is None or wanted < self._event_first or len(self._events) > MOST_EVENTS:
             self._events, self._event_first, self._event_next = [], wanted, wanted
         known, had = dict(self._archive.corrections), bool(self._events or self._blocks)
@@ -207,7 +245,7 @@ class Shelf:
             seq = batches[-1].seq + 1
 
 
-def _joined(strips: list[Strip], start_ms: int, until_ms: int) -> Stretch:
+def _joined(strips: list[Strip], start_ms: int, until_ms: int, *, whole: bool) -> Stretch:
     """One line of time. A journal is in that order unless the clock went back between two boots."""
     times, values, indicated = array("q"), array("d"), array("d")
     quality = bytearray()
@@ -218,7 +256,7 @@ def _joined(strips: list[Strip], start_ms: int, until_ms: int) -> Stretch:
         indicated += strip.indicated
         quality += strip.quality
         runs += strip.runs
-    if any(before.due_ms > after.due_ms for before, after in zip(runs, runs[1:], strict=False)):
+    if any(before.due_ms > after.due_ms for before, after in pairwise(runs)):
         order = sorted(range(len(times)), key=times.__getitem__)
         times = array("q", (times[n] for n in order))
         values = array("d", (values[n] for n in order))
@@ -237,4 +275,5 @@ def _joined(strips: list[Strip], start_ms: int, until_ms: int) -> Stretch:
         unit,
         decimals,
         any(strip.untimed for strip in strips),
+        runs[0].due_ms if whole and runs else None,
     )

@@ -1,4 +1,4 @@
-"""One channel out of the scan stream for a chart: condensed so that every extreme stays, and every gap with its cause.
+"""One channel out of the scan stream for a chart: condensed, with every extreme, and every gap with its cause.
 
 A report is computed of every sample (`gateway.report.collect`); a picture needs lowest and highest of each minute.
 """
@@ -45,7 +45,7 @@ class Gap(NamedTuple):
 
 @dataclass(slots=True)
 class Strip:
-    """Samples of one channel in the order of the journal. ``upto`` is the sequence of the next batch to be added."""
+    """Samples of one channel in the order of the journal. ``upto`` is the sequence of the next batch to add."""
 
     device: str
     channel: str
@@ -80,15 +80,15 @@ class Strip:
         kept = _Minutes()
         for record in mine:
             if isinstance(record, Miss):
-                self._run(device, shift, record.slot, record.count, clock.boot, _name(record.quality))
+                self._run(device, shift, record.slot, record.count, boot=clock.boot, cause=_name(record.quality))
                 continue
             quality, value = record.quality[place], record.values[place]
             if quality >= BAD or isnan(value):
                 cause = _name(quality if quality >= BAD else Quality.NOT_STORED)
-                self._run(device, shift, record.slot, 1, clock.boot, cause)
+                self._run(device, shift, record.slot, 1, boot=clock.boot, cause=cause)
                 kept.part()
                 continue
-            self._run(device, shift, record.slot, 1, clock.boot, "")
+            self._run(device, shift, record.slot, 1, boot=clock.boot, cause="")
             other = nan if raw is None or record.quality[raw] >= BAD else record.values[raw]
             kept.add((record.at_ms + shift, value, other, quality))
         for at, value, other, quality in kept.samples:
@@ -97,7 +97,7 @@ class Strip:
             self.indicated.append(other)
             self.quality.append(quality)
 
-    def _run(self, device: DeviceLayout, shift: int, slot: int, slots: int, boot: bytes, cause: str) -> None:
+    def _run(self, device: DeviceLayout, shift: int, slot: int, slots: int, *, boot: bytes, cause: str) -> None:
         due = slot * device.period_ms + device.phase_ms + shift
         if self.runs:
             last = self.runs[-1]
@@ -154,7 +154,7 @@ def _name(quality: int) -> str:
 
 
 def gaps_of(runs: list[Run], start_ms: int, until_ms: int, *, untimed: bool) -> list[Gap]:
-    """The gaps of a stretch, with what was recorded by nobody: between two runs, after the last, before the first."""
+    """The gaps of a stretch, with what nobody recorded: between two runs, after the last, before the first."""
     gaps: list[Gap] = []
     slots: dict[str, int] = {}
     begun: int | None = None

@@ -1,7 +1,8 @@
 """What the pages may ask of the gateway: the one border between them and the stations."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -54,3 +55,7 @@ class Desk:
     """How many alarms wait for a person."""
     trend: Callable[[str], Trend | None] = lambda _: None
     """The last hours of a point, by its id."""
+    export: Callable[[str, int, int], Iterator[bytes]] = lambda *_: iter(())
+    """The readings of a point from one time to another (Unix ms) as CSV, piece by piece; reads in a thread."""
+    printed: Callable[[str], Path | None] = lambda _: None
+    """The file of a report that has been made, by its number."""

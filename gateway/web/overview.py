@@ -22,8 +22,8 @@ PARTS = ("alarms", "sum", "health", "devices", "foot")
 SEARCH_FROM = 9
 """So many points get a field to search them."""
 SHOWN_ALARMS = 6
-TREND_MS = 60_000
-"""How old the picture of a trend may be."""
+LINE_MARKS = "\x85\u2028\u2029"
+"""What would end a line of the stream, and JSON leaves as it is."""
 STATES = {
     "": N_("All points"),
     "care": N_("Needs care"),
@@ -67,7 +67,6 @@ class Overview:
         points, alarms = status["points"], status["alarms"]
         return {
             "status": status,
-            "t": t,
             "waiting": sum(alarm["waits"] for alarm in alarms),
             "faults": sum(point["severity"] == "bad" for point in points)
             + sum(fact["state"] == "bad" for fact in status["health"]),
@@ -131,7 +130,7 @@ class _StatusFeed:
     def changes(self) -> str:
         """Look, and tell what is new."""
         status = self._frame.desk.status(self._t)
-        context = self._overview.context(status, self._t)
+        context = {**self._overview.context(status, self._t), "t": self._t}
         told: dict[str, Any] = dict(_now(status, context["waiting"]))
         self._now = dict(told)
         parts = {}
@@ -213,7 +212,7 @@ def _part_keys(status: dict[str, Any], context: dict[str, Any]) -> dict[str, obj
 
 def _shape(point: dict[str, Any]) -> tuple[object, ...]:
     """All that a card shows but value and age."""
-    names = ("name", "severity", "words", "under_way", "alarm", "critical", "unit")
+    names = ("name", "severity", "words", "going_on", "alarm", "critical", "unit")
     return *(repr(point[name]) for name in names), point["age_s"] is None
 
 
@@ -222,4 +221,7 @@ def _reading(point: dict[str, Any], t: Language) -> str:
 
 
 def _packed(told: dict[str, Any]) -> str:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    for mark in LINE_MARKS:
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return text

@@ -17,9 +17,7 @@ def sparkline(trend: Trend, decimals: int | None, unit: str, t: Language) -> str
     gaps = _runs([n for n, mark in enumerate(trend.marks) if mark == GAP])
     if not known and not gaps:
         return ""
-    low, high = (
-        (min(trend.low[n] for n in known), max(trend.high[n] for n in known)) if known else (0.0, 0.0)
-    )
+    low, high = (min(trend.low[n] for n in known), max(trend.high[n] for n in known)) if known else (0.0, 0.0)
     rim = max(0.0, LEAST * 10.0 ** -(1 if decimals is None else decimals) - (high - low)) / 2
     bottom, top = low - rim, high + rim
     scale = (HEIGHT - 4) / (top - bottom) if top > bottom else 0.0
