@@ -89,6 +89,8 @@ class Gateway:
         self.rulebook: Any = None
         self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
         """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
+        self.trends: Any = None
+        """What the overview draws of the last hours, once there is a page."""
         self.box: Any = None
         """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None

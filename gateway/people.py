@@ -17,12 +17,13 @@ from gateway.logbook.settings import AT_START, WHEN_APPLIED
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
+from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
     from gateway.scanners import Scanner
 
-__all__ = ["People", "alarm_data"]
+__all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,10 @@ class People:
         for name in NOBODY:
             self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
+        viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
+        self.viewing = viewing
+        for name, handler in viewing.handlers().items():
+            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
@@ -127,6 +132,7 @@ class People:
         finally:
             self._group = None
             self._feed(None)
+            viewing.close()
             for opened in {notifier, self.notifier}:
                 if opened is not None:
                     await opened.close()
@@ -150,6 +156,8 @@ class People:
             for task in self._scanning:
                 task.cancel()
             self._scan(self._group)
+        if self.viewing is not None:
+            self.viewing.adopt(site)
         await self.records.adopt(site, layout, person, reason)
 
     def _scan(self, group: asyncio.TaskGroup) -> None:
@@ -280,8 +288,20 @@ class Orders:
         }
 
     async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        self._unchanged(request)
         alarm = order(request)
         return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    def _unchanged(self, request: Request) -> None:
+        """Refuse to act on an alarm that is not any more as ``seen``: somebody else was quicker."""
+        seen = request.get("seen")
+        if seen is None:
+            return
+        for alarm in self._assess.engine.everything:
+            if alarm.id == request.get("alarm") and seen_of(alarm) != seen:
+                by = f" by {alarm.person}" if alarm.person else ""
+                what = f"{alarm.id} is {alarm.state.value} now{by}"
+                raise SeenError(what, "look at it again before you do that")
 
     async def _list(self, request: Request) -> Mapping[str, Any]:
         alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
@@ -297,6 +317,15 @@ class Orders:
         point, kind = _text(request, "point"), _text(request, "kind")
         self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
         return {"words": f"{kind} of {point} is over"}
+
+
+class SeenError(OperatorError):
+    """Somebody else was quicker."""
+
+
+def seen_of(alarm: Alarm) -> str:
+    """A mark of what people have done about an alarm: each of their steps and a new raising change it."""
+    return f"{alarm.occurrence}/{alarm.state.value}/{alarm.person}/{alarm.text}"
 
 
 def alarm_data(alarm: Alarm) -> dict[str, Any]:
@@ -323,6 +352,7 @@ def alarm_data(alarm: Alarm) -> dict[str, Any]:
         "person": alarm.person,
         "text": alarm.text,
         "until_ms": alarm.until_ms,
+        "seen": seen_of(alarm),
     }
 
 
