@@ -111,7 +111,7 @@ class TestProfiles:
 
 class TestDraft:
     async def test_a_unit_on_a_known_bus_becomes_a_device_and_a_point(self, tmp_path: Path) -> None:
-        async with bench(tmp_path, {1: probe(41), 5: probe(52)}) as at:
+        async with bench(tmp_path, {1: probe(41), 5: probe(52, unit=5)}) as at:
             draft = await at.order(
                 "commission.draft", name="Cold room", bus="line-1", unit=5, model="xy-md02",
                 profile="poultry", critical=True,

@@ -89,7 +89,7 @@ class Browser:
 @asynccontextmanager
 async def browsing(folder: Path, text: str = PAGE, **units: Any) -> AsyncIterator[tuple[Bench, Browser]]:
     """An administrator who has signed in at the page of a running gateway."""
-    async with bench(folder, units.get("units") or {1: probe(41), 5: probe(52)}, text) as at:
+    async with bench(folder, units.get("units") or {1: probe(41), 5: probe(52, unit=5)}, text) as at:
         gateway = at.gateway
         await until(lambda: gateway.page_address is not None and gateway.people is not None)
         await until(lambda: gateway.people.records.book is not None)
