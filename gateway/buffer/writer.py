@@ -160,8 +160,8 @@ class Writer:
     def _renew(self) -> None:
         """Exchange a connection that has served long.
 
-        CPython keeps a weak reference (some 90 bytes) to each blob that a connection has ever opened, as long as the
-        connection lives (Modules/_sqlite/blob.c, 3.11): at a commit a second that is 8 MB a day.
+        CPython keeps a weak reference (some 90 bytes) to each blob that a connection has ever opened, until that is
+        closed (Modules/_sqlite/blob.c, 3.11): at a commit a second that is 8 MB a day.
         """
         self._used += 1
         if self._used < RENEW or self._connection is None:
