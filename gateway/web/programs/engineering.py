@@ -69,7 +69,7 @@ ENGINEERING: Final[tuple[Operation, ...]] = (
     ),
     _reads("commission.see", "Buses, devices, ports, everything in the air", {"buses": "array"}, {"air": YES}),
     _reads("commission.ports", "Serial ports", {"ports": "array"}),
-    _reads("commission.models", "Models by which a device can be read", {"models": "array"}),
+    _reads("commission.models", "Models by which a device can be read", {"modbus": "array", "ble": "array"}),
     _reads("commission.profiles", "Profiles with the law behind each limit", {"profiles": "array"}, {"unit": WORD}),
     Operation(
         order="commission.walk",
