@@ -171,7 +171,7 @@ class Beside:
     async def _examine(self) -> None:
         from gateway.doctor.watch import Watch
 
-        self._gateway.box = Watch(self._gateway.site)
+        self._gateway.box = Watch(lambda: self._gateway.site)
         await self._gateway.box.run(self._gateway.clock.claim)
 
     def feed(self, name: str, taker: Any) -> None:

@@ -185,19 +185,19 @@ class TestFailing:
     def test_after_too_many_failures_it_rests_and_tries_again(self, enrolled: Machine) -> None:
         names = ("aurora-gateway", "aurora-gateway-retry")
         failing, resting = (f"/run/systemd/system/{name}.service.d/test.conf" for name in names)
-        again = b"ExecStart=/bin/systemctl start --no-block aurora-gateway.service\n"
+        again = b'ExecStart=/bin/sh -c "sleep 65 && exec systemctl start --no-block aurora-gateway.service"\n'
         enrolled.put({
             failing: b"[Unit]\nStartLimitBurst=2\nStartLimitIntervalSec=60\n"
             b"[Service]\nRestartSec=100ms\nExecStart=\nExecStart=/bin/false\n",
-            resting: b"[Service]\nExecStart=\nExecStart=/bin/sleep 65\n" + again,
+            resting: b"[Service]\nExecStart=\n" + again,
         })  # fmt: skip
         enrolled.run("systemctl daemon-reload")
         enrolled.run(f"systemctl reset-failed {UNIT}; systemctl start {UNIT}", check=False, timeout=180)
         until(lambda: show(enrolled, "ActiveState") == "failed")
         assert show(enrolled, "ActiveState", "aurora-gateway-retry.service") == "activating"
-        enrolled.run(f"rm {failing} {resting}; systemctl daemon-reload")
+        enrolled.run(f"rm {failing}; systemctl daemon-reload")
         until(lambda: show(enrolled, "ActiveState") == "active", 400.0)
-        enrolled.run(f"systemctl stop {UNIT}")
+        enrolled.run(f"rm {resting}; systemctl daemon-reload; systemctl stop {UNIT}")
 
     def test_stopped_by_hand_it_stays_stopped(self, enrolled: Machine) -> None:
         enrolled.run("systemctl start --no-block aurora-gateway-retry.service")

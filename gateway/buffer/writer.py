@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 DAY_MS: Final = 86_400_000
 SALVAGE_PAUSE_MS: Final = 60_000
+RENEW: Final = 5_000
+"""Transactions after which the connection is exchanged for a new one."""
 
 
 class Writer:
@@ -49,6 +51,7 @@ class Writer:
         self.memories: dict[str, bytes] = {}
         self.previous: Previous | None = None
         self._connection: sqlite3.Connection | None = None
+        self._used = 0
         self._lock: int | None = None
         self._tally = Tally()
         self._sizes = (0, 0)
@@ -139,6 +142,7 @@ class Writer:
     def _ready(self, clock: ClockClaim) -> None:
         """Have the file open."""
         if self._connection is not None:
+            self._renew()
             return
         self._take_lock()
         try:
@@ -152,6 +156,24 @@ class Writer:
         except BaseException:
             self._drop()
             raise
+
+    def _renew(self) -> None:
+        """Exchange a connection that has served long.
+
+        CPython keeps a weak reference (some 90 bytes) to each blob that a connection has ever opened, until that is
+        closed (Modules/_sqlite/blob.c, 3.11): at a commit a second that is 8 MB a day.
+        """
+        self._used += 1
+        if self._used < RENEW or self._connection is None:
+            return
+        self._used = 0
+        try:
+            # The new one first: closing the last one of a file would copy the log back.
+            fresh = schema.connect(self.path, max_bytes=self.book.spec.max_bytes)
+        except (*STORE_ERRORS, StorageError):
+            return  # The old one serves on; what ails the file is seen by what is written.
+        self._connection.close()
+        self._connection = fresh
 
     def _take_lock(self) -> None:
         """Only one process may append to a chain; the lock goes with the process."""

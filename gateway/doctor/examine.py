@@ -46,6 +46,7 @@ def _of_site(site: Site, machine: Machine, utc_ms: int | None) -> Iterator[Fact]
         ("chain", lambda: record.chain(site)),
         ("ports", lambda: ports.ports(site, machine)),
         ("adapters", lambda: ports.adapters(site, machine)),
+        ("bus-certificate", lambda: uplink.bus_certificates(site.buses, utc_ms)),
     ):
         yield from sheltered(name, check)
     cluster = site.cluster

@@ -29,7 +29,7 @@ USER: Final = "aurora"
 def ports(site: Site, machine: Machine, *, user: str = USER) -> Iterator[Fact]:
     """Every serial line of the site."""
     for bus in site.buses:
-        if bus.kind == "modbus-rtu":
+        if bus.device:
             yield _port(bus, machine, user)
 
 

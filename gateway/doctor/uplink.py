@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +11,9 @@ from cryptography import x509
 from gateway.doctor.fact import Fact, bad, care, good, unknown
 from gateway.errors import SealError
 from gateway.seal.cose import PublicKey
-from gateway.site import ClusterSpec
+from gateway.site import BusSpec, ClusterSpec
 
-__all__ = ["broker", "certificates", "receipt_key"]
+__all__ = ["broker", "bus_certificates", "certificates", "receipt_key"]
 
 SOON_DAYS: Final = 30
 CONNECT_S: Final = 5.0
@@ -44,6 +44,14 @@ def certificates(cluster: ClusterSpec, utc_ms: int | None) -> Iterator[Fact]:
     ):
         if path is not None:
             yield _certificate(check, name, path, utc_ms)
+
+
+def bus_certificates(buses: Iterable[BusSpec], utc_ms: int | None) -> Iterator[Fact]:
+    """The same for devices that are asked over TLS."""
+    for bus in buses:
+        for name, path in (("certificate", bus.certificate), ("authority", bus.ca)):
+            if path is not None:
+                yield _certificate(f"bus-{name}", f"Bus {bus.id}, {name}", path, utc_ms)
 
 
 def _certificate(check: str, name: str, path: Path, utc_ms: int | None) -> Fact:

@@ -22,9 +22,10 @@ LEVELS: Final = {"good": 0, "care": 1, "bad": 2}
 
 
 class Watch:
-    """``facts`` is what was found last; ``shown`` is what the status page has room for."""
+    """``facts`` is what was found last; ``shown`` is what the status page has room for. ``site`` gives the one in
+    force."""
 
-    def __init__(self, site: Site, machine: Machine | None = None) -> None:
+    def __init__(self, site: Callable[[], Site], machine: Machine | None = None) -> None:
         self.facts: tuple[Fact, ...] = ()
         self._site = site
         self._machine = machine or Machine()
@@ -56,11 +57,11 @@ class Watch:
 
     def look(self, claim: ClockClaim) -> None:
         """Make all checks; reads files, so it belongs in a thread."""
-        site, machine = self._site, self._machine
+        site, machine = self._site(), self._machine
         facts = sheltered("board", lambda: board.standing(machine))
         facts += sheltered("storage", lambda: storage.standing(site, machine))
         facts += sheltered("rtc", lambda: timing.hardware_clock(machine, claim))
-        if site.cluster is not None:
+        if site.cluster is not None or any(bus.certificate for bus in site.buses):
             facts += self._certificates(claim)
         self._tell(facts)
         self.facts = tuple(facts)
@@ -68,9 +69,11 @@ class Watch:
     def _certificates(self, claim: ClockClaim) -> list[Fact]:
         from gateway.doctor import uplink
 
-        cluster = self._site.cluster
-        assert cluster is not None
-        return sheltered("certificate", lambda: uplink.certificates(cluster, claim.utc_ms))
+        cluster, buses = self._site().cluster, self._site().buses
+        facts = sheltered("bus-certificate", lambda: uplink.bus_certificates(buses, claim.utc_ms))
+        if cluster is not None:
+            facts += sheltered("certificate", lambda: uplink.certificates(cluster, claim.utc_ms))
+        return facts
 
     def _tell(self, facts: list[Fact]) -> None:
         """One line when something becomes bad, one when it is over."""

@@ -211,7 +211,7 @@ class TestHost:
 class TestWatch:
     def test_what_the_running_gateway_sees_of_its_box(self, tmp_path: Path) -> None:
         box = disk(tmp_path / "r", tmp_path)
-        watch = Watch(site(tmp_path), box)
+        watch = Watch(lambda: site(tmp_path), box)
         assert watch.shown == []
         watch.look(TRUSTED)
         shown = watch.shown
@@ -225,7 +225,7 @@ class TestWatch:
     ) -> None:
         caplog.set_level("INFO", "gateway.doctor.watch")
         box = disk(tmp_path / "r", tmp_path)
-        watch = Watch(site(tmp_path), machine(box.root, **{THROTTLED: "1"}))
+        watch = Watch(lambda: site(tmp_path), machine(box.root, **{THROTTLED: "1"}))
         watch.look(TRUSTED)
         watch.look(TRUSTED)
         assert dict(watch.levels())["power"] == 2
