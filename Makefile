@@ -11,7 +11,7 @@ help:
 	@echo 'make demo   set up, then run a simulated plant, the gateway and a cluster receiver (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test   set up, then lint, type check and all tests'
 	@echo 'make bench  set up, then measure beside a script and a C loop'
-	@echo 'make hil    the serial tests, simulated or on real hardware (HIL="--line /dev/ttyUSB0 --unit 1")'
+	@echo 'make hil    real BlueZ and systemd in a virtual machine, serial lines (HIL="--adapter hci0", HIL="--line /dev/ttyUSB0")'
 	@echo 'make build  compile the core in place again'
 
 system:
@@ -42,8 +42,9 @@ test: PACKAGES := test
 test: system setup lint
 	@GATEWAY_REQUIRE_CORE=1 $(PY) -m pytest
 
-hil: setup
-	@$(PY) -m pytest hil_tests $(HIL)
+hil: PACKAGES := hil
+hil: system setup
+	@$(PY) -m pytest hil_tests --timeout 1800 $(HIL)
 
 bench: PACKAGES := bench
 bench: system setup

@@ -28,8 +28,8 @@ Handler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 SOCKET = "control.sock"
 LOCK = "control.lock"
-LONGEST_REQUEST = 64 << 10
-"""Bytes of a request with its end of line."""
+LONGEST_REQUEST = 5 << 20
+"""Bytes of a request with its end of line: one that holds a whole site file of 1000 devices fits."""
 LONGEST_ANSWER = 16 << 20
 CLIENTS = 32
 IDLE_S = 30.0
@@ -68,6 +68,14 @@ class Control:
         if name in self._handlers:
             raise ValueError(f"{name} has a handler already")
         self._handlers[name] = handler
+
+    async def carry_out(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do ``name`` as if it had been asked for over the socket; raises `AuroraError` when it is refused."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise ControlError(f"{name} is nothing that this gateway can do now", "try again in a moment")
+        async with asyncio.timeout(self._handler_s):
+            return await handler(request)
 
     async def open(self) -> None:
         """Begin to listen. A socket that a killed daemon has left is replaced.
@@ -244,7 +252,8 @@ def ask(data_dir: Path, request: Mapping[str, Any], *, timeout_s: float = HANDLE
         try:
             with _address(path) as address:
                 connection.connect(address)
-            connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
+            with suppress(BrokenPipeError):  # a gateway that refuses the connection has said why before
+                connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
             line = _read_line(connection, time.monotonic() + timeout_s)
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(

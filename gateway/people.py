@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
-from gateway.control import Control
+from gateway.control import Control, Handler
 from gateway.errors import AuroraError, OperatorError
-from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.logbook.settings import AT_START, WHEN_APPLIED
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
 
@@ -30,13 +31,18 @@ RECORDS_RETRY_S = 30.0
 OUTPUTS = "outputs"
 """The judge of the conditions that come from the outputs."""
 
+REGISTER = tuple(f"people.{order}" for order in ("list", "invite", "role", "remove", "token", "revoke"))
+"""The orders of `gateway.access.register.Register`, which is loaded with the page."""
+
 Request = Mapping[str, Any]
 
 
 class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
-    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was
+    ``stated``. ``orders`` are further requests that the control socket takes. ``rules`` tells how the rules of
+    plugins do. ``feed`` is told where judged records go for outputs that take values; None for nowhere.
     """
 
     def __init__(
@@ -50,15 +56,46 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        rules: Callable[[], Mapping[str, Any]] = dict,
+        stated: str = AT_START,
+        orders: Mapping[str, Handler] | None = None,
+        feed: Callable[[Callable[[Scan | Miss], None] | None], None] = lambda _: None,
     ) -> None:
+        self._rules = rules
+        self._feed = feed
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
         self.scanners = _scanners(site, self._record, event, clock) if site.scanners else []
+        self._scanning: list[asyncio.Task[None]] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self._site = site
+        self._layout = layout
         self._assess = assess
         self._journal = journal
         self._clock = clock
-        self._person, self._reason = person, reason
+        self._event = event
+        self._started: dict[str, Any] = {"person": person, "reason": reason, "stated": stated}
+        self._orders = orders or {}
+        self._group: asyncio.TaskGroup | None = None
+        self._telling: asyncio.Task[None] | None = None
+
+    def admit(self, register: Callable[[], Any]) -> None:
+        """Take orders about who may sign in at the page, whenever ``register`` has one."""
+        for name in REGISTER:
+
+            async def order(request: Request, name: str = name) -> Mapping[str, Any]:
+                found = register()
+                if found is None:
+                    raise OperatorError("the status page is not running", "switch it on: [web] listen = ...")
+                answer: Mapping[str, Any] = await found.handlers()[name](request)
+                return answer
+
+            self.control.handle(name, order)
+
+    def _give_values(self) -> None:
+        """To the present outputs, where some of them take values."""
+        wanted = self.notifier is not None and any(output.values for output in self._site.outputs)
+        self._feed(self.notifier.values if wanted and self.notifier is not None else None)
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
@@ -68,35 +105,102 @@ class People:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for name, order in Orders(self._assess).handlers().items():
+        for name, order in {**Orders(self._assess).handlers(), **self._orders}.items():
             self.control.handle(name, order)
+        self.control.handle("plugins.list", self._plugins)
+        for name in NOBODY:
+            self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
-        for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
-            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
             if notifier is not None:
                 await notifier.resync(self._assess.alarms)
+            self._give_values()
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 group.create_task(self._open_records(), name="logbook")
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
-                    group.create_task(notifier.run(), name="outputs")
-                for scanner in self.scanners:
-                    group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}")
+                    self._telling = group.create_task(notifier.run(), name="outputs")
+                self._scan(group)
         finally:
-            if notifier is not None:
-                await notifier.close()
+            self._group = None
+            self._feed(None)
+            for opened in {notifier, self.notifier}:
+                if opened is not None:
+                    await opened.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `adopt` can be called."""
+        return self._group is not None
+
+    async def adopt(
+        self, site: Site, layout: Layout, *, outputs: bool, person: str | None, reason: str | None
+    ) -> None:
+        """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
+        self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
+        values = any(output.values for output in (*self._site.outputs, *site.outputs))
+        moved = values and layout != self._layout
+        self._site, self._layout = site, layout
+        if outputs or moved:
+            await self._change_outputs(site)
+        if [scanner.spec for scanner in self.scanners] != list(site.scanners):
+            await self._change_scanners(site)
+        await self.records.adopt(site, layout, person, reason)
+
+    async def _change_outputs(self, site: Site) -> None:
+        """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
+        meanwhile stands in the alarms by which it begins."""
+        old, telling = self.notifier, self._telling
+        self._feed(None)
+        told = (site, self._layout, self._clock, self._event, self._condition)
+        self.notifier = new = _notifier(*told) if site.outputs else None
+        self._telling = None
+        if telling is not None:
+            telling.cancel()
+            await asyncio.wait((telling,))
+        if old is not None:
+            await old.close()
+        if new is not None:
+            await new.open()
+            await new.resync(self._assess.alarms)
+            assert self._group is not None
+            self._telling = self._group.create_task(new.run(), name="outputs")
+        self._give_values()
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
+
+    async def _change_scanners(self, site: Site) -> None:
+        """The ports of the old ones are given back before the new ones take theirs."""
+        for task in self._scanning:
+            task.cancel()
+        if self._scanning:
+            await asyncio.wait(self._scanning)
+        self.scanners = _scanners(site, self._record, self._event, self._clock) if site.scanners else []
+        assert self._group is not None
+        self._scan(self._group)
+
+    async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
+        handlers = NOBODY if self.notifier is None else self.notifier.handlers()
+        answer: Mapping[str, Any] = await handlers[name](request)
+        return answer
+
+    async def _plugins(self, _: Request) -> Mapping[str, Any]:
+        """Outputs and rules, and how they do."""
+        outputs = {} if self.notifier is None else self.notifier.plugins()
+        return {"plugins": {**outputs, **self._rules()}}
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
         told = ""
         while True:
             try:
-                await self.records.open(
-                    self.control, self._journal.kept(), person=self._person, reason=self._reason
-                )
+                await self.records.open(self.control, self._journal.kept(), **self._started)
             except AuroraError as error:
                 if str(error) != told:
                     log.error("records cannot be made yet: %s", error)
@@ -117,6 +221,7 @@ class People:
 
 def _notifier(
     site: Site,
+    layout: Layout,
     clock: Callable[[], ClockClaim],
     event: Callable[[Event], None],
     condition: Callable[[Condition], None],
@@ -124,7 +229,7 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.time_zone)
+    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
 
 
 def _scanners(

@@ -47,7 +47,7 @@ class BusSpec:
 
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
     (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
-    (none named: the first that has power) and the way to ``scan``.
+    (none named: the first that has power), the way to ``scan``, and the ``connections`` that one holds at once.
 
     ``release``: the connection is given back after each poll, for devices that allow few. ``rs485`` is the
     direction control of a serial line, None where there is none to be set. ``modbus-tls`` has the files of mutual
@@ -76,6 +76,7 @@ class BusSpec:
     key: Path | None = None
     server_name: str = ""
     sysfs: Path = Path("/sys")
+    connections: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,8 @@ class Calibration:
 class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
-    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key.
+    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
+    ``backfill`` says whether its own memory is read after a gap (where its model has one).
     """
 
     id: str
@@ -106,6 +108,7 @@ class DeviceSpec:
     key_file: Path | None = None
     write: tuple[str, ...] = ()
     """Channels that may be written by order of a person; none by default."""
+    backfill: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,8 @@ class BufferSpec:
 
     ``loss_window_ms`` is what a power cut may cost; a scan batch is sealed with at least ``batch_values`` values
     once it is ``batch_min_age_s`` old, and at ``batch_max_age_s`` in any case; delivered batches stay for
-    ``keep_days``; the file stays below ``max_bytes``.
+    ``keep_days``; the file stays below ``max_bytes``. ``card_endurance_bytes`` is what the card's maker promises
+    that can be written to it (TBW); None where nobody has said.
     """
 
     loss_window_ms: int = 1000
@@ -206,6 +210,7 @@ class BufferSpec:
     batch_max_age_s: float = 900.0
     keep_days: int = 400
     max_bytes: int = 4_000_000_000
+    card_endurance_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,10 +228,19 @@ class ClockSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSpec:
-    """Where the local status page and the metrics are served."""
+    """Where the local status page and the metrics are served.
+
+    With ``open_view`` anyone who reaches the page may look. ``names`` are further host names it answers to. It is
+    served over TLS with the files ``certificate`` and ``key``, or with ``tls`` ``self`` with one of its own making.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    open_view: bool = False
+    names: frozenset[str] = frozenset()
+    tls: Literal["off", "self"] = "off"
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +249,8 @@ class OutputSpec:
 
     ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
     in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
-    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
-    are what its plugin says of itself (`gateway.api.Output`).
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows``, ``digests``
+    and ``values`` are what its plugin says of itself (`gateway.api.Output`).
     """
 
     id: str
@@ -253,6 +267,27 @@ class OutputSpec:
     sends: bool = True
     follows: bool = False
     digests: bool = True
+    values: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is told of alarms; else it takes values alone."""
+        return self.sends or self.follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSpec:
+    """A rule of a plugin (``type``) with its ``settings``, for the readings of ``points`` (empty: of everything).
+
+    What it finds is an alarm of ``tier``; one call may take ``limit_s``.
+    """
+
+    id: str
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    tier: Literal["alert", "maintenance", "advisory"] = "advisory"
+    limit_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +355,7 @@ class Site:
     alarms: AlarmSpec = field(default_factory=AlarmSpec)
     outputs: tuple[OutputSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
     scanners: tuple[ScannerSpec, ...] = ()
     time_zone: str = "UTC"

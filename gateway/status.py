@@ -1,12 +1,13 @@
 """The present state of a gateway as plain data: what the status page shows and the JSON API returns."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from math import isnan
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from gateway import __version__
 from gateway.buffer.stats import JournalStats
+from gateway.language import Language, language
 from gateway.model import AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ class Status:
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, t: Language | None = None) -> dict[str, Any]:
         """Plain data, ready for JSON; times in milliseconds, ages in seconds, None for what is not known."""
         gateway = self._gateway
+        t = t or language("en")
         journal = gateway.journal.stats
         claim = gateway.clock.claim()
         devices = [self._device(poller, claim.boot_ms) for poller in gateway.acquire.pollers]
@@ -51,7 +53,7 @@ class Status:
             },
             "boot_ms": claim.boot_ms,
             "utc_ms": claim.utc_ms,
-            "time_words": _time_words(claim.utc_ms),
+            "time_words": t.moment(claim.utc_ms, ZoneInfo(gateway.site.time_zone)),
             "clock": {
                 "state": claim.state.name.lower(),
                 "error_ms": claim.error_ms,
@@ -204,6 +206,10 @@ class Status:
             yield _fact("Restarted", f"{counters.last_restart} ({often})", "uncertain")
         if counters.events_dropped:
             yield _fact("Events", f"{counters.events_dropped} could not be stored", "bad")
+        box = self._gateway.box
+        for fact in box.shown if box is not None else ():
+            words = f"{fact.words}: {fact.remedy}" if fact.remedy else fact.words
+            yield _fact(fact.name, words, "uncertain" if fact.state == "care" else fact.state)
 
     def _clock(self) -> Fact:
         clock = self._gateway.clock
@@ -253,9 +259,3 @@ def _reading(scan: Scan | None, position: int, stale: bool) -> tuple[float | Non
     if quality.bad or isnan(value):
         return None, quality
     return (None, Quality.STALE) if stale else (value, quality)
-
-
-def _time_words(utc_ms: int | None) -> str:
-    if utc_ms is None:
-        return "an unknown time (clock not set)"
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

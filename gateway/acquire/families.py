@@ -32,14 +32,17 @@ class Worker(Protocol):
         """Its devices."""
         ...
 
-    def start(self, resume: Mapping[str, int], now: int) -> None:
+    def start(self, resume: Mapping[str, int], now: int, cause: int = ...) -> None:
         """Put every device at its place in the grid at boot time ``now``; see `Keeper.start`."""
+
+    def renumber(self, indices: Mapping[str, int]) -> None:
+        """The devices stand elsewhere in the layout from now on; see `Keeper.renumber`."""
 
     async def run(self) -> None:
         """Serve for ever. Cancel to stop."""
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now``: the worker has ended."""
+    def account(self, now: int, late: int = ...) -> None:
+        """Hand over the slots that are due at ``now``: the worker has ended (``late``: for those not served)."""
 
     def close(self) -> None:
         """Give the bus up."""

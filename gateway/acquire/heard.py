@@ -60,6 +60,12 @@ class HeardPoller:
         ]
         self._heard: dict[int, _Slot] = {}
 
+    def follow(self, old: "HeardPoller", *, same_line: bool) -> None:  # noqa: ARG002 - hearing has no pace
+        """Go on in place of ``old``: counters count on, and what was heard for the slots to come."""
+        self.stats = old.stats
+        if self.spec == old.spec:
+            self._heard = old._heard
+
     def keep(self, values: Mapping[str, tuple[float, int]], raw: bytes, at_ms: int) -> None:
         """Keep a measurement (value and quality by channel) for the slot that is due next after ``at_ms``."""
         found = self._for(at_ms)
@@ -88,10 +94,18 @@ class HeardPoller:
             return (Quality.BAD_FRAME, found.raw) if found.fault else (Quality.STALE, None)
         marks = bytes(Quality.STALE if value is None else value[1] for value in wanted)
         values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
-        raw = found.raw if max(marks) >= BAD else None
+        return self.scan(slot, found.at_ms, values, marks, found.raw)
+
+    def scan(self, slot: int, at_ms: int, values: "array[float]", marks: bytes, raw: bytes) -> Scan:
+        """Values and qualities by channel as a scan; a calibrated channel gives the corrected and the indicated."""
+        kept = raw if max(marks) >= BAD else None
         if any(correction is not None for correction in self._corrections):
             values, marks = corrected(values, marks, self._corrections)
-        return Scan(self.index, slot, found.at_ms, values, marks, raw)
+        return Scan(self.index, slot, at_ms, values, marks, kept)
+
+    def correction(self, key: str) -> Correction | None:
+        """How a channel is corrected."""
+        return self._corrections[self.keys.index(key)]
 
 
 H = TypeVar("H", bound=HeardPoller)
@@ -102,10 +116,10 @@ class HeardWorker(Keeper[H]):
 
     FIRST = 1
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now``: the worker has ended."""
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now``: the worker has ended (``late``: where silent)."""
         for poller in self.pollers:
-            self._serve(poller, now, ended=True)
+            self._serve(poller, now, silence=late)
 
     async def _serve_slots(self) -> None:
         while True:
@@ -121,8 +135,10 @@ class HeardWorker(Keeper[H]):
                 self._broke(poller, error, owed, first=not poller.stats.defects)
             heapq.heapreplace(self._queue, (poller.grid.due_ms(poller.next_slot), poller.index, poller))
 
-    def _serve(self, poller: H, now: int, *, ended: bool = False) -> None:
-        """Account for all slots of a sensor that are due at ``now``, each by what was heard for it."""
+    def _serve(self, poller: H, now: int, *, silence: int = Quality.STALE) -> None:
+        """Account for all slots of a sensor that are due at ``now``, each by what was heard for it; ``silence``
+        is why nothing was.
+        """
         newest = poller.grid.slot_at(now)
         if newest >= poller.next_slot:
             poller.stats.begun((now - poller.grid.due_ms(newest)) / 1000)
@@ -132,17 +148,19 @@ class HeardWorker(Keeper[H]):
             if isinstance(answer, tuple) and answer[0] == Quality.STALE:
                 silent += 1
                 continue
-            self._silent(poller, silent, ended=ended)
+            self._silent(poller, silent, silence)
             silent = 0
             if isinstance(answer, Scan):
                 poller.stats.answered(0.0, answer.at_ms)
                 poller.next_slot += 1
-                self._sink.scan(answer)
+                self._scanned(poller, answer)
             else:
                 self._missed(poller, 1, answer[0], answer[1])
-        self._silent(poller, silent, ended=ended)
+        self._silent(poller, silent, silence)
 
-    def _silent(self, poller: H, count: int, *, ended: bool) -> None:
+    def _scanned(self, poller: H, scan: Scan) -> None:  # noqa: ARG002 - for workers that know more of it
+        self._sink.scan(scan)
+
+    def _silent(self, poller: H, count: int, cause: int) -> None:
         if count:
-            cause = Quality.STALE if self.stats.connected else Quality.BUS_DOWN
-            self._missed(poller, count, Quality.GATEWAY_DOWN if ended and cause == Quality.STALE else cause)
+            self._missed(poller, count, cause if self.stats.connected else Quality.BUS_DOWN)

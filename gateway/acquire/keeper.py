@@ -64,9 +64,9 @@ class Keeper(Generic[P]):
         self._metronome = metronome
         self._queue: list[tuple[int, int, P]] = []
 
-    def start(self, resume: Mapping[str, int], now: int) -> None:
+    def start(self, resume: Mapping[str, int], now: int, cause: int = Quality.GATEWAY_DOWN) -> None:
         """Put every device at its place in the grid at boot time ``now``. ``resume`` is the newest slot that the
-        record holds for a device in this boot: the slots since then were missed because the gateway was down.
+        record holds for a device in this boot: the slots since then were missed for ``cause``.
         """
         self._queue.clear()
         for poller in self.pollers:
@@ -77,9 +77,16 @@ class Keeper(Generic[P]):
             else:
                 poller.next_slot = newest + 1
                 if slot > poller.next_slot:
-                    self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
+                    self._missed(poller, slot - poller.next_slot, cause)
             self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
         heapq.heapify(self._queue)
+
+    def renumber(self, indices: Mapping[str, int]) -> None:
+        """The devices stand elsewhere in the layout from now on, in the same order among themselves."""
+        for poller in self.pollers:
+            poller.index = indices[poller.spec.id]
+        # Of equal order, so that what is first stays so, even while it is being polled.
+        self._queue[:] = [(due, poller.index, poller) for due, _, poller in self._queue]
 
     def _missed(self, poller: P, count: int, cause: int, raw: bytes | None = None) -> None:
         poller.stats.missed[cause] = poller.stats.missed.get(cause, 0) + count

@@ -40,12 +40,12 @@ class DeviceOrders:
 
     def __init__(
         self,
-        workers: Iterable[BusWorker],
+        workers: Callable[[], Iterable[BusWorker]],
         *,
         store: Callable[[Event], Awaitable[bool]],
         now_ms: Callable[[], int],
     ) -> None:
-        self._workers = list(workers)
+        self._workers = workers
         self._store = store
         self._now_ms = now_ms
         self._under_way: set[asyncio.Task[Mapping[str, Any]]] = set()
@@ -97,9 +97,9 @@ class DeviceOrders:
 
     def _place(self, request: Mapping[str, Any]) -> _Place:
         name, key = _said(request, "device", "which device"), _said(request, "channel", "which channel")
-        found = [(w, p) for w in self._workers for p in w.pollers if p.spec.id == name]
+        found = [(w, p) for w in self._workers() for p in w.pollers if p.spec.id == name]
         if not found:
-            known = ", ".join(p.spec.id for w in self._workers for p in w.pollers if p.spec.write) or "none"
+            known = ", ".join(p.spec.id for w in self._workers() for p in w.pollers if p.spec.write) or "none"
             raise OperatorError(
                 f"there is no device {name!r} that is asked", f"devices that may be written: {known}"
             )

@@ -128,6 +128,14 @@ class Poller:
         self._all_good = bytes(len(device.channels))
         self._calibrated = any(correction is not None for correction in self._corrections)
 
+    def follow(self, old: "Poller", *, same_line: bool) -> None:
+        """Go on in place of ``old``: counters count on, and where nothing of device and line was changed, so does
+        what was learned of its pace, and whether it is silent."""
+        self.stats = old.stats
+        if same_line and self.spec == old.spec:
+            self.patience = old.patience
+            self.breaker = old.breaker.moved(self.breaker.budget)
+
     def scan(self, slot: int, at_ms: int, answer: Reading) -> Scan:
         """The answer as a scan, with corrected and indicated values where a channel is calibrated."""
         values, quality = answer.values, answer.quality

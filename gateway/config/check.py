@@ -15,6 +15,7 @@ from gateway.config.locate import locate
 from gateway.config.models import ModelBook
 from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
+from gateway.config.rules import build_rules, check_rules, read_rules
 from gateway.config.scanners import build_scanners, check_scanners, read_scanners
 from gateway.config.secure import check_writes, secured
 from gateway.config.tables import read_tables
@@ -94,12 +95,15 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
             check_key_file(entry.at, entry.table, base, report)
     outputs = read_outputs(document, report)
     check_outputs(outputs, tables, base, report)
+    rules = read_rules(document, report)
+    check_rules(rules, tables, report)
     scanners = read_scanners(document, report)
     check_scanners(scanners, tables, report)
     if report.fatal:
         return None
     site = build_site(tables, buses, devices, points, base=base, source=source)
-    return replace(site, scanners=build_scanners(scanners), **build_outputs(outputs, base))
+    own = {**build_outputs(outputs, base), **build_rules(rules, base)}
+    return replace(site, scanners=build_scanners(scanners), **own)
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -14,7 +14,8 @@ from typing import Final
 from gateway.control import Control
 from gateway.errors import RecordError, StorageError
 from gateway.logbook.book import Logbook
-from gateway.logbook.settings import SettingsWatch
+from gateway.logbook.forms import Place
+from gateway.logbook.settings import AT_START, WHEN_APPLIED, SettingsWatch
 from gateway.model import ClockClaim, Event, Layout
 from gateway.recordkeeping.events import open_logbook
 from gateway.recordkeeping.requests import RecordControl
@@ -54,9 +55,16 @@ class RecordKeeping:
         self._store = store
         self._clock = clock
         self._keep = keep
+        self._watch: SettingsWatch | None = None
 
     async def open(
-        self, control: Control, kept: Mapping[str, bytes], *, person: str | None = None, reason: str | None = None
+        self,
+        control: Control,
+        kept: Mapping[str, bytes],
+        *,
+        person: str | None = None,
+        reason: str | None = None,
+        stated: str = AT_START,
     ) -> None:
         """Rebuild the logbook, record what changed in the site file, and take requests.
 
@@ -75,17 +83,26 @@ class RecordKeeping:
             book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, None, watch)
         if book.unreadable:
             log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
-        await self._compare(watch, person, reason)
-        self.book = book
+        # The site may have become another one since the reading began.
+        book.place = Place.of(self._site, self._layout)
+        await self._compare(watch, person, reason, stated)
+        self.book, self._watch = book, watch
         keep = self._keep
         self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
         self.requests.register(control)
 
-    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None) -> None:
+    async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
+        """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""
+        self._site, self._layout = site, layout
+        if self.book is not None and self._watch is not None:
+            self.book.place = Place.of(site, layout)
+            await self._compare(self._watch, person, reason, WHEN_APPLIED)
+
+    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None, stated: str) -> None:
         """Record the settings that differ from those on record, and keep them together with the last such event."""
         claim, owner = self._clock(), owner_of(Path(self._site.source))
         try:
-            events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner)
+            events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner, stated=stated)
         except RecordError as error:
             log.warning("who changed the site file is not recorded: %s", error)
             events = watch.compare(self._site, claim, owner=owner)

@@ -14,7 +14,8 @@ from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.dispatch import full_uuid
 from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.ble.scanner import RadioState
-from gateway.acquire.air import AirPoller, AirWorker, read_key
+from gateway.acquire.air import AirWorker, read_key
+from gateway.acquire.airpoller import AirPoller
 from gateway.acquire.metronome import Metronome
 from gateway.model import Event, Miss, Quality, Scan
 from gateway.site import BusSpec, Calibration, DeviceSpec

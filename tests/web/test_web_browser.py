@@ -60,21 +60,21 @@ async def test_a_stream_that_says_nothing_is_replaced(tmp_path: Path) -> None:
     """A phone that changes the Wi-Fi keeps an open stream in which nothing comes, without any error."""
     silent, asked = True, 0
     pages = pages_of()
-    stream = pages._stream
+    stream = pages.overview.stream.listen
 
-    async def events() -> Any:
+    async def events(key: str, allowed: Any) -> Any:
         nonlocal asked
         asked += 1
         if silent:
             yield ": nothing\n\n"
             await pages.stopping.wait()
-        async for event in stream():
+        async for event in stream(key):
             yield event
 
-    pages._stream = events  # type: ignore[method-assign]
+    pages.overview.stream.listen = events  # type: ignore[method-assign]
     async with tab(tmp_path) as page, serving(pages) as (client, _):
         await page.go(str(client.base_url))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not asked:
                 await asyncio.sleep(0.01)
         silent = False

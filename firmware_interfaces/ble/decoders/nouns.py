@@ -74,11 +74,11 @@ class Context(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One quantity of a frame. ``decimals`` are the decimal places that the sensor delivers."""
+    """One quantity of a frame. ``decimals`` are the places that the sensor delivers, None where they vary."""
 
     key: str
     unit: str
-    decimals: int
+    decimals: int | None
 
 
 class Reading(NamedTuple):
@@ -87,7 +87,7 @@ class Reading(NamedTuple):
     key: str
     value: float | None
     unit: str
-    decimals: int
+    decimals: int | None
     quality: Quality
 
 

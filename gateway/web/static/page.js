@@ -1,5 +1,6 @@
 "use strict";
 // The server sends its own rendering once a second. When nothing has come for a while, the page says so.
+const live = document.body.dataset.live === "status";
 const part = document.getElementById("status");
 const link = document.getElementById("link");
 const QUIET_MS = 4000;
@@ -19,26 +20,30 @@ function connect() {
     for (const details of part.querySelectorAll("details")) {
       details.open = open.has(details.querySelector("summary span").textContent);
     }
-    link.textContent = "Live";
+    link.textContent = link.dataset.live;
     document.body.classList.remove("old");
   });
 }
 
-setInterval(() => {
-  const quiet = performance.now() - heard;
-  if (quiet < QUIET_MS) return;
-  document.body.classList.add("old");
-  link.textContent = heard
-    ? `No connection to the gateway for ${Math.round(quiet / 1000)} s: these values are old`
-    : "Connecting to the gateway";
-  // A stream whose network has gone (another Wi-Fi, a sleep) stays open for ever without an error.
-  if (source.readyState === EventSource.CLOSED || performance.now() - Math.max(heard, tried) > RETRY_MS) connect();
-}, 1000);
+function watch() {
+  setInterval(() => {
+    const quiet = performance.now() - heard;
+    if (quiet < QUIET_MS) return;
+    document.body.classList.add("old");
+    link.textContent = heard
+      ? link.dataset.old.replace("{s}", Math.round(quiet / 1000))
+      : link.dataset.connecting;
+    // A stream whose network has gone (another Wi-Fi, a sleep) stays open for ever without an error.
+    if (source.readyState === EventSource.CLOSED || performance.now() - Math.max(heard, tried) > RETRY_MS) connect();
+  }, 1000);
 
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && performance.now() - heard > QUIET_MS) connect();
-});
-window.addEventListener("pageshow", (event) => {
-  if (event.persisted) connect();
-});
-connect();
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && performance.now() - heard > QUIET_MS) connect();
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) connect();
+  });
+  connect();
+}
+
+if (live) watch();
