@@ -108,6 +108,12 @@ class DeviceSpec:
     key_file: Path | None = None
     write: tuple[str, ...] = ()
     """Channels that may be written by order of a person; none by default."""
+
+    @property
+    def model_name(self) -> str:
+        """The model as the site file names it, without the description of inputs that ``model`` may carry."""
+        return self.model.partition(":{")[0]
+
     backfill: bool = True
 
 

@@ -1,7 +1,7 @@
 """The nine bytes that a 1-wire temperature sensor holds, decoded by family; or why they are no temperature.
 
-Sources: data sheets DS18B20 (19-7487), DS18S20 (19-5474), DS1822, DS1825, DS28EA00, MAX31850 (19-6175), memory
-maps; for what the kernel's driver prints, Documentation/w1/slaves/w1_therm.rst.
+Sources: data sheets of DS18B20 (19-7487), DS18S20, DS1822, DS1825, DS28EA00 and MAX31850, memory maps; for what the
+kernel's driver prints, Documentation/w1/slaves/w1_therm.rst.
 """
 
 from typing import NamedTuple

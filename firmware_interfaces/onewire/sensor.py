@@ -30,14 +30,14 @@ MODELS: dict[str, FileModel] = {
     model.id: model
     for model in (
         _model("ds18b20", "DS18B20 1-wire thermometer", f"DS18B20 data sheet 19-7487; {W1_THERM}", TEMPERATURE),
-        _model("ds18s20", "DS18S20 1-wire thermometer", f"DS18S20 data sheet 19-5474; {W1_THERM}", TEMPERATURE),
-        _model("ds1822", "DS1822 1-wire thermometer", f"DS1822 data sheet 19-7487; {W1_THERM}", TEMPERATURE),
+        _model("ds18s20", "DS18S20 1-wire thermometer", f"DS18S20 data sheet; {W1_THERM}", TEMPERATURE),
+        _model("ds1822", "DS1822 1-wire thermometer", f"DS1822 data sheet; {W1_THERM}", TEMPERATURE),
         _model("ds1825", "DS1825 1-wire thermometer", f"DS1825 data sheet; {W1_THERM}", TEMPERATURE),
         _model("ds28ea00", "DS28EA00 1-wire thermometer", f"DS28EA00 data sheet; {W1_THERM}", TEMPERATURE),
         _model(
             "max31850",
             "MAX31850 thermocouple on 1-wire",
-            f"MAX31850 data sheet 19-6175; {W1_THERM}",
+            f"MAX31850 data sheet; {W1_THERM}",
             TEMPERATURE,
             COLD_JUNCTION,
         ),

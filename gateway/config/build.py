@@ -86,7 +86,7 @@ def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, r
         gap_ms=bus.gap_ms,
         connect_pause_ms=bus.connect_pause_ms,
         release=not isinstance(bus, RtuBus) and bus.connection == "release",
-        rs485=bus.rs485.model_dump() if isinstance(bus, RtuBus) and bus.rs485 is not None else None,
+        rs485=bus.rs485 if isinstance(bus, RtuBus) else None,
     )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "GatewayTable",
     "Identifier",
     "PointTable",
+    "Rs485Table",
     "RtuBus",
     "RtuOverTcpBus",
     "Table",
@@ -227,7 +228,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
-    rs485: Rs485Table | None = Field(None, examples=[{"rts_on_send": True}])
+    rs485: dict[str, Any] | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):

@@ -95,7 +95,7 @@ class Desk:
         missed = sum(stats.missed.values())
         return {
             "id": poller.spec.id,
-            "model": poller.spec.model,
+            "model": poller.spec.model_name,
             "period_s": poller.layout.period_ms / 1000,
             "scans": stats.scans,
             "missed": missed,

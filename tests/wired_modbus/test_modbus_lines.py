@@ -3,6 +3,9 @@
 import asyncio
 import errno
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -165,4 +168,42 @@ class TestLibmodbus:
             assert await link.read(7, 4, 0, 3, 5.0) == bytes.fromhex("006400650066")
             await link.write(7, bytes.fromhex("06000a0db9"), 5.0)
             assert await link.read(7, 3, 10, 1, 5.0) == bytes.fromhex("0db9")
+            link.close()
+
+
+async def mbpoll(port: int, unit: int, register: int) -> str:
+    """What mbpoll, another master, reads from a holding register (its references count from 1)."""
+    words = ("-m", "tcp", "-a", str(unit), "-r", str(register + 1), "-c", "1", "-t", "4", "-1", "-o", "10")
+    program = shutil.which("mbpoll")
+    assert program, "mbpoll is missing: run scripts/install-system-packages test"
+    process = await asyncio.create_subprocess_exec(
+        program, *words, "-p", str(port), "127.0.0.1", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    return output.decode()
+
+
+class TestMbpoll:
+    """Another master beside ours."""
+
+    async def test_it_reads_what_we_have_written(self, tmp_path: Path) -> None:
+        port = free_port()
+        with slave(slave_program(tmp_path), "tcp", str(port)):
+            link = TcpLink("127.0.0.1", port)
+            await link.open(5.0)
+            await link.write(7, bytes.fromhex("06000a0db9"), 5.0)
+            link.close()
+            assert re.search(r"\[11\]:\s+3513", await mbpoll(port, 7, 10))
+
+    async def test_it_finds_a_place_at_a_device_that_allows_one_client(self) -> None:
+        async with plant_of({1: holding({0: 4711})}) as plant:
+            plant.most_clients = 1
+            link = rest(plant.port)
+            await link.open(5.0)
+            for _ in range(3):
+                assert await link.read(1, 3, 0, 1, 5.0) == b"\x12\x67"
+                await until(lambda: not plant.clients)
+                assert re.search(r"\[1\]:\s+4711", await mbpoll(plant.port, 1, 0))
+                await until(lambda: not plant.clients)
+            assert plant.refused == 0
             link.close()
