@@ -196,6 +196,10 @@ class Status:
                 yield _fact(f"Bus {stats.id}", "connected")
             else:
                 yield _fact(f"Bus {stats.id}", stats.last_fault or "connecting", "bad")
+        people = self._gateway.people
+        for scanner in () if people is None else people.scanners:
+            words = scanner.fault or ("ready" if scanner.line.connected else "connecting")
+            yield _fact(f"Scanner {scanner.spec.id}", words, "bad" if scanner.fault else "good")
         if self._gateway.board is not None:
             for name, words, state in self._gateway.board.facts():
                 yield _fact(name, words, state)

@@ -16,9 +16,11 @@ from gateway.buffer.reader import Reader
 from gateway.clock import Clock
 from gateway.config import explain
 from gateway.config.check import check_site
+from gateway.metrics import Exposition
 from gateway.records import Archive
 from gateway.scanners import ScanFramer
 from gateway.site import BufferSpec, BusSpec, DeviceSpec, Identity, PointSpec, ScannerSpec, Site
+from gateway.status import Status
 
 LABEL = b"]C101095060001343521726093010ABC123"
 """GS1-128: GTIN 09506000134352, best before 2026-09-30, lot ABC123."""
@@ -114,6 +116,13 @@ class TestInTheGateway:
             wire.send(LABEL + b"\r\n")
             await until(lambda: scanner.scanned == 1)
             assert scanner.refused == 0
+            found = {(name, labels): value for name, labels, value in Exposition(gateway)._scanners()}
+            assert found["aurora_scanner_up", ("door",)] == 1
+            assert found["aurora_scanner_lines_total", ("door", "scanned")] == 1
+            facts = {fact["name"]: fact["words"] for fact in Status(gateway).snapshot()["health"]}
+            assert facts["Scanner door"] == "ready"
+        assert "unplugged" in recorded(tmp_path, "scanner.lost")[0]["why"]
+        assert len(recorded(tmp_path, "scanner.back")) == 1
 
 
 @given(st.lists(st.binary(max_size=12), max_size=5), st.lists(st.integers(0, 500), max_size=10))
