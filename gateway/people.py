@@ -17,12 +17,13 @@ from gateway.logbook.settings import AT_START, WHEN_APPLIED
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
+from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
     from gateway.scanners import Scanner
 
-__all__ = ["People", "alarm_data"]
+__all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class People:
         self._feed = feed
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
-        self.scanners = _scanners(site, self._record, event, clock) if site.scanners else []
-        self._scanning: list[asyncio.Task[None]] = []
+        self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
         self._site = site
         self._layout = layout
@@ -78,6 +78,7 @@ class People:
         self._orders = orders or {}
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._scanning: list[asyncio.Task[None]] = []
 
     def admit(self, register: Callable[[], Any]) -> None:
         """Take orders about who may sign in at the page, whenever ``register`` has one."""
@@ -111,6 +112,10 @@ class People:
         for name in NOBODY:
             self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
+        viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
+        self.viewing = viewing
+        for name, handler in viewing.handlers().items():
+            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
@@ -127,6 +132,7 @@ class People:
         finally:
             self._group = None
             self._feed(None)
+            viewing.close()
             for opened in {notifier, self.notifier}:
                 if opened is not None:
                     await opened.close()
@@ -142,13 +148,28 @@ class People:
         """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
         self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
         values = any(output.values for output in (*self._site.outputs, *site.outputs))
-        moved = values and layout != self._layout
+        moved, scanners = values and layout != self._layout, self._site.scanners
         self._site, self._layout = site, layout
         if outputs or moved:
             await self._change_outputs(site)
-        if [scanner.spec for scanner in self.scanners] != list(site.scanners):
-            await self._change_scanners(site)
+        if scanners != site.scanners and self._group is not None:
+            for task in self._scanning:
+                task.cancel()
+            if self._scanning:
+                # The old ones give their ports back first.
+                await asyncio.wait(self._scanning)
+            self._scan(self._group)
+        if self.viewing is not None:
+            self.viewing.adopt(site)
         await self.records.adopt(site, layout, person, reason)
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        """Read codes with the scanners of the present site."""
+        site, clock = self._site, self._clock
+        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
 
     async def _change_outputs(self, site: Site) -> None:
         """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
@@ -169,21 +190,6 @@ class People:
             assert self._group is not None
             self._telling = self._group.create_task(new.run(), name="outputs")
         self._give_values()
-
-    def _scan(self, group: asyncio.TaskGroup) -> None:
-        self._scanning = [
-            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
-        ]
-
-    async def _change_scanners(self, site: Site) -> None:
-        """The ports of the old ones are given back before the new ones take theirs."""
-        for task in self._scanning:
-            task.cancel()
-        if self._scanning:
-            await asyncio.wait(self._scanning)
-        self.scanners = _scanners(site, self._record, self._event, self._clock) if site.scanners else []
-        assert self._group is not None
-        self._scan(self._group)
 
     async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
         handlers = NOBODY if self.notifier is None else self.notifier.handlers()
@@ -285,8 +291,20 @@ class Orders:
         }
 
     async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        self._unchanged(request)
         alarm = order(request)
         return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    def _unchanged(self, request: Request) -> None:
+        """Refuse to act on an alarm that is not any more as ``seen``: somebody else was quicker."""
+        seen = request.get("seen")
+        if seen is None:
+            return
+        for alarm in self._assess.engine.everything:
+            if alarm.id == request.get("alarm") and seen_of(alarm) != seen:
+                by = f" by {alarm.person}" if alarm.person else ""
+                what = f"{alarm.id} is {alarm.state.value} now{by}"
+                raise SeenError(what, "look at it again before you do that")
 
     async def _list(self, request: Request) -> Mapping[str, Any]:
         alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
@@ -302,6 +320,15 @@ class Orders:
         point, kind = _text(request, "point"), _text(request, "kind")
         self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
         return {"words": f"{kind} of {point} is over"}
+
+
+class SeenError(OperatorError):
+    """Somebody else was quicker."""
+
+
+def seen_of(alarm: Alarm) -> str:
+    """A mark of what people have done about an alarm: each of their steps and a new raising change it."""
+    return f"{alarm.occurrence}/{alarm.state.value}/{alarm.person}/{alarm.text}"
 
 
 def alarm_data(alarm: Alarm) -> dict[str, Any]:
@@ -328,6 +355,7 @@ def alarm_data(alarm: Alarm) -> dict[str, Any]:
         "person": alarm.person,
         "text": alarm.text,
         "until_ms": alarm.until_ms,
+        "seen": seen_of(alarm),
     }
 
 

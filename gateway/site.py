@@ -93,7 +93,8 @@ class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
     On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
-    ``backfill`` says whether its own memory is read after a gap (where its model has one).
+    ``backfill`` says whether its own memory is read after a gap (where its model has one), ``interval_s`` how often
+    it measures (None: that is learned).
     """
 
     id: str
@@ -115,6 +116,7 @@ class DeviceSpec:
         return self.model.partition(":{")[0]
 
     backfill: bool = True
+    interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

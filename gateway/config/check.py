@@ -103,8 +103,8 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     if report.fatal:
         return None
     site = build_site(tables, buses, devices, points, base=base, source=source)
-    own = {**build_outputs(outputs, base), **build_rules(rules, base)}
-    return replace(site, scanners=build_scanners(scanners), **own)
+    site = replace(site, scanners=build_scanners(scanners))
+    return replace(site, **build_outputs(outputs, base), **build_rules(rules, base))
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")

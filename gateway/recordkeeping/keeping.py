@@ -52,7 +52,8 @@ class RecordKeeping:
         """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
-        self._store = store
+        self._put = store
+        self._stopped = False
         self._clock = clock
         self._keep = keep
         self._watch: SettingsWatch | None = None
@@ -90,6 +91,15 @@ class RecordKeeping:
         keep = self._keep
         self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
         self.requests.register(control)
+
+    def stop(self) -> None:
+        """The gateway ends: nothing is recorded behind its last event."""
+        self._stopped = True
+
+    async def _store(self, event: Event) -> bool:
+        if self._stopped:
+            raise StorageError("the gateway is stopping", "record it when it runs again")
+        return await self._put(event)
 
     async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
         """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""
