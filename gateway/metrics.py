@@ -57,6 +57,8 @@ TABLE: dict[str, Row] = {
     "aurora_line_requests_total": Row("counter", "Requests to what is not Modbus.", ("bus",)),
     "aurora_line_answers_total": Row("counter", "Its answers, and what it sent unasked.", ("bus", "outcome")),
     "aurora_line_bytes_total": Row("counter", "Bytes to and from it.", ("bus", "direction")),
+    "aurora_scanner_up": Row("gauge", "1 while a barcode scanner can be used.", ("scanner",)),
+    "aurora_scanner_lines_total": Row("counter", "Scanned lines by what became of them.", ("scanner", "outcome")),
     "aurora_ble_reports_total": Row(
         "counter", "Advertisements that an adapter brought, foreign ones too.", ("bus",)
     ),
@@ -285,6 +287,7 @@ class Exposition:
         yield from self._board()
         yield from self._alarms(claim.boot_ms)
         yield from self._outputs()
+        yield from self._scanners()
         yield from self._rules()
         yield from self._box()
         counters = self._gateway.counters
@@ -469,6 +472,14 @@ class Exposition:
                 yield "aurora_output_values_queued", (output,), values.queued
             yield "aurora_output_blocked", (output,), people.notifier.lanes[output].cell.blocked
         yield "aurora_outputs_unreachable", (), stats.unreachable
+
+    def _scanners(self) -> Iterator[tuple[str, Labels, float]]:
+        people = self._gateway.people
+        for scanner in () if people is None else people.scanners:
+            name = scanner.spec.id
+            yield "aurora_scanner_up", (name,), scanner.line.connected
+            for outcome in ("scanned", "refused", "repeated"):
+                yield "aurora_scanner_lines_total", (name, outcome), getattr(scanner, outcome)
 
     def _histograms(self) -> Iterator[tuple[str, Labels, list[tuple[str, float]], float]]:
         for poller in self._gateway.acquire.pollers:

@@ -155,6 +155,9 @@ class People:
         if scanners != site.scanners and self._group is not None:
             for task in self._scanning:
                 task.cancel()
+            if self._scanning:
+                # The old ones give their ports back first.
+                await asyncio.wait(self._scanning)
             self._scan(self._group)
         if self.viewing is not None:
             self.viewing.adopt(site)

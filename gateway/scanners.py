@@ -51,6 +51,8 @@ class Scanner:
     ) -> None:
         self.spec = spec
         self.scanned = self.refused = self.repeated = 0
+        self.fault = ""
+        """Why nothing can be scanned; empty while it can."""
         settings = LineSettings(spec.baud, spec.parity, spec.stop_bits, spec.data_bits)
         self.line = SerialLine(spec.device, settings, kind="scanner")
         self._record = record
@@ -72,21 +74,26 @@ class Scanner:
             self.line.close()
 
     async def _hold(self) -> None:
-        told = ""
         while True:
             try:
                 await self.line.open(0)
             except NotConnected as error:
-                if str(error) != told:
-                    told = str(error)
-                    log.warning("scanner %s: %s; the gateway keeps trying", self.spec.id, error)
+                if not self.fault:
+                    self._gone(str(error))
             else:
+                if self.fault:
+                    self._event(Event("scanner.back", self._now_ms(), {"scanner": self.spec.id}))
+                self.fault = ""
                 log.info("scanner %s: ready", self.spec.id)
                 self._lost.clear()
                 await self._lost.wait()
-                told = f"{self.line} was unplugged"
-                log.warning("scanner %s: %s; the gateway keeps trying", self.spec.id, told)
+                self._gone(f"{self.line} was unplugged")
             await asyncio.sleep(RETRY_S)
+
+    def _gone(self, why: str) -> None:
+        self.fault = why
+        log.warning("scanner %s: %s; the gateway keeps trying", self.spec.id, why)
+        self._event(Event("scanner.lost", self._now_ms(), {"scanner": self.spec.id, "why": why}))
 
     def _scanned(self, line: bytes) -> None:
         """A second trigger on the same label is one lot, not two."""

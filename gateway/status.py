@@ -231,6 +231,10 @@ class Status:
                 yield _fact(name, t("connected"))
             else:
                 yield _fact(name, t(stats.last_fault) if stats.last_fault else t("connecting"), "bad")
+        people = self._gateway.people
+        for scanner in () if people is None else people.scanners:
+            words = scanner.fault or (t("ready") if scanner.line.connected else t("connecting"))
+            yield _fact(t("Scanner {scanner}", scanner=scanner.spec.id), words, "bad" if scanner.fault else "good")
         if self._gateway.board is not None:
             for place, words, state in self._gateway.board.facts():
                 yield _fact(t(place), t(words), state)

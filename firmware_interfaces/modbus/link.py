@@ -201,8 +201,8 @@ class Link:
             await self._wake()
         if self.gap_s:
             # The loop's own time is one of whole milliseconds; a timer may come a fraction of one too early.
-            while (wait := self._quiet_from + self.gap_s - monotonic()) > 0:  # noqa: ASYNC110
-                await asyncio.sleep(wait)
+            while (wait := self._quiet_from + self.gap_s - monotonic()) > 0:
+                await self._be_silent(wait)
         transport = self._transport
         if transport is None:
             raise NotConnected(f"{self}: connection lost while the line had to be silent")
@@ -237,6 +237,10 @@ class Link:
         await self.request(unit, pdu, -1, timeout_s)
 
     # what the kinds differ in
+
+    async def _be_silent(self, seconds: float) -> None:
+        """Wait out a silence."""
+        await asyncio.sleep(seconds)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         raise NotImplementedError

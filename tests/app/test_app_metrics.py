@@ -118,7 +118,7 @@ def test_everything_in_the_table_is_exposed_and_nothing_else(scraped: Scraped) -
     # Those of Bluetooth need a sensor in the air (tests/ble_radio); what the disk tells depends on the disk, and a
     # forecast needs an hour (tests/operations); rules are in plugins (tests/plugins); serial lines and the board
     # have tests of their own (tests/serial_line, tests/wired_files).
-    elsewhere = ("aurora_ble_", "aurora_disk_", "aurora_rule_", "aurora_line_", "aurora_board_")
+    elsewhere = ("aurora_ble_", "aurora_disk_", "aurora_rule_", "aurora_line_", "aurora_board_", "aurora_scanner_")
     assert {name: kind for name, kind in kinds(scraped.second).items() if not name.startswith(elsewhere)} == {
         name: row.kind for name, row in TABLE.items() if not name.startswith(elsewhere)
     }

@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pty_tools import Wire, cuts
 
-from gateway.app import STREAMS, Gateway
+from gateway.app import Gateway
 from gateway.buffer.reader import Reader
 from gateway.clock import Clock
 from gateway.config import explain
 from gateway.config.check import check_site
-from gateway.model import Event
+from gateway.metrics import Exposition
 from gateway.records import Archive
 from gateway.scanners import ScanFramer
 from gateway.site import BufferSpec, BusSpec, DeviceSpec, Identity, PointSpec, ScannerSpec, Site
+from gateway.status import Status
 
 LABEL = b"]C101095060001343521726093010ABC123"
 """GS1-128: GTIN 09506000134352, best before 2026-09-30, lot ABC123."""
@@ -63,13 +64,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def recorded(folder: Path, kind: str) -> list[Event]:
+def recorded(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """The data of the events of a kind in the signed record."""
     with closing(Reader(folder / "journal.db")) as reader:
-        archive = Archive()
-        for stored in reader.batches(STREAMS[1]):
-            if stored.body is not None:
-                archive.add(stored.body)
-        return [event for event in archive.events if event.kind == kind]
+        bodies = [batch.body for batch in reader.batches("event", 0, 10_000) if batch.body is not None]
+    return [stored.event.data for stored in Archive().add_events(bodies) if stored.event.kind == kind]
 
 
 class TestInTheGateway:
@@ -78,34 +77,32 @@ class TestInTheGateway:
             (scanner,) = gateway.people.scanners
             wire.send(LABEL + b"\r\n")
             await until(lambda: scanner.scanned == 1)
-            (stretch,) = gateway.people.records.book.index.open_lots()
-            assert (stretch.point, "ABC123" in stretch.lot) == ("store", True)
             wire.send(LABEL + b"\r")
             await until(lambda: scanner.repeated == 1)
-            assert scanner.scanned == 1
+        (lot,) = recorded(tmp_path, "record.lot")
+        assert lot["lot"] == "ABC123"
+        assert lot["gtin"] == "09506000134352"
+        assert (lot["direction"], lot["point"]) == ("in", "store")
+        assert (lot["person"], lot["source"]) == ("store staff", "scanner")
 
     async def test_what_is_no_label_is_refused_on_record_with_its_line(self, wire: Wire, tmp_path: Path) -> None:
-        refused: list[Event] = []
         async with running(site_of(tmp_path, wire)) as gateway:
             (scanner,) = gateway.people.scanners
-            hand_over = scanner._event
-            scanner._event = lambda event: (refused.append(event), hand_over(event))[0]
             wire.send(b"HELLO\n\xff\xfe\x80\n")
             await until(lambda: scanner.refused == 2)
-        assert [event.kind for event in refused] == ["scanner.refused"] * 2
-        assert refused[0].data["line"] == "HELLO"
-        assert refused[0].data["point"] == "store"
-        assert "speed and parity" in refused[1].data["why"]
+        first, second = recorded(tmp_path, "scanner.refused")
+        assert (first["scanner"], first["point"], first["line"]) == ("door", "store", "HELLO")
+        assert "symbology" in first["why"]
+        assert "speed and parity" in second["why"]
 
     async def test_a_plain_scanner_reads_lot_numbers_and_a_lot_goes_out(self, wire: Wire, tmp_path: Path) -> None:
-        async with running(site_of(tmp_path, wire, plain=True, repeat_s=0.0)) as gateway:
-            (scanner,) = gateway.people.scanners
-            wire.send(b"L-4711\n")
-            await until(lambda: scanner.scanned == 1)
-            object.__setattr__(scanner, "spec", site_of(tmp_path, wire, plain=True, direction="out").scanners[0])
-            wire.send(b"L-4711\n")
-            await until(lambda: scanner.scanned == 2)
-            assert gateway.people.records.book.index.open_lots() == []
+        for direction in ("in", "out"):
+            async with running(site_of(tmp_path, wire, plain=True, direction=direction)) as gateway:
+                (scanner,) = gateway.people.scanners
+                wire.send(b"L-4711\n")
+                await until(lambda scanner=scanner: scanner.scanned + scanner.refused == 1)
+        moves = [(lot["lot"], lot["direction"]) for lot in recorded(tmp_path, "record.lot")]
+        assert moves == [("L-4711", "in"), ("L-4711", "out")]
 
     async def test_unplugged_and_plugged_in_again(self, wire: Wire, tmp_path: Path) -> None:
         async with running(site_of(tmp_path, wire)) as gateway:
@@ -119,6 +116,13 @@ class TestInTheGateway:
             wire.send(LABEL + b"\r\n")
             await until(lambda: scanner.scanned == 1)
             assert scanner.refused == 0
+            found = {(name, labels): value for name, labels, value in Exposition(gateway)._scanners()}
+            assert found["aurora_scanner_up", ("door",)] == 1
+            assert found["aurora_scanner_lines_total", ("door", "scanned")] == 1
+            facts = {fact["name"]: fact["words"] for fact in Status(gateway).snapshot()["health"]}
+            assert facts["Scanner door"] == "ready"
+        assert "unplugged" in recorded(tmp_path, "scanner.lost")[0]["why"]
+        assert len(recorded(tmp_path, "scanner.back")) == 1
 
 
 @given(st.lists(st.binary(max_size=12), max_size=5), st.lists(st.integers(0, 500), max_size=10))
