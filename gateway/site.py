@@ -47,7 +47,7 @@ class BusSpec:
 
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
     (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
-    (none named: the first that has power) and the way to ``scan``.
+    (none named: the first that has power), the way to ``scan``, and the ``connections`` that one holds at once.
 
     ``release``: the connection is given back after each poll, for devices that allow few. ``rs485`` is the
     direction control of a serial line, None where there is none to be set. ``modbus-tls`` has the files of mutual
@@ -76,6 +76,7 @@ class BusSpec:
     key: Path | None = None
     server_name: str = ""
     sysfs: Path = Path("/sys")
+    connections: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,9 @@ class Calibration:
 class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
-    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key.
+    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
+    ``backfill`` says whether its own memory is read after a gap (where its model has one), ``interval_s`` how often
+    it measures (None: that is learned).
     """
 
     id: str
@@ -106,6 +109,14 @@ class DeviceSpec:
     key_file: Path | None = None
     write: tuple[str, ...] = ()
     """Channels that may be written by order of a person; none by default."""
+
+    @property
+    def model_name(self) -> str:
+        """The model as the site file names it, without the description of inputs that ``model`` may carry."""
+        return self.model.partition(":{")[0]
+
+    backfill: bool = True
+    interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +326,27 @@ class NoticesSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerSpec:
+    """A barcode scanner on a serial port: what it reads came into the zone ``point``, or went out of it.
+
+    ``person`` is who stands in the records for it. ``plain``: its lines are lot numbers as they are, not GS1 codes.
+    The same line again within ``repeat_s`` is the same lot.
+    """
+
+    id: str
+    device: str
+    point: str
+    direction: Literal["in", "out"]
+    person: str
+    plain: bool = False
+    repeat_s: float = 3.0
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """One checked site file."""
 
@@ -333,6 +365,7 @@ class Site:
     notify: tuple[NotifySpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
+    scanners: tuple[ScannerSpec, ...] = ()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.
     The record itself is in UTC."""

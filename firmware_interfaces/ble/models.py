@@ -1,7 +1,7 @@
 """Makes of sensors by name: which formats each sends, and which channels a site file can ask it for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -22,6 +22,11 @@ from firmware_interfaces.ble.decoders.bthome_objects import NUMBERS
 from firmware_interfaces.ble.decoders.consumer import govee, mibeacon, qingping, thermobeacon
 from firmware_interfaces.ble.decoders.frame import Frame
 from firmware_interfaces.ble.decoders.nouns import Field
+from firmware_interfaces.ble.gatt.readers import BATTERY, EnvironmentalReader, Reader, ThermometerReader
+from firmware_interfaces.ble.gatt.values import ENVIRONMENTAL
+from firmware_interfaces.ble.logs.combustion import CombustionLog
+from firmware_interfaces.ble.logs.nouns import LogReader
+from firmware_interfaces.ble.logs.ruuvi import RuuviLog
 from firmware_interfaces.extra import extra
 
 __all__ = ["MODELS", "RSSI", "BleModel", "model_of"]
@@ -63,6 +68,10 @@ class BleModel:
     source: str
     not_for_ccp: bool = False
     """Whether nobody answers for its format, so that no critical control point may rest on it."""
+    reader: Callable[[], Reader] | None = None
+    """How it is asked over a connection; None where it is heard."""
+    log: Callable[[], LogReader] | None = None
+    """How its own memory is read; None where it has none, or none that is documented."""
 
     @property
     def sha256(self) -> str:
@@ -84,6 +93,8 @@ def _model(
     *,
     numbered: bool = False,
     not_for_ccp: bool = False,
+    reader: Callable[[], Reader] | None = None,
+    log: Callable[[], LogReader] | None = None,
 ) -> BleModel:
     """Channels of all its frames; of two with different decimal places, the finer, which holds both exactly."""
     channels: dict[str, Field] = {}
@@ -91,9 +102,9 @@ def _model(
         known = channels.get(field.key)
         if known is not None and known.unit != field.unit:
             raise ValueError(f"{id_}: {field.key} in {known.unit} and in {field.unit}")
-        if known is None or known.decimals < field.decimals:
+        if known is None or (known.decimals or 0) < (field.decimals or 0):
             channels[field.key] = field
-    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source, not_for_ccp)
+    return BleModel(id_, title, formats, Channels(channels, numbered=numbered), source, not_for_ccp, reader, log)
 
 
 def _fields(frames: Iterable[Frame]) -> list[Field]:
@@ -142,6 +153,7 @@ MODELS: Models = Models(
                 ("ruuvi-3", "ruuvi-5", "ruuvi-c5"),
                 _fields(ruuvi.FRAMES[number] for number in (3, 5, 0xC5)),
                 "docs.ruuvi.com, data formats 3, 5 and C5",
+                log=RuuviLog,
             ),
             _model(
                 "ruuvi-air",
@@ -185,6 +197,7 @@ MODELS: Models = Models(
                 (combustion.FORMAT,),
                 _fields(combustion.FRAMES),
                 "github.com/combustion-inc/combustion-documentation, probe_ble_specification.rst",
+                log=CombustionLog,
             ),
             _model(
                 "efento",
@@ -224,6 +237,23 @@ MODELS: Models = Models(
                 ("pvvx-", "atc1441"),
                 _fields([*pvvx.FRAMES.values(), *pvvx.SEALED.values()]),
                 "github.com/pvvx/ATC_MiThermometer",
+            ),
+            _model(
+                "gatt-environmental",
+                "Sensor with the Environmental Sensing Service, asked over a connection",
+                ("gatt-environmental",),
+                [*(Field(row.key, row.unit, row.places) for row in ENVIRONMENTAL.values()), BATTERY],
+                "Bluetooth Environmental Sensing Service 1.0",
+                numbered=True,
+                reader=EnvironmentalReader,
+            ),
+            _model(
+                "gatt-thermometer",
+                "Thermometer with the Health Thermometer Service, asked over a connection",
+                ("gatt-thermometer",),
+                [Field("temperature", "degC", None), BATTERY],
+                "Bluetooth Health Thermometer Service 1.0; IEEE 11073-20601",
+                reader=ThermometerReader,
             ),
             _model(
                 "govee",

@@ -59,12 +59,14 @@ def _written(model: Model, *, whole: bool) -> None:
 
 def _heard(model: BleModel, *, whole: bool) -> None:
     """One Bluetooth model, in the words of the others."""
+    how = "heard" if model.reader is None else "asked"
     mark = "; not for critical points" if model.not_for_ccp else ""
-    print(f"{model.id:28} {model.title}; {len(model.channels)} channels, heard by Bluetooth{mark}")
+    print(f"{model.id:28} {model.title}; {len(model.channels)} channels, {how} by Bluetooth{mark}")
     if whole:
         print(f"    source: {model.source}")
         for channel in model.channels.values():
-            print(f"    {channel.key:24} {channel.unit:8} {channel.decimals} decimal places")
+            places = "floating point" if channel.decimals is None else f"{channel.decimals} decimal places"
+            print(f"    {channel.key:24} {channel.unit:8} {places}")
 
 
 def _of_files() -> dict[str, FileModel]:

@@ -69,7 +69,7 @@ class Desk:
                 {
                     "id": poller.spec.id,
                     "unit": poller.device.unit,
-                    "model": poller.spec.model,
+                    "model": poller.spec.model_name,
                     "answers": not poller.breaker.open and poller.stats.scans > 0,
                     "fault": poller.stats.last_fault if poller.breaker.open else "",
                     "points": self._points_of(poller.spec.id),

@@ -86,7 +86,7 @@ def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, r
         gap_ms=bus.gap_ms,
         connect_pause_ms=bus.connect_pause_ms,
         release=not isinstance(bus, RtuBus) and bus.connection == "release",
-        rs485=bus.rs485.model_dump() if isinstance(bus, RtuBus) and bus.rs485 is not None else None,
+        rs485=bus.rs485 if isinstance(bus, RtuBus) else None,
     )
 
 
@@ -145,6 +145,8 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             address=str(kind.who(device)) if kind is not None and device.address else "",
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             write=tuple(device.write or ()),
+            backfill=device.backfill is not False,
+            interval_s=device.interval,
         )
         built.append((entry, spec))
     return built

@@ -32,6 +32,7 @@ __all__ = [
     "GatewayTable",
     "Identifier",
     "PointTable",
+    "Rs485Table",
     "RtuBus",
     "RtuOverTcpBus",
     "Table",
@@ -227,7 +228,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
-    rs485: Rs485Table | None = Field(None, examples=[{"rts_on_send": True}])
+    rs485: dict[str, Any] | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):
@@ -264,6 +265,8 @@ class DeviceTable(Table):
     unit: int | None = Field(None, examples=[1])
     address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
     key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
+    backfill: bool | None = Field(None, examples=[False])
+    interval: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     period_s: Seconds | None = Field(None, examples=[10])
     period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])

@@ -12,7 +12,8 @@ from gateway.model import Quality
 from gateway.onsite import Onsite, fields_of
 
 if TYPE_CHECKING:
-    from gateway.acquire.air import AirPoller, AirWorker
+    from gateway.acquire.air import AirWorker
+    from gateway.acquire.airpoller import AirPoller
     from gateway.acquire.ear import Advert
 
 __all__ = ["Desk"]
@@ -95,7 +96,7 @@ class Desk:
         missed = sum(stats.missed.values())
         return {
             "id": poller.spec.id,
-            "model": poller.spec.model,
+            "model": poller.spec.model_name,
             "period_s": poller.layout.period_ms / 1000,
             "scans": stats.scans,
             "missed": missed,

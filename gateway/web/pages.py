@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.web.alarmpages import AlarmPages
 from gateway.web.benchpages import BenchPages
 from gateway.web.border import Border
 from gateway.web.commissionpages import CommissionPages
@@ -23,7 +24,9 @@ from gateway.web.frame import HERE, Frame
 from gateway.web.jobpages import JobPages
 from gateway.web.overview import Overview
 from gateway.web.peoplepages import PeoplePages
+from gateway.web.pointpages import PointPages
 from gateway.web.programs.endpoint import Programs
+from gateway.web.recordpages import RecordPages
 
 __all__ = ["HEADERS", "Pages"]
 
@@ -83,6 +86,9 @@ class Pages:
         routes: list[BaseRoute] = [
             *self.overview.routes(),
             *DoorPages(frame, desk.register).routes(),
+            *PointPages(frame).routes(),
+            *AlarmPages(frame).routes(),
+            *RecordPages(frame).routes(),
             *PeoplePages(frame).routes(),
             *CommissionPages(frame).routes(),
             *BenchPages(frame).routes(),

@@ -4,6 +4,7 @@ QEMU without hardware virtualisation (TCG): it runs wherever QEMU does, some ten
 Nothing is written to the image: each machine has an overlay of its own.
 """
 
+import atexit
 import shlex
 import socket
 import subprocess
@@ -49,7 +50,8 @@ class Machine:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         words = [
-            "qemu-system-x86_64",
+            # It ends with us, however that comes about.
+            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
             *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
             *("-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand", "-smp", "2", "-m", str(self.memory_mb)),
             *("-nodefaults", "-no-reboot", "-display", "none"),
@@ -62,6 +64,7 @@ class Machine:
         ]
         with (self.folder / "qemu.txt").open("wb") as log:
             self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        atexit.register(self.kill)
         end = time.monotonic() + limit_s
         while self.run("true", check=False, timeout=30).returncode != 0:
             if self._process.poll() is not None:
@@ -137,6 +140,7 @@ class Machine:
 
     def kill(self) -> None:
         """As if the power had gone."""
+        atexit.unregister(self.kill)
         if self._process is not None:
             self._process.kill()
             self._process.wait()

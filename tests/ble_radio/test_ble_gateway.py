@@ -49,8 +49,8 @@ def site_of(folder: Path) -> Site:
 
 
 @asynccontextmanager
-async def gateway_of(folder: Path) -> AsyncIterator[Gateway]:
-    site = site_of(folder)
+async def gateway_of(folder: Path, site: Site | None = None) -> AsyncIterator[Gateway]:
+    site = site or site_of(folder)
     gateway, stop = Gateway(site, Clock(site.clock)), asyncio.Event()
     task = asyncio.create_task(gateway.run(stop))
     try:

@@ -146,7 +146,8 @@ async def test_a_plugin_that_raises_is_counted_and_its_values_wait(tmp_path: Pat
 async def test_a_plugin_that_blocks_loses_its_oldest_and_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module.Feed.__init__, "__kwdefaults__", {"rest_s": 0.02, "most": 100})
+    defaults = {"rest_s": 0.02, "most": 100, "longest_s": 60.0, "again": True}
+    monkeypatch.setattr(feed_module.Feed.__init__, "__kwdefaults__", defaults)
     specs = [
         output("stuck", type="taker", settings={"mode": "block"}, to=(), sends=False, values=True, timeout_s=0.2),
         output("fine", type="taker", to=(), sends=False, values=True),

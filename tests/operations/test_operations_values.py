@@ -23,7 +23,7 @@ async def test_values_go_from_the_bus_into_files(tmp_path: Path) -> None:
             since = scans(gateway)
             await until(lambda: gateway.people.notifier.stats.outputs["drop"].values.taken > 10)
             text = Exposition(gateway).text()[0].decode()
-    assert 'aurora_output_values_total{fate="dropped",output="drop"} 0\n' in text
+    assert 'aurora_output_values_total{fate="dropped",output="drop"} 0.0\n' in text
     (path,) = folder.glob("*.csv")
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["channel"] == "r0"]

@@ -98,9 +98,9 @@ async def test_it_is_stopped_counted_and_named_and_is_begun_anew(tmp_path: Path,
         assert scans(gateway) >= before + 10
         await until(lambda: [a for a in gateway.assess.alarms if a.id == "p/fine-seen"])
         text = Exposition(gateway).text()[0].decode()
-        assert 'aurora_rule_up{rule="bad"} 0\n' in text
-        assert 'aurora_rule_up{rule="fine"} 1\n' in text
-        assert f'aurora_rule_faults_total{{fault="{fault}",rule="bad"}} 0\n' not in text
+        assert 'aurora_rule_up{rule="bad"} 0.0\n' in text
+        assert 'aurora_rule_up{rule="fine"} 1.0\n' in text
+        assert f'aurora_rule_faults_total{{fault="{fault}",rule="bad"}} 0.0\n' not in text
         Bad.good.set()
         await until(lambda: gateway.rulebook.listing()["bad"]["state"] == "ok")
         await until(lambda: [a for a in gateway.assess.alarms if a.id == "p/bad-seen"])
