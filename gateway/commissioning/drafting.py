@@ -268,6 +268,7 @@ class Desk:
                     "value": known,
                     "text": value_text(known, column.decimals),
                     "unit": column.unit,
+                    "decimals": column.decimals,
                     "severity": Quality(mark).severity,
                     "words": Quality(mark).words,
                 }
