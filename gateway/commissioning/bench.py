@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -12,13 +11,14 @@ from typing import Any, Literal, cast
 from gateway.commissioning.outcome import correction_points, record_request
 from gateway.commissioning.photos import keep_photo
 from gateway.commissioning.sessions import Session, Sessions, Taken
-from gateway.commissioning.steady import FEWEST, Reading, Steadiness, criterion, judge
+from gateway.commissioning.steady import FEWEST, Steadiness, criterion
+from gateway.commissioning.watching import stand_still
 from gateway.control import Handler
 from gateway.errors import OperatorError
 from gateway.jobs import Job
 from gateway.logbook.comparison import Tolerance, check_days
 from gateway.logbook.fields import Fields
-from gateway.model import Column, DeviceLayout, Scan
+from gateway.model import Column, DeviceLayout
 from gateway.onsite import Onsite, fields_of
 
 __all__ = ["Desk"]
@@ -26,7 +26,6 @@ __all__ = ["Desk"]
 WINDOW_S = 60.0
 PATIENCE = 5.0
 """So many windows readings may take to come to rest."""
-LOOK_S = 0.05
 MOST_POINTS = 10
 LARGE = 10.0
 """A correction beyond so many tolerances is that of a broken or a wrong sensor."""
@@ -168,7 +167,7 @@ class Desk:
             raise OperatorError(f"{MOST_POINTS} readings are taken already", "finish with these")
 
         async def work(job: Job) -> Mapping[str, Any]:
-            figures = await self._steady(job, session, min(window_s, 1800.0), min(patience_s, 7200.0))
+            figures = await stand_still(self._gateway, job, session, window_s=window_s, patience_s=patience_s)
             taken = self._taken(session, reference, figures)
             kept: list[Taken] = getattr(session, which)
             # The same reference once more takes the place of the reading before.
@@ -192,57 +191,6 @@ class Desk:
             limit=session.limit,
             utc_ms=self._gateway.clock.claim().utc_ms,
         )
-
-    async def _steady(self, job: Job, session: Session, window_s: float, patience_s: float) -> Steadiness:
-        readings: list[Reading] = []
-        figures: Steadiness | None = None
-        last: Scan | None = self._latest(session.device)
-        told = "no scan has come"
-        loop = asyncio.get_running_loop()
-        end = loop.time() + patience_s
-        while loop.time() < end:
-            scan = self._latest(session.device)
-            if scan is None or scan is last:
-                await asyncio.sleep(LOOK_S)
-                continue
-            last = scan
-            reading = self._reading(session, scan)
-            if reading is None:
-                readings.clear()
-                told = "a scan without a value came in between"
-                continue
-            readings.append(reading)
-            while len(readings) > FEWEST and reading.at_ms - readings[1].at_ms >= window_s * 1000:
-                readings.pop(0)
-            figures = judge(readings, session.limit, session.decimals)
-            job.done, job.found[:] = min(figures.count, FEWEST), [_shown(one) for one in readings[-30:]]
-            job.words = told = figures.words(session.unit)
-            if figures.steady and figures.window_s >= window_s:
-                return figures
-        unfit = (
-            "too few readings" if figures is None or figures.count < FEWEST else "the readings do not stand still"
-        )
-        raise OperatorError(f"{unfit}: {told}", "wait until the sensor has come to rest, and take them again")
-
-    def _latest(self, device: str) -> Scan | None:
-        gateway = self._gateway
-        index = next((one.index for one in gateway.acquire.pollers if one.spec.id == device), None)
-        if index is None:
-            raise OperatorError(f"{device} is not in the site file any more", "abandon this calibration")
-        return gateway.latest[index] if index < len(gateway.latest) else None
-
-    def _reading(self, session: Session, scan: Scan) -> Reading | None:
-        layout = next(one for one in self._gateway.acquire.layout.devices if one.id == session.device)
-        if len(scan.values) != len(layout.columns):
-            return None  # taken before the layout changed
-        found = {
-            column.role: value
-            for column, value in zip(layout.columns, scan.values, strict=True)
-            if column.channel == session.key and not math.isnan(value)
-        }
-        if "value" not in found:
-            return None
-        return Reading(scan.at_ms, found["value"], found.get("indicated", found["value"]))
 
     def _in_force(self, session: Session) -> bool:
         """Whether the gateway corrects by the points of this session."""
@@ -353,7 +301,3 @@ class Desk:
             f"{session.unit} (a fifth of the tolerance, or two steps of the resolution) and drift by half of that"
         )
         return data
-
-
-def _shown(reading: Reading) -> dict[str, Any]:
-    return {"at_ms": reading.at_ms, "shown": reading.shown, "indicated": reading.indicated}

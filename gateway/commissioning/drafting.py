@@ -13,6 +13,7 @@ from gateway.commissioning.line import MODBUS, line_data, line_of, model_of_requ
 from gateway.commissioning.names import HEARD_S, free_id, suggest_period
 from gateway.commissioning.profiles import choices
 from gateway.commissioning.trial import value_text
+from gateway.commissioning.watching import LOOK_S, latest
 from gateway.control import Handler
 from gateway.errors import OperatorError
 from gateway.jobs import Job
@@ -24,7 +25,6 @@ from gateway.site import BusSpec
 __all__ = ["Desk"]
 
 MOST_SCANS = 50
-LOOK_S = 0.05
 PERIODS_WAITED = 10
 SHORTEST_WAIT_S = 30.0
 
@@ -236,12 +236,12 @@ class Desk:
         return self._onsite.jobs.begin("first", f"first readings of {device}", device, work, scans).of(request)
 
     async def _first_scans(self, job: Job, device: str, wait_s: float) -> Mapping[str, Any]:
-        last: Scan | None = self._latest(device)
+        last: Scan | None = latest(self._gateway, device)
         job.words = "waiting for its next scan"
         try:
             async with asyncio.timeout(wait_s):
                 while job.done < job.total:
-                    scan = self._latest(device)
+                    scan = latest(self._gateway, device)
                     if scan is not None and scan is not last:
                         last = scan
                         good = self._look_at(job, device, scan)
@@ -256,11 +256,6 @@ class Desk:
         job.words = f"{job.done} good scans of {len(job.found)}"
         return {"device": device, "good": job.done, "seen": len(job.found)}
 
-    def _latest(self, device: str) -> Scan | None:
-        gateway = self._gateway
-        index = next((one.index for one in gateway.acquire.pollers if one.spec.id == device), None)
-        return None if index is None or index >= len(gateway.latest) else gateway.latest[index]
-
     def _look_at(self, job: Job, device: str, scan: Scan) -> bool:
         (layout,) = (one for one in self._gateway.acquire.layout.devices if one.id == device)
         channels = []
@@ -273,6 +268,7 @@ class Desk:
                     "value": known,
                     "text": value_text(known, column.decimals),
                     "unit": column.unit,
+                    "decimals": column.decimals,
                     "severity": Quality(mark).severity,
                     "words": Quality(mark).words,
                 }

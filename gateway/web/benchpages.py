@@ -140,9 +140,8 @@ class BenchPages:
             done = await self._frame.ask(request, "calibrate.finish", form, session=name, **asked)
         except AuroraError as error:
             return await self._session(request, error)
-        self._frame.say(
-            request, self._frame.language(request)("It is on record as {record}.", record=done["record"])
-        )
+        t = self._frame.language(request)
+        self._frame.say(request, t("It is on record as {record}.", record=done["record"]))
         return self._frame.go("/calibrate")
 
     async def _abandon(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.config.check import check_file
-from gateway.demo.modbus_server import Bus, Registers, Table, TcpEndpoint
+from gateway.demo.modbus_server import Bus, Registers, RtuEndpoint, Table, TcpEndpoint
 from gateway.onsite import Onsite
 
 SITE = """\
@@ -121,7 +121,8 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """A gateway whose first device has answered, with units on a Modbus TCP endpoint; stopped in order."""
     plant = Bus(dict(units or {1: probe(41)}))
-    endpoint = TcpEndpoint(plant, "127.0.0.1", 0)
+    kind = RtuEndpoint if "modbus-rtu-over-tcp" in text else TcpEndpoint
+    endpoint = kind(plant, "127.0.0.1", 0)
     await endpoint.open()
     path = folder / "site.toml"
     text = text.replace("{page}", str(free_port()))

@@ -52,6 +52,18 @@ class TestWalk:
             assert at.gateway.acquire.workers[0].guests.served >= 7
             assert at.gateway.acquire.workers[0].link.stats.connects == 1, "nobody opened the line a second time"
 
+    async def test_on_rtu_the_polls_go_on_between_silent_units(self, tmp_path: Path) -> None:
+        text = SITE.replace("modbus-tcp", "modbus-rtu-over-tcp")
+        async with bench(tmp_path, {1: probe(41), 4: probe(50)}, text) as at:
+            walk = await at.job("commission.walk", bus="line-1", first=2, last=5, timeout_s=0.2)
+            assert [unit["unit"] for unit in walk["result"]["units"]] == [4], walk
+            tried = await at.job("commission.try", bus="line-1", unit=4, model="xy-md02", readings=2, pause_s=0)
+            assert tried["result"]["fits"] == "fits", tried
+            worker = at.gateway.acquire.workers[0]
+            assert worker.link.stats.timeouts >= 3, "who is silent is waited for on the line itself"
+            assert worker.link.stats.connects == 1
+            await at.scans(2)
+
     async def test_a_walk_can_be_cancelled_and_only_one_runs_on_a_bus(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as at:
             for unit in range(2, 248):
