@@ -181,7 +181,7 @@ async def test_the_running_gateway_is_asked_how_its_plugins_do(tmp_path: Path) -
     async with Unit() as unit, running(with_rule(tmp_path, unit.port, "raise")) as gateway:
         await until(lambda: gateway.rulebook is not None)
         await until(lambda: gateway.rulebook.listing()["bad"]["raised"] > 0)
-        await until(lambda: (tmp_path / "control.sock").exists())
+        await until((tmp_path / "control.sock").exists)
         answer = await asyncio.to_thread(ask, tmp_path, {"do": "plugins.list"})
         found = of_running(answer["plugins"])
     assert found["fine"]["state"] == "ok"
