@@ -103,7 +103,7 @@ def run(minutes: float, period: float, work: Path) -> dict[str, object]:
         with subprocess.Popen(words, cwd=ROOT, env=environment) as daemon:
             while b"READY=1" not in notify.recv(4096):
                 pass
-            ready_s = time.monotonic() - began
+            ready_s, ready_cpu_s = time.monotonic() - began, measure(daemon.pid).cpu_s
             time.sleep(SETTLE_S)
             before, on_disk, at = measure(daemon.pid), size(work / "data"), time.monotonic()
             time.sleep(minutes * 60)
@@ -125,6 +125,7 @@ def run(minutes: float, period: float, work: Path) -> dict[str, object]:
         "written_mb_a_day": round((after.write_bytes - before.write_bytes) * day / 1e6, 1),
         "files_grow_mb_a_day": round(grown * day / 1e6, 1),
         "start_to_ready_s": round(ready_s, 2),
+        "start_to_ready_cpu_s": round(ready_cpu_s, 2),
         "stop_to_stopped_s": round(stopped_s, 2),
     }
 

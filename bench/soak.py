@@ -11,12 +11,14 @@ part of this.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import selectors
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,6 @@ from gateway.clock_sources import Reading, boot_id, boot_ns
 from gateway.seal.tree import Frontier
 from gateway.site import BufferSpec, BusSpec, ClockSpec, DeviceSpec, Identity, PointSpec, Site
 
-SAMPLE_S = 6 * 3600.0
 RECEIPTS_S = 600.0
 DAY_S = 86400.0
 BUSY_S = 0.05
@@ -133,8 +134,10 @@ async def receipts(gateway: Gateway) -> None:
             await gateway.journal.acknowledge(stream, frontier.size, frontier.to_bytes(), b"")
 
 
-async def live(gateway: Gateway, selector: Jumping, days: float) -> list[dict[str, float]]:
-    """Run for so many days of the loop; a sample every six hours."""
+async def live(
+    gateway: Gateway, selector: Jumping, days: float, *, sample_s: float, trace: bool = False
+) -> list[dict[str, float]]:
+    """Run for so many days of the loop."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     running = asyncio.create_task(gateway.run(stop))
     while not hasattr(gateway, "journal"):  # noqa: ASYNC110 - nothing tells
@@ -152,10 +155,16 @@ async def live(gateway: Gateway, selector: Jumping, days: float) -> list[dict[st
         await asyncio.sleep(0.1)
     selector.busy = busy
     vouching, began, samples = asyncio.create_task(receipts(gateway)), loop.time(), []
+    half: tracemalloc.Snapshot | None = None
     while (passed := loop.time() - began) < days * DAY_S:
         samples.append(state(gateway, passed / DAY_S))
         print(json.dumps(samples[-1]), flush=True)
-        await asyncio.sleep(SAMPLE_S)
+        await asyncio.sleep(sample_s)
+        if trace and half is None and loop.time() - began > days * DAY_S / 2:
+            half = taken()
+    if half is not None:
+        for difference in taken().compare_to(half, "traceback")[:12]:
+            print(difference, *difference.traceback.format()[-6:], sep="\n", flush=True)
     samples.append(state(gateway, (loop.time() - began) / DAY_S))
     print(json.dumps(samples[-1]), flush=True)
     selector.busy = lambda: True
@@ -163,6 +172,13 @@ async def live(gateway: Gateway, selector: Jumping, days: float) -> list[dict[st
     stop.set()
     await running
     return samples
+
+
+def taken() -> tracemalloc.Snapshot:
+    """What is allocated and can still be reached."""
+    gc.collect()
+    own = [tracemalloc.Filter(False, tracemalloc.__file__), tracemalloc.Filter(False, "<frozen *")]
+    return tracemalloc.take_snapshot().filter_traces(own)
 
 
 def verdict(samples: list[dict[str, float]], keep_days: int) -> dict[str, Any]:
@@ -180,15 +196,22 @@ def main() -> int:
     parser.add_argument("--days", type=float, default=7.0)
     parser.add_argument("--period", type=float, default=10.0, help="seconds between polls")
     parser.add_argument("--keep-days", type=int, default=1)
+    parser.add_argument("--sample-hours", type=float, default=6.0)
+    parser.add_argument("--trace", action="store_true", help="also say where memory grew in the second half")
     arguments = parser.parse_args()
     began = time.monotonic()
+    if arguments.trace:
+        tracemalloc.start(4)
     with tempfile.TemporaryDirectory(prefix="aurora-soak-") as folder, unit() as port:
         selector = Jumping()
         loop = JumpingLoop(selector)
         asyncio.set_event_loop(loop)
         here = site(Path(folder), port, arguments.period, arguments.keep_days)
         gateway = Gateway(here, Clock(here.clock, Ahead(selector)))
-        samples = loop.run_until_complete(live(gateway, selector, arguments.days))
+        life = live(
+            gateway, selector, arguments.days, sample_s=arguments.sample_hours * 3600, trace=arguments.trace
+        )
+        samples = loop.run_until_complete(life)
         loop.close()
     found = verdict(samples, arguments.keep_days)
     print(json.dumps({**found, "took_s": round(time.monotonic() - began, 1)}))

@@ -78,7 +78,7 @@ class Gateway:
         self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
         self.latest: list[Scan | None] = [None] * len(site.devices)
         self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)
-        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms)
+        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms, clock.hear_gnss)
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
@@ -89,6 +89,8 @@ class Gateway:
         self.rulebook: Any = None
         self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
         """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
+        self.trends: Any = None
+        """What the overview draws of the last hours, once there is a page."""
         self.box: Any = None
         """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
@@ -177,6 +179,8 @@ class Gateway:
         await _cancel(acquiring)
         await _cancel(later[0])
         self.assess.stopping()
+        if self.people is not None:
+            self.people.records.stop()
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         try:
             async with asyncio.timeout(SETTLE_S):

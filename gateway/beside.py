@@ -109,6 +109,9 @@ class Beside:
         from gateway.people import People
 
         gateway = self._gateway
+        stated = await gateway.turning.stated(**gateway.started_by)
+        if gateway.turning.ended:
+            await _never()
         onsite = Onsite(gateway)
         devices = DeviceOrders(
             lambda: gateway.acquire.workers, store=gateway.journal.put_event, now_ms=gateway.clock.now_ms
@@ -123,7 +126,7 @@ class Beside:
             orders={"device.write": devices.write, **onsite.handlers(), **gateway.turning.orders()},
             rules=lambda: {} if gateway.rulebook is None else gateway.rulebook.listing(),
             feed=partial(self.feed, "outputs"),
-            **await gateway.turning.stated(**gateway.started_by),
+            **stated,
         )
         gateway.people.admit(lambda: gateway.register)
         try:

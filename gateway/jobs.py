@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 KEPT = 30
 """Jobs that are remembered; the oldest that has ended goes first."""
 AT_ONCE = 8
+ABOUT = frozenset({"bus", "connection", "unit", "model", "address", "device", "session", "which"})
+"""What of a request leads on from its job."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +38,14 @@ class Job:
     found: list[Any] = field(default_factory=list)
     result: Mapping[str, Any] = field(default_factory=dict)
     remedy: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, so that a page can go on from there."""
     task: "asyncio.Task[None] | None" = None
+
+    def of(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """As `data`, with what a request asked for kept in ``about``."""
+        self.about = {key: value for key, value in request.items() if key in ABOUT}
+        return self.data()
 
     def data(self) -> dict[str, Any]:
         """As plain data."""
@@ -49,6 +58,7 @@ class Job:
             "total": self.total,
             "words": self.words,
             "remedy": self.remedy,
+            "about": dict(self.about),
             "found": list(self.found),
             "result": dict(self.result),
         }

@@ -66,6 +66,14 @@ TABLE: dict[str, Row] = {
     "aurora_ble_replays_total": Row(
         "counter", "Encrypted advertisements with an old counter; not believed.", ("device",)
     ),
+    "aurora_ble_connections_total": Row("counter", "Connections made to sensors.", ("bus",)),
+    "aurora_ble_backfills_total": Row(
+        "counter", "Downloads of sensors' own memories after a gap, by how they ended.", ("bus", "outcome")
+    ),
+    "aurora_ble_backfilled_slots_total": Row(
+        "counter", "Missed slots for which a sensor's own memory had a value.", ("device",)
+    ),
+    "aurora_ble_interval_seconds": Row("gauge", "How often a sensor measures, set or learned.", ("device",)),
     "aurora_ble_signal_dbm": Row("gauge", "Newest signal strength of a sensor.", ("device", "adapter")),
     "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
     "aurora_journal_bytes": Row("gauge", "Size of the journal file and its write-ahead log."),
@@ -355,11 +363,18 @@ class Exposition:
         for worker in self._gateway.acquire.air:
             bus = worker.stats.id
             yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
+            yield "aurora_ble_connections_total", (bus,), worker.central.connects
+            yield "aurora_ble_backfills_total", (bus, "done"), worker.backfill.done
+            yield "aurora_ble_backfills_total", (bus, "failed"), worker.backfill.failed
+            for device, slots in sorted(worker.backfill.filled.items()):
+                yield "aurora_ble_backfilled_slots_total", (device,), slots
             for scanner in worker.scanners:
                 for step, count in list(scanner.ladder.taken.items()):
                     labels = (bus, scanner.adapter or "first", step.value)
                     yield "aurora_ble_recovery_steps_total", labels, count
             for poller in worker.pollers:
+                if (interval_s := poller.interval.seconds) is not None:
+                    yield "aurora_ble_interval_seconds", (poller.spec.id,), interval_s
                 sensor = worker.sensors.known.get(poller.spec.address)
                 if sensor is not None:
                     yield "aurora_ble_replays_total", (poller.spec.id,), sensor.replays

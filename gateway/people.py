@@ -17,11 +17,13 @@ from gateway.logbook.settings import AT_START, WHEN_APPLIED
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
+from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
+    from gateway.scanners import Scanner
 
-__all__ = ["People", "alarm_data"]
+__all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class People:
         self._feed = feed
         self.control = Control(site.data_dir)
         self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
+        self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
         self._site = site
         self._layout = layout
@@ -75,6 +78,7 @@ class People:
         self._orders = orders or {}
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._scanning: list[asyncio.Task[None]] = []
 
     def admit(self, register: Callable[[], Any]) -> None:
         """Take orders about who may sign in at the page, whenever ``register`` has one."""
@@ -108,6 +112,10 @@ class People:
         for name in NOBODY:
             self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
+        viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
+        self.viewing = viewing
+        for name, handler in viewing.handlers().items():
+            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
@@ -120,9 +128,11 @@ class People:
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
                     self._telling = group.create_task(notifier.run(), name="outputs")
+                self._scan(group)
         finally:
             self._group = None
             self._feed(None)
+            viewing.close()
             for opened in {notifier, self.notifier}:
                 if opened is not None:
                     await opened.close()
@@ -138,11 +148,25 @@ class People:
         """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
         self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
         values = any(output.values for output in (*self._site.outputs, *site.outputs))
-        moved = values and layout != self._layout
+        moved, scanners = values and layout != self._layout, self._site.scanners
         self._site, self._layout = site, layout
         if outputs or moved:
             await self._change_outputs(site)
+        if scanners != site.scanners and self._group is not None:
+            for task in self._scanning:
+                task.cancel()
+            self._scan(self._group)
+        if self.viewing is not None:
+            self.viewing.adopt(site)
         await self.records.adopt(site, layout, person, reason)
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        """Read codes with the scanners of the present site."""
+        site, clock = self._site, self._clock
+        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
 
     async def _change_outputs(self, site: Site) -> None:
         """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
@@ -188,6 +212,12 @@ class People:
             else:
                 return
 
+    async def _record(self, kind: str, request: Request) -> Mapping[str, Any]:
+        """A record that no person typed: what a scanner read."""
+        if self.records.requests is None:
+            raise OperatorError("records cannot be made yet", "scan it again in a minute")
+        return await self.records.requests.record(kind, request)
+
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
 
@@ -203,6 +233,18 @@ def _notifier(
     from gateway.notify.station import Notifier
 
     return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
+
+
+def _scanners(
+    site: Site,
+    record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
+    event: Callable[[Event], None],
+    clock: Callable[[], ClockClaim],
+) -> "list[Scanner]":
+    """Loaded on need, like what tells people."""
+    from gateway.scanners import Scanner
+
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:
@@ -246,8 +288,20 @@ class Orders:
         }
 
     async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        self._unchanged(request)
         alarm = order(request)
         return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    def _unchanged(self, request: Request) -> None:
+        """Refuse to act on an alarm that is not any more as ``seen``: somebody else was quicker."""
+        seen = request.get("seen")
+        if seen is None:
+            return
+        for alarm in self._assess.engine.everything:
+            if alarm.id == request.get("alarm") and seen_of(alarm) != seen:
+                by = f" by {alarm.person}" if alarm.person else ""
+                what = f"{alarm.id} is {alarm.state.value} now{by}"
+                raise SeenError(what, "look at it again before you do that")
 
     async def _list(self, request: Request) -> Mapping[str, Any]:
         alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
@@ -263,6 +317,15 @@ class Orders:
         point, kind = _text(request, "point"), _text(request, "kind")
         self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
         return {"words": f"{kind} of {point} is over"}
+
+
+class SeenError(OperatorError):
+    """Somebody else was quicker."""
+
+
+def seen_of(alarm: Alarm) -> str:
+    """A mark of what people have done about an alarm: each of their steps and a new raising change it."""
+    return f"{alarm.occurrence}/{alarm.state.value}/{alarm.person}/{alarm.text}"
 
 
 def alarm_data(alarm: Alarm) -> dict[str, Any]:
@@ -289,6 +352,7 @@ def alarm_data(alarm: Alarm) -> dict[str, Any]:
         "person": alarm.person,
         "text": alarm.text,
         "until_ms": alarm.until_ms,
+        "seen": seen_of(alarm),
     }
 
 

@@ -93,7 +93,8 @@ class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
     On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
-    ``backfill`` says whether its own memory is read after a gap (where its model has one).
+    ``backfill`` says whether its own memory is read after a gap (where its model has one), ``interval_s`` how often
+    it measures (None: that is learned).
     """
 
     id: str
@@ -115,6 +116,7 @@ class DeviceSpec:
         return self.model.partition(":{")[0]
 
     backfill: bool = True
+    interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +326,27 @@ class NoticesSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerSpec:
+    """A barcode scanner on a serial port: what it reads came into the zone ``point``, or went out of it.
+
+    ``person`` is who stands in the records for it. ``plain``: its lines are lot numbers as they are, not GS1 codes.
+    The same line again within ``repeat_s`` is the same lot.
+    """
+
+    id: str
+    device: str
+    point: str
+    direction: Literal["in", "out"]
+    person: str
+    plain: bool = False
+    repeat_s: float = 3.0
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """One checked site file."""
 
@@ -342,6 +365,7 @@ class Site:
     notify: tuple[NotifySpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
+    scanners: tuple[ScannerSpec, ...] = ()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.
     The record itself is in UTC."""

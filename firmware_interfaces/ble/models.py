@@ -24,6 +24,7 @@ from firmware_interfaces.ble.decoders.frame import Frame
 from firmware_interfaces.ble.decoders.nouns import Field
 from firmware_interfaces.ble.gatt.readers import BATTERY, EnvironmentalReader, Reader, ThermometerReader
 from firmware_interfaces.ble.gatt.values import ENVIRONMENTAL
+from firmware_interfaces.ble.logs.combustion import CombustionLog
 from firmware_interfaces.ble.logs.nouns import LogReader
 from firmware_interfaces.ble.logs.ruuvi import RuuviLog
 from firmware_interfaces.extra import extra
@@ -196,6 +197,7 @@ MODELS: Models = Models(
                 (combustion.FORMAT,),
                 _fields(combustion.FRAMES),
                 "github.com/combustion-inc/combustion-documentation, probe_ble_specification.rst",
+                log=CombustionLog,
             ),
             _model(
                 "efento",

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Literal, cast
 
 from firmware_interfaces.asked import RING, Frame, LinkStats
@@ -198,8 +199,10 @@ class Link:
         self._stay_awake()
         if self._resting:
             await self._wake()
-        if self.gap_s and (wait := self._quiet_from + self.gap_s - loop.time()) > 0:
-            await asyncio.sleep(wait)
+        if self.gap_s:
+            # The loop's own time is one of whole milliseconds; a timer may come a fraction of one too early.
+            while (wait := self._quiet_from + self.gap_s - monotonic()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
         transport = self._transport
         if transport is None:
             raise NotConnected(f"{self}: connection lost while the line had to be silent")
@@ -264,7 +267,8 @@ class Link:
         """Collect bytes and look for the answer."""
         self.stats.bytes_received += len(data)
         now = self.time()
-        self._quiet_from = now
+        if self.gap_s:
+            self._quiet_from = monotonic()
         self._frames.append((now, False, data))
         self._buffer = self._buffer + data if self._buffer else data
         self._parse()
@@ -273,7 +277,7 @@ class Link:
         """The time limit of the pending request has passed."""
         answer = self._answer
         if answer is not None and not answer.done():
-            self._quiet_from = self.time()
+            self._quiet_from = monotonic()
             self.stats.timeouts += 1
             self._timed_out()
             if self._buffer:

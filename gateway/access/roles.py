@@ -47,6 +47,11 @@ _RIGHTS = {
 
 _ORDERS = {
     "alarm.list": Right.LOOK,
+    "alarm.show": Right.LOOK,
+    "alarm.history": Right.LOOK,
+    "point": Right.LOOK,
+    "report.list": Right.LOOK,
+    "report": Right.RECORD,
     "alarm": Right.HANDLE,
     "state": Right.HANDLE,
     "people": Right.ADMINISTER,

@@ -94,7 +94,11 @@ class HeardPoller:
             return (Quality.BAD_FRAME, found.raw) if found.fault else (Quality.STALE, None)
         marks = bytes(Quality.STALE if value is None else value[1] for value in wanted)
         values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
-        return self.scan(slot, found.at_ms, values, marks, found.raw)
+        return self.scan(slot, found.at_ms, values, self.timely(slot, found.at_ms, marks), found.raw)
+
+    def timely(self, slot: int, at_ms: int, marks: bytes) -> bytes:  # noqa: ARG002 - for those whose pace is known
+        """The qualities of what was heard at ``at_ms``; a sensor of known pace may be overdue by the slot."""
+        return marks
 
     def scan(self, slot: int, at_ms: int, values: "array[float]", marks: bytes, raw: bytes) -> Scan:
         """Values and qualities by channel as a scan; a calibrated channel gives the corrected and the indicated."""

@@ -35,7 +35,7 @@ class Forecast(NamedTuple):
 class Trend:
     """Points of one quantity, each the median of a stretch of time. ``least`` is the smallest fall that counts."""
 
-    __slots__ = ("_open", "_points", "_since_ms", "_step_ms", "least")
+    __slots__ = ("_newest_ms", "_open", "_points", "_since_ms", "_step_ms", "least")
 
     def __init__(self, least: float) -> None:
         self.least = least
@@ -43,9 +43,11 @@ class Trend:
         self._step_ms = FIRST_STEP_MS
         self._since_ms: int | None = None
         self._open: list[float] = []
+        self._newest_ms = 0
 
     def add(self, value: float, at_ms: int) -> bool:
         """Take a value; whether that completed a point."""
+        self._newest_ms = at_ms
         if self._since_ms is None:
             self._since_ms = at_ms
         if at_ms - self._since_ms < self._step_ms:
@@ -81,8 +83,8 @@ class Trend:
         days = (points[-1][0] - points[0][0]) / DAY_MS
         if upper >= 0 or -middle * days < self.least or lower / upper > AGREES:
             return None
-        # The line through the middle of the points, at the newest of them: one wild last point does not move it.
-        now = median(value - middle * (at - points[-1][0]) / DAY_MS for at, value in points)
+        # The line through the middle of the points, at the newest time: one wild last point does not move it.
+        now = median(value - middle * (at - self._newest_ms) / DAY_MS for at, value in points)
         left = max(0.0, now - limit)
         found = Forecast(left / -middle, left / -lower, left / -upper)
         return found if found.days <= LONGEST_DAYS else None
@@ -91,6 +93,7 @@ class Trend:
         """Move all times."""
         self._points = [(moved_time(move, at), value) for at, value in self._points]
         self._since_ms = move(self._since_ms)
+        self._newest_ms = moved_time(move, self._newest_ms)
 
     def save(self) -> list[Any]:
         """Plain data for a restart; the stretch under way begins anew."""
@@ -101,3 +104,4 @@ class Trend:
         step_ms, points = saved
         self._step_ms = int(step_ms)
         self._points = [(int(at), float(value)) for at, value in points]
+        self._newest_ms = self._points[-1][0] if self._points else 0

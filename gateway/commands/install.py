@@ -108,6 +108,7 @@ def _install(root: Path, wanted: dict[str, str], unit: str, programs: Path, *, f
         yield from _run(root, "systemctl", "daemon-reload")
         if unit == UNIT:
             yield from _run(root, "udevadm", "control", "--reload")
+            yield from _run(root, "udevadm", "trigger", "--subsystem-match=tty", "--action=change")
     yield from _run(root, "systemctl", "enable", unit)
 
 

@@ -178,7 +178,7 @@ class Desk:
             return {"session": await self._keep(session), "taken": asdict(taken)}
 
         title = f"readings of {session.channel} beside {reference:g} {session.unit}"
-        return self._onsite.jobs.begin("take", title, session.channel, work, FEWEST).data()
+        return self._onsite.jobs.begin("take", title, session.channel, work, FEWEST).of(request)
 
     def _taken(self, session: Session, reference: float, figures: Steadiness) -> Taken:
         return Taken(

@@ -233,7 +233,7 @@ class Desk:
         async def work(job: Job) -> Mapping[str, Any]:
             return await self._first_scans(job, device, max(SHORTEST_WAIT_S, PERIODS_WAITED * scans * period_s))
 
-        return self._onsite.jobs.begin("first", f"first readings of {device}", device, work, scans).data()
+        return self._onsite.jobs.begin("first", f"first readings of {device}", device, work, scans).of(request)
 
     async def _first_scans(self, job: Job, device: str, wait_s: float) -> Mapping[str, Any]:
         last: Scan | None = self._latest(device)

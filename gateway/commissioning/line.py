@@ -18,7 +18,10 @@ from gateway.site import BusSpec
 
 __all__ = ["line_data", "line_of", "model_of_request", "open_line", "patience_s", "place_of", "whole", "worker_of"]
 
-MODBUS = ("modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp")
+MODBUS = ("modbus-tcp", "modbus-tls", "modbus-rtu", "modbus-rtu-over-tcp")
+NEW = ("modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp")
+"""Kinds that a request can describe; TLS needs files that stand in a site file."""
+NETWORK = frozenset({"modbus-tcp", "modbus-tls"})
 CONNECT_S = 3.0
 
 
@@ -40,7 +43,7 @@ def line_of(fields: Fields, gateway: Gateway, facts: LinkFacts | None = None) ->
 
 
 def _described(fields: Fields, facts: LinkFacts | None) -> BusSpec:
-    kind = fields.choice("type", MODBUS)
+    kind = fields.choice("type", NEW)
     if kind == "modbus-rtu":
         spec = BusSpec(
             id="new",
@@ -110,6 +113,11 @@ async def open_line(gateway: Gateway, bus: BusSpec, min_gap_ms: float = 0.0) -> 
     """A link on the bus for as long as the context lasts. Raises `OperatorError` where there is no connection."""
     worker = worker_of(gateway, bus)
     if worker is not None:
+        if any(spec.release for spec in gateway.site.buses if spec.id == worker.stats.id):
+            raise OperatorError(
+                f"bus {worker.stats.id} gives its connection back after each poll: nobody can look between them",
+                'write connection = "keep" there for as long as you are here',
+            )
         if not worker.link.connected:
             raise OperatorError(
                 f"bus {worker.stats.id} is not connected: {worker.stats.last_fault or 'connecting'}",
@@ -130,8 +138,10 @@ def line_data(bus: BusSpec) -> Mapping[str, Any]:
     """A bus as plain data."""
     if bus.kind == "ble":
         return {"id": bus.id, "type": bus.kind, "adapters": list(bus.adapters)}
-    if bus.kind == "modbus-tcp":
+    if bus.kind in NETWORK:
         return {"id": bus.id, "type": bus.kind, "host": bus.host, "port": bus.port}
+    if bus.kind not in MODBUS:
+        return {"id": bus.id, "type": bus.kind, **({"device": bus.device} if bus.device else {})}
     serial = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits}
     if bus.kind == "modbus-rtu":
         return {"id": bus.id, "type": bus.kind, "device": bus.device, **serial}

@@ -45,7 +45,7 @@ def suggest_period(
     ``others`` are the devices of the line now; ``longest_s`` is what the profile allows between two values.
     """
     within = [one for one in PERIODS_S if longest_s is None or one * SHARE <= longest_s] or [PERIODS_S[0]]
-    if bus.kind == "modbus-tcp":
+    if bus.kind in {"modbus-tcp", "modbus-tls"}:
         return within[0], "a network carries it easily", None
     others, wanted = list(others), tuple(channels)
     load = 1.0

@@ -9,7 +9,16 @@ from firmware_interfaces.errors import BadFrame, DeviceRefused, NoAnswer, NotCon
 from firmware_interfaces.modbus.device import UNIT_BEHIND_GATEWAY_IS_SILENT, ModbusDevice
 from firmware_interfaces.modbus.link import Link, data_size, read_request
 from firmware_interfaces.modbus.model import DeviceModel, list_models, load_model
-from gateway.commissioning.line import CONNECT_S, line_of, model_of_request, open_line, patience_s, whole, worker_of
+from gateway.commissioning.line import (
+    CONNECT_S,
+    NETWORK,
+    line_of,
+    model_of_request,
+    open_line,
+    patience_s,
+    whole,
+    worker_of,
+)
 from gateway.commissioning.trial import frames_data, take_reading, verdict
 from gateway.control import Handler
 from gateway.errors import OperatorError
@@ -64,7 +73,7 @@ class Desk:
             return await self._walked(job, bus, range(first, last + 1), timeout_s)
 
         title = f"looking for units {first} to {last} on {_name(bus)}"
-        return self._onsite.jobs.begin("walk", title, _name(bus), work, last - first + 1).data()
+        return self._onsite.jobs.begin("walk", title, _name(bus), work, last - first + 1).of(request)
 
     async def _walked(self, job: Job, bus: BusSpec, units: range, timeout_s: float) -> Mapping[str, Any]:
         worker = worker_of(self._gateway, bus)
@@ -99,7 +108,7 @@ class Desk:
             return await self._guessed(job, bus, unit, timeout_s, names)
 
         title = f"looking for the model of unit {unit} on {_name(bus)}"
-        return self._onsite.jobs.begin("guess", title, _name(bus), work, len(names)).data()
+        return self._onsite.jobs.begin("guess", title, _name(bus), work, len(names)).of(request)
 
     async def _guessed(
         self, job: Job, bus: BusSpec, unit: int, timeout_s: float, names: list[str]
@@ -149,7 +158,7 @@ class Desk:
             )
 
         title = f"trying {model.id} on unit {unit} of {_name(bus)}"
-        return self._onsite.jobs.begin("try", title, f"{_name(bus)}/{unit}", work, readings).data()
+        return self._onsite.jobs.begin("try", title, f"{_name(bus)}/{unit}", work, readings).of(request)
 
     async def _tried(
         self, job: Job, bus: BusSpec, unit: int, *, model: DeviceModel, timeout_s: float, pause_s: float
@@ -181,7 +190,7 @@ class Desk:
             return await self._listened(job, address)
 
         title = f"listening to {address}"
-        return self._onsite.jobs.begin("try", title, address, work, readings).data()
+        return self._onsite.jobs.begin("try", title, address, work, readings).of({"address": address})
 
     def _sensor(self, address: str) -> "Sensor | None":
         lookout: Lookout | None = self._onsite.desk("gateway.commissioning.sight").lookout
@@ -287,7 +296,7 @@ def _timeout(fields: Fields, default_s: float) -> float:
 
 
 def _unit(fields: Fields, bus: BusSpec) -> int:
-    low, high = (0, 255) if bus.kind == "modbus-tcp" else (1, 247)
+    low, high = (0, 255) if bus.kind in NETWORK else (1, 247)
     unit = whole(fields, "unit", low, high)
     if 247 < unit < 255:
         raise fields.wrong("unit", f"is {unit}", "a unit id is 1 to 247 (0 and 255 too on Modbus TCP)")

@@ -1,7 +1,6 @@
 """What there is: sensors in the air and units on the wires, as the running gateway hears them, and serial ports."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ class Desk:
     def __init__(self, onsite: Onsite) -> None:
         self._gateway = onsite.gateway
         self.lookout: Lookout | None = None
+        self._modbus: list[dict[str, Any]] | None = None
+        """What the model files say, once somebody has asked."""
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the order."""
@@ -151,39 +152,41 @@ class Desk:
 
     async def _models(self, _: Request) -> Mapping[str, Any]:
         """All models by which a device can be read: of those that are asked, and of those that are heard."""
-        from firmware_interfaces.ble.models import MODELS
-
-        asked = await asyncio.to_thread(lambda: [load_model(name) for name in list_models()])
         own = sorted({device.model for device in self._gateway.site.devices if device.model.endswith(".toml")})
-        asked += await asyncio.to_thread(lambda: [load_model(name) for name in own])
-        return {
-            "modbus": [
-                {
-                    "id": next((path for path in own if path.endswith(f"/{model.id}.toml")), model.id),
-                    "title": model.title,
-                    "maker": model.maker,
-                    "channels": [
-                        {"key": one.key, "title": one.title, "unit": one.unit} for one in model.channels.values()
-                    ],
-                    "baud": model.link.baud,
-                    "parity": model.link.parity,
-                    "stop_bits": model.link.stop_bits,
-                }
-                for model in asked
-            ],
-            "ble": [
-                {
-                    "id": model.id,
-                    "title": model.title,
-                    "not_for_ccp": model.not_for_ccp,
-                    "channels": [
-                        {"key": key, "title": re.sub("_", " ", key), "unit": one.unit}
-                        for key, one in model.channels.items()
-                    ],
-                }
-                for model in MODELS.values()
+        if self._modbus is None:
+            self._modbus = await asyncio.to_thread(lambda: [_asked(name) for name in list_models()])
+        more = await asyncio.to_thread(lambda: [_asked(name) for name in own])
+        return {"modbus": [*self._modbus, *more], "ble": _heard_models()}
+
+
+def _asked(name: str) -> dict[str, Any]:
+    model = load_model(name)
+    return {
+        "id": name,
+        "title": model.title,
+        "maker": model.maker,
+        "channels": [{"key": one.key, "title": one.title, "unit": one.unit} for one in model.channels.values()],
+        "baud": model.link.baud,
+        "parity": model.link.parity,
+        "stop_bits": model.link.stop_bits,
+    }
+
+
+def _heard_models() -> list[dict[str, Any]]:
+    from firmware_interfaces.ble.models import MODELS
+
+    return [
+        {
+            "id": model.id,
+            "title": model.title,
+            "not_for_ccp": model.not_for_ccp,
+            "channels": [
+                {"key": key, "title": key.replace("_", " "), "unit": one.unit}
+                for key, one in model.channels.items()
             ],
         }
+        for model in MODELS.values()
+    ]
 
 
 def _foreign(ear: "Ear") -> int:

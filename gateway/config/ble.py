@@ -105,7 +105,7 @@ def check_unit(at: Key, raw: Mapping[str, object], report: Report) -> None:
     """A device that is asked: it has a unit id, and neither address nor key."""
     if "unit" not in raw:
         report.add((*at, "unit"), "is missing", "add unit = 1")
-    for name in ("address", "key_file", "backfill"):
+    for name in ("address", "key_file", "backfill", "interval"):
         if name in raw:
             report.add((*at, name), "has no meaning on this bus", 'take it away, or use a bus with type = "ble"')
 

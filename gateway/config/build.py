@@ -146,6 +146,7 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             write=tuple(device.write or ()),
             backfill=device.backfill is not False,
+            interval_s=device.interval,
         )
         built.append((entry, spec))
     return built

@@ -16,6 +16,7 @@ from gateway.config.models import ModelBook
 from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
 from gateway.config.rules import build_rules, check_rules, read_rules
+from gateway.config.scanners import build_scanners, check_scanners, read_scanners
 from gateway.config.secure import check_rs485, check_writes, secured
 from gateway.config.tables import read_tables
 from gateway.config.words import Report
@@ -97,9 +98,12 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     check_outputs(outputs, tables, base, report)
     rules = read_rules(document, report)
     check_rules(rules, tables, report)
+    scanners = read_scanners(document, report)
+    check_scanners(scanners, tables, report)
     if report.fatal:
         return None
     site = build_site(tables, buses, devices, points, base=base, source=source)
+    site = replace(site, scanners=build_scanners(scanners))
     return replace(site, **build_outputs(outputs, base), **build_rules(rules, base))
 
 

@@ -266,6 +266,7 @@ class DeviceTable(Table):
     address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
     key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
     backfill: bool | None = Field(None, examples=[False])
+    interval: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     period_s: Seconds | None = Field(None, examples=[10])
     period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])

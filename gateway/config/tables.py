@@ -30,7 +30,7 @@ AnyBus = Table
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile", "process")
-ELSEWHERE = ("output", "notify", "notices", "rule")
+ELSEWHERE = ("output", "notify", "notices", "rule", "scanner")
 """Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,

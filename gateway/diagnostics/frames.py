@@ -19,7 +19,7 @@ from firmware_interfaces.modbus.planner import Read
 from firmware_interfaces.quality import Quality
 from gateway.commissioning.trial import FUNCTIONS, block_words, value_text
 
-__all__ = ["Told", "take_apart"]
+__all__ = ["Told", "plain", "take_apart"]
 
 NAMES = {5: "write one coil", 6: "write one register", 15: "write coils", 16: "write registers"}
 MBAP = 7
@@ -71,6 +71,12 @@ def take_apart(kind: str, frames: Iterable[Frame], channels: "dict[int, list[Cha
         values = _values(pdu, request, channels.get(unit or 0, [])) if mine and not wrong else []
         told.append(Told(frame, unit, words, wrong, values))
     return told
+
+
+def plain(frame: Frame) -> Told:
+    """A frame of a line on which something else than Modbus is spoken: its letters, as far as it has some."""
+    letters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in frame.data)
+    return Told(frame, None, letters or "nothing")
 
 
 def _joined(frames: Iterable[Frame]) -> Iterable[Frame]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from firmware_interfaces.modbus.link import Link
 from gateway.acquire.poller import DURATION_BUCKETS_S, DeviceStats, Poller
 from gateway.acquire.worker import BusWorker
 from gateway.control import Handler
@@ -114,7 +115,7 @@ class Desk:
         """``bus``; ``unit`` and ``limit`` where not all that the ring holds is wanted."""
         fields = fields_of(request)
         workers = {worker.stats.id: worker for worker in self._gateway.acquire.workers}
-        name = fields.known("bus", workers, "Modbus bus in use", need="name a bus")
+        name = fields.known("bus", workers, "bus in use", need="name a bus")
         unit, limit = fields.number("unit", least=0), fields.number("limit", least=1)
         fields.done()
         return {"bus": name, "frames": self.frames(workers[name or ""], unit, 64 if limit is None else int(limit))}
@@ -122,13 +123,16 @@ class Desk:
     @staticmethod
     def frames(worker: BusWorker, unit: float | None = None, limit: int = 64) -> list[dict[str, Any]]:
         """The last frames of a bus in hex and in words, oldest first."""
-        from gateway.diagnostics.frames import take_apart
+        from gateway.diagnostics.frames import plain, take_apart
+
+        now = asyncio.get_running_loop().time()
+        if not isinstance(worker.link, Link):
+            return [plain(frame).data(now) for frame in worker.link.frames][-limit:]
 
         channels: dict[int, list[Any]] = {}
         for poller in worker.pollers:
             channels.setdefault(poller.device.unit, []).extend(poller.device.channels)
         told = take_apart(worker.link.kind, worker.link.frames, channels)
-        now = asyncio.get_running_loop().time()
         return [one.data(now) for one in told if unit is None or one.unit == unit][-limit:]
 
     async def _air(self, request: Request) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator
 from typing import Final
 
+from firmware_interfaces.iio.board import BoardHealth, read_board
 from gateway.doctor.fact import Fact, bad, care, good, unknown
 from gateway.doctor.machine import Machine
 
@@ -16,13 +17,13 @@ LITTLE: Final = 0.10
 TOO_LITTLE: Final = 0.04
 """Shares of the memory that are still available."""
 LONGEST_WATCHDOG_S: Final = 16
-NOW, THROTTLED, ONCE = 0x1, 0x6, 0x10000
 
 
 def standing(machine: Machine) -> Iterator[Fact]:
     """The checks that cost little and may change at any time."""
-    yield temperature(machine)
-    yield power(machine)
+    health = read_board(machine.root / "sys", machine.root / "proc/device-tree/model")
+    yield temperature(health)
+    yield power(health)
     yield memory(machine)
 
 
@@ -36,9 +37,9 @@ def board(machine: Machine) -> Fact:
     return care("board", "Board", f"{words}: not a 64-bit system", "install the 64-bit image")
 
 
-def temperature(machine: Machine) -> Fact:
+def temperature(health: BoardHealth) -> Fact:
     """Of the processor."""
-    value = machine.temperature_c()
+    value = health.soc_temperature
     if value is None:
         return unknown("temperature", "Processor", "its temperature is not shown here")
     words = f"{value:.0f} C"
@@ -49,18 +50,16 @@ def temperature(machine: Machine) -> Fact:
     return good("temperature", "Processor", words)
 
 
-def power(machine: Machine) -> Fact:
+def power(health: BoardHealth) -> Fact:
     """Under-voltage corrupts cards and drops adapters long before anything else shows it."""
-    remedy = "use the board's own supply and a short cable; move hungry USB devices to a powered hub"
-    bits, alarm = machine.throttled(), machine.low_voltage_alarm()
-    if bits is None and alarm is None:
-        return unknown("power", "Power", "this board does not tell whether its voltage is right")
-    if alarm or (bits or 0) & NOW:
+    flags = health.flags or {}
+    if flags.get("undervoltage"):
+        remedy = "use the board's own supply and a short cable; move hungry USB devices to a powered hub"
         return bad("power", "Power", "the voltage is too low now (below 4.63 V)", remedy)
-    if (bits or 0) & ONCE:
-        return care("power", "Power", "the voltage has been too low since the start", remedy)
-    if (bits or 0) & THROTTLED:
-        return care("power", "Power", "the processor is slowed down", "see the temperature")
+    if flags.get("undervoltage") is None:
+        return unknown("power", "Power", "this board does not tell whether its voltage is right")
+    if flags.get("throttled") or flags.get("frequency_capped"):
+        return care("power", "Power", "the processor is slowed down", "see its temperature")
     return good("power", "Power", "the voltage is right")
 
 

@@ -1,7 +1,6 @@
 """What the kernel shows of the machine in /proc and /sys. Every reader returns None for what is not there.
 
-Sources: Linux Documentation/block/stat.rst, driver-api/mmc/mmc-dev-attrs.rst, proc_pid_mountinfo(5),
-drivers/hwmon/raspberrypi-hwmon.c, raspberrypi/utils vcgencmd.1 (bits of get_throttled).
+Sources: Linux driver-api/mmc/mmc-dev-attrs.rst, proc_pid_mountinfo(5).
 """
 
 import os
@@ -12,13 +11,7 @@ from typing import NamedTuple
 __all__ = ["Card", "Machine", "Mount"]
 
 SECTOR = 512
-"""Bytes of a sector in ``stat`` and ``size``, whatever the device's own are (stat.rst)."""
-THROTTLED = (
-    "sys/devices/platform/soc/soc:firmware/get_throttled",
-    "sys/devices/platform/soc/soc:firmware/raspberrypi-hwmon/get_throttled",
-    "sys/class/hwmon/hwmon0/device/get_throttled",
-)
-"""The path varies by kernel and board."""
+"""Bytes of a sector in ``size``, whatever the device's own are."""
 
 
 class Mount(NamedTuple):
@@ -33,7 +26,7 @@ class Mount(NamedTuple):
 
 
 class Card(NamedTuple):
-    """The disk under a file system. ``written`` counts bytes since the boot, ``cid`` names the physical card.
+    """The disk under a file system. ``cid`` names the physical card.
 
     ``kind`` is ``SD``, ``MMC`` (eMMC) or empty for any other disk; ``life`` and ``eol`` are what eMMC alone says.
     """
@@ -44,7 +37,6 @@ class Card(NamedTuple):
     label: str
     made: str
     size: int
-    written: int | None
     life: str
     eol: str
 
@@ -100,35 +92,6 @@ class Machine:
                 found[name] = int(words[0]) * 1024
         return found
 
-    def temperature_c(self) -> float | None:
-        """Of the processor: the thermal zone that is named for it."""
-        for zone in self.entries("sys/class/thermal"):
-            kind = self.text(f"sys/class/thermal/{zone}/type") or ""
-            if zone.startswith("thermal_zone") and kind in {
-                "cpu-thermal",
-                "cpu_thermal",
-                "x86_pkg_temp",
-                "soc-thermal",
-            }:
-                value = self.number(f"sys/class/thermal/{zone}/temp")
-                return None if value is None else value / 1000
-        return None
-
-    def throttled(self) -> int | None:
-        """The firmware's bits: 0 under-voltage now, 1 and 2 throttled, 3 soft limit; 16 more: since the boot."""
-        for path in THROTTLED:
-            if (value := self.number(path, 16)) is not None:
-                return value
-        return None
-
-    def low_voltage_alarm(self) -> bool | None:
-        """What the kernel's own detector of under-voltage says now."""
-        for name in self.entries("sys/class/hwmon"):
-            if self.text(f"sys/class/hwmon/{name}/name") == "rpi_volt":
-                value = self.number(f"sys/class/hwmon/{name}/in0_lcrit_alarm")
-                return None if value is None else bool(value)
-        return None
-
     def mount_of(self, path: Path) -> Mount | None:
         """The file system that a path lies on: of the mount points above it the nearest, the last mounted."""
         best: Mount | None = None
@@ -161,7 +124,6 @@ class Machine:
             return None
         whole = self._whole_disk(mount.device) or name
         block, device = f"sys/class/block/{whole}", f"sys/class/block/{whole}/device"
-        stat = (self.text(f"{block}/stat") or "").split()
         return Card(
             name=whole,
             kind=self.text(f"{device}/type") or "" if self.exists(f"{device}/cid") else "",
@@ -169,7 +131,6 @@ class Machine:
             label=self.text(f"{device}/name") or self.text(f"{device}/model") or "",
             made=self.text(f"{device}/date") or "",
             size=(self.number(f"{block}/size") or 0) * SECTOR,
-            written=int(stat[6]) * SECTOR if len(stat) > 6 and stat[6].isdigit() else None,
             life=self.text(f"{device}/life_time") or "",
             eol=self.text(f"{device}/pre_eol_info") or "",
         )

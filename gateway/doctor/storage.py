@@ -8,7 +8,8 @@ from typing import Final
 
 from gateway.doctor.fact import Fact, bad, care, good, unknown
 from gateway.doctor.machine import Card, Machine
-from gateway.doctor.wear import forecast, read_wear
+from gateway.operations.card import WearBook
+from gateway.operations.vitals import AMPLIFICATIONS, CARD_FILE
 from gateway.site import Site
 
 __all__ = ["card", "existing", "file_system", "journal_file", "permissions", "room", "standing"]
@@ -29,7 +30,7 @@ def standing(site: Site, machine: Machine) -> Iterator[Fact]:
     """The checks that cost little and may change at any time."""
     yield room(site)
     yield file_system(site.data_dir, machine)
-    yield card(site.data_dir, machine)
+    yield card(site, machine)
 
 
 def existing(path: Path) -> Path:
@@ -79,9 +80,9 @@ def file_system(data_dir: Path, machine: Machine) -> Fact:
     return good("file-system", "File system", words)
 
 
-def card(data_dir: Path, machine: Machine) -> Fact:
-    """The card's own word on its health where it gives one (eMMC); for SD what was written, and a forecast."""
-    mount = machine.mount_of(existing(data_dir))
+def card(site: Site, machine: Machine) -> Fact:
+    """The card's own word on its health where it gives one (eMMC); for SD what the gateway has counted."""
+    mount = machine.mount_of(existing(site.data_dir))
     disk = machine.card(mount) if mount is not None else None
     if disk is None:
         return unknown("card", "Card", "the disk under the data is not shown here")
@@ -90,23 +91,26 @@ def card(data_dir: Path, machine: Machine) -> Fact:
         name += f", made {disk.made}"
     if disk.life:
         return _emmc(disk, name)
-    wear = read_wear(data_dir)
     if disk.kind != "SD":
         return unknown("card", "Card", f"{name}: it tells nothing about its wear here", "for an SSD: smartctl -a")
-    if wear is None or wear.cid != disk.cid:
-        return unknown(
-            "card", "Card", f"{name}: an SD card tells nothing about its wear; bytes are counted from now on"
-        )
-    days = forecast(wear, disk.size)
-    if days is None:
-        return unknown("card", "Card", f"{name}: {wear.written / 1e9:.1f} GB written; too early for a forecast")
-    low, high = days
-    words = (
-        f"{name}: {wear.written / 1e9:.1f} GB written, {_years(low)} to {_years(high)} left at this rate (a guess)"
-    )
-    if high < 365:
-        return care("card", "Card", words, "exchange it by a card for industrial or endurance use")
-    return good("card", "Card", words)
+    return _sd(disk, name, site)
+
+
+def _sd(disk: Card, name: str, site: Site) -> Fact:
+    """How much of the stated endurance is used, by what was counted and two guesses of what the card adds."""
+    written = WearBook(site.data_dir / CARD_FILE).known(disk.cid)
+    if written is None:
+        return unknown("card", "Card", f"{name}: it says nothing of its wear; bytes are counted from now on")
+    name, promised = f"{name}: {written / 1e9:.1f} GB written", site.buffer.card_endurance_bytes
+    if promised is None:
+        remedy = "state what its maker promises (TBW) as card_endurance in [buffer]"
+        return unknown("card", "Card", f"{name}; how much it stands is not stated", remedy)
+    low, high = (written * factor / promised for factor in AMPLIFICATIONS)
+    words = f"{name}, {low:.1%} to {high:.0%} of what it stands (a guess)"
+    remedy = "exchange it by a card for industrial or endurance use"
+    if low >= 1:
+        return bad("card", "Card", words, remedy)
+    return care("card", "Card", words, remedy) if high >= 1 else good("card", "Card", words)
 
 
 def _emmc(disk: Card, name: str) -> Fact:
@@ -176,7 +180,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _years(days: float) -> str:
-    return f"{days / 365.25:.1f} years" if days >= 365 else f"{days:.0f} days"

@@ -112,6 +112,10 @@ class WearBook:
         self._cards[card.id] = known
         return int(known["bytes"])
 
+    def known(self, card: str) -> int | None:
+        """Bytes written to the card of this number since it was first seen, as of the last count."""
+        return int(self._cards[card]["bytes"]) if card in self._cards else None
+
     def save(self) -> None:
         """Raises `OSError` where the disk takes nothing."""
         draft = self._path.with_name(f"{self._path.name}.draft")

@@ -48,9 +48,12 @@ class RecordKeeping:
         keep: Callable[[str, bytes], None],
     ) -> None:
         self.book: Logbook | None = None
+        self.requests: RecordControl | None = None
+        """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
-        self._store = store
+        self._put = store
+        self._stopped = False
         self._clock = clock
         self._keep = keep
         self._watch: SettingsWatch | None = None
@@ -86,7 +89,17 @@ class RecordKeeping:
         await self._compare(watch, person, reason, stated)
         self.book, self._watch = book, watch
         keep = self._keep
-        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+        self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
+        self.requests.register(control)
+
+    def stop(self) -> None:
+        """The gateway ends: nothing is recorded behind its last event."""
+        self._stopped = True
+
+    async def _store(self, event: Event) -> bool:
+        if self._stopped:
+            raise StorageError("the gateway is stopping", "record it when it runs again")
+        return await self._put(event)
 
     async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
         """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""

@@ -38,6 +38,7 @@ __all__ = [
     "calibrations_of",
     "certificates",
     "haccp_record",
+    "limits_in_force",
 ]
 
 
@@ -148,7 +149,7 @@ def haccp_record(
     start, until = period.start_ms, period.until_ms
     inside = [event for event in events if event.utc_ms is not None and start <= event.utc_ms < until]
     alarms = occurrences(events, samples, point=point.id, device=point.device, start_ms=start, until_ms=until)
-    limits, limits_from = _limits(setting, samples, alarms)
+    limits, limits_from = limits_in_force(setting, samples, alarms)
     critical = [limit for limit in limits if limit.tier == "critical"]
     return HaccpRecord(
         setting=setting,
@@ -192,7 +193,9 @@ def _day(
     )
 
 
-def _limits(setting: Setting, samples: Samples, alarms: Sequence[Occurrence]) -> tuple[list[LimitLine], str]:
+def limits_in_force(
+    setting: Setting, samples: Samples, alarms: Sequence[Occurrence]
+) -> tuple[list[LimitLine], str]:
     """The limits of the site file; where alarms of the period carried another value of a rule, that one until then.
 
     Without limits in the site file those that alarms carried.

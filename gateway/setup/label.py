@@ -1,7 +1,5 @@
 """The label of a box: who it is, its key's fingerprint, and the one-time code of its first owner."""
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from gateway.chart.svg import escape
@@ -13,15 +11,17 @@ WIDTH_MM, HEIGHT_MM = 90, 50
 
 
 def owner_code(data_dir: Path) -> str | None:
-    """The one-time code with which the first owner opens the status page; None where the page needs none.
+    """The one-time code with which the first administrator signs in at the page; None once there is one.
 
     This is the one place where the set-up asks the access to the page for something.
     """
-    try:
-        first_code: Callable[[Path], str] = import_module("gateway.access.firstcode").first_code
-    except ImportError:
-        return None
-    return first_code(data_dir)
+    from gateway.access.firstcode import first_code
+    from gateway.access.roles import Role
+    from gateway.access.store import Book
+
+    people = Book.open(data_dir).people.values()
+    known = any(person.role is Role.ADMINISTRATOR and person.password for person in people)
+    return None if known else first_code(data_dir)
 
 
 def fingerprint(thumbprint: bytes) -> str:

@@ -48,6 +48,10 @@ def setup_command(arguments: argparse.Namespace) -> int:
 
 def _box_key(data_dir: Path) -> FileSigner:
     """The key of this box, made now if it has none: its fingerprint is the box's name before it has another."""
+    try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperatorError(f"{data_dir} cannot be made ({error.strerror})", "run setup as root") from error
     probe = Site(
         identity=Identity(member="", site="", gateway=""), data_dir=data_dir, buses=(), devices=(), digest=""
     )

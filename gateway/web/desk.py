@@ -1,15 +1,34 @@
 """What the pages may ask of the gateway: the one border between them and the stations."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.access import Door
 from gateway.access.register import Register
 from gateway.language import Language
 
-__all__ = ["Desk"]
+__all__ = ["GAP", "NOTHING", "VALUE", "Desk", "Trend"]
+
+NOTHING: Final = 0
+"""Of this step nothing is known."""
+VALUE: Final = 1
+GAP: Final = 2
+"""There should have been values in this step, and there were none."""
+
+
+class Trend(NamedTuple):
+    """The last hours of a point in equal steps, oldest first: lowest and highest value (NaN where there is none),
+    and what each step has. ``version`` changes when the picture does.
+    """
+
+    version: int
+    step_ms: int
+    low: Sequence[float]
+    high: Sequence[float]
+    marks: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +51,11 @@ class Desk:
     language: str = "en"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     open_view: bool = False
+    waiting: Callable[[], int] = lambda: 0
+    """How many alarms wait for a person."""
+    trend: Callable[[str], Trend | None] = lambda _: None
+    """The last hours of a point, by its id."""
+    export: Callable[[str, int, int], Iterator[bytes]] = lambda *_: iter(())
+    """The readings of a point from one time to another (Unix ms) as CSV, piece by piece; reads in a thread."""
+    printed: Callable[[str], Path | None] = lambda _: None
+    """The file of a report that has been made, by its number."""

@@ -66,7 +66,9 @@ class Frame:
             lstrip_blocks=True,
         )
         self._environment.globals.update(asset=_asset, age=age, size=size)
-        self._environment.filters.update(query=urlencode, path=lambda text: quote(str(text), safe=""))
+        self._environment.filters.update(
+            query=urlencode, path=lambda text: quote(str(text), safe=""), duration=_duration
+        )
 
     def template(self, name: str) -> Template:
         """A template by its file name."""
@@ -142,6 +144,7 @@ class Frame:
             "form": self._form_field(caller),
             "note": note,
             "gateway": self.desk.gateway,
+            "waiting_alarms": self.desk.waiting(),
             "nav": [*self.nav, ("/more", N_("More"))],
             "more": self.more,
             "names_of_languages": [(tag, language(tag).name) for tag in LANGUAGES],
@@ -181,6 +184,11 @@ class Frame:
         """After a form: load another page of this gateway, so that a reload does not send the form again."""
         return RedirectResponse(to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/", 303)
 
+    @staticmethod
+    def to(path: str, name: str) -> str:
+        """The address of something by its name."""
+        return f"{path}/{quote(name, safe='')}"
+
     # forms and orders
 
     async def form(self, request: Request, *, files: int = 0) -> FormData:
@@ -218,6 +226,10 @@ class Frame:
                 raise AccessError("at a shared device that takes name and PIN", "send vouch_name and vouch_pin")
             person = await self.door.vouch(caller, text(form, "vouch_name"), text(form, "vouch_pin"), right)
         return await self.desk.ask(order, {**fields, "person": person})
+
+
+def _duration(seconds: float | None, t: Language) -> str:
+    return "" if seconds is None else t.duration(seconds * 1000)
 
 
 def text(form: FormData, name: str) -> str:

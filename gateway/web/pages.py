@@ -13,13 +13,20 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.web.alarmpages import AlarmPages
+from gateway.web.benchpages import BenchPages
 from gateway.web.border import Border
+from gateway.web.commissionpages import CommissionPages
 from gateway.web.desk import Desk
+from gateway.web.diagnosepages import DiagnosePages
 from gateway.web.doorpages import DoorPages
 from gateway.web.frame import HERE, Frame
+from gateway.web.jobpages import JobPages
 from gateway.web.overview import Overview
 from gateway.web.peoplepages import PeoplePages
+from gateway.web.pointpages import PointPages
 from gateway.web.programs.endpoint import Programs
+from gateway.web.recordpages import RecordPages
 
 __all__ = ["HEADERS", "Pages"]
 
@@ -79,7 +86,14 @@ class Pages:
         routes: list[BaseRoute] = [
             *self.overview.routes(),
             *DoorPages(frame, desk.register).routes(),
+            *PointPages(frame).routes(),
+            *AlarmPages(frame).routes(),
+            *RecordPages(frame).routes(),
             *PeoplePages(frame).routes(),
+            *CommissionPages(frame).routes(),
+            *BenchPages(frame).routes(),
+            *DiagnosePages(frame).routes(),
+            *JobPages(frame).routes(),
             *Programs(frame).routes(),
             Route("/metrics", self._metrics),
             Mount("/static", _Kept(directory=HERE / "static")),

@@ -1,10 +1,11 @@
-"""The live stream: one rendering a second for everyone who listens, none while nobody does."""
+"""The live stream: one look a second for everyone who listens, none while nobody does."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
-__all__ = ["Stream"]
+__all__ = ["Feed", "Stream", "event"]
 
 log = logging.getLogger(__name__)
 
@@ -13,15 +14,30 @@ LISTENERS = 60
 """More streams than this at a time are refused; a phone that left without a word is noticed by its full socket."""
 
 
-class Stream:
-    """Server-sent events. ``render`` gives the events of one moment for a key (a page in a language), as text."""
+class Feed(Protocol):
+    """What one kind of page listens to, in one language. All its listeners share it."""
 
-    def __init__(self, render: Callable[[str], str]) -> None:
+    def changes(self) -> str:
+        """Look at the gateway now, and give the events that bring a page from the last look to this one."""
+
+    def full(self) -> str:
+        """The events that make any page what the last look saw."""
+
+
+class Stream:
+    """Server-sent events. ``feed`` makes the feed of a key (a page in a language); whoever comes first, or has
+    missed something, is given all of it, and then what changes.
+    """
+
+    def __init__(self, feed: Callable[[str], Feed]) -> None:
         self.stopping = asyncio.Event()
-        self._render = render
+        self._feed = feed
+        self._feeds: dict[str, Feed] = {}
         self._listeners: dict[str, int] = {}
         self._fresh = asyncio.Condition()
         self._words: dict[str, str] = {}
+        self._number = 0
+        """Of the last look."""
         self._renderer: asyncio.Task[None] | None = None
         self._broken = False
 
@@ -35,25 +51,28 @@ class Stream:
         self._listeners[key] = self._listeners.get(key, 0) + 1
         if self._renderer is None:
             self._renderer = asyncio.create_task(self._run(), name="page renderer")
-        renderer = self._renderer
+        renderer, seen = self._renderer, -1
         try:
             while self._renderer is renderer and allowed():
                 async with self._fresh:
                     await self._fresh.wait()
                 # The last word of a renderer that has ended is an old one, not to be sent as if it were new.
                 if self._renderer is renderer and key in self._words:
-                    yield self._words[key]
+                    follows, seen = seen == self._number - 1, self._number
+                    yield self._words[key] if follows else self._feeds[key].full()
         finally:
             self._listeners[key] -= 1
             if not self._listeners[key]:
                 del self._listeners[key]
                 self._words.pop(key, None)
+                self._feeds.pop(key, None)
 
     async def _run(self) -> None:
         """Render for the listeners; when this ends, so do their streams, and the phones connect again."""
         try:
             while self._listeners and not self.stopping.is_set():
-                self._words = {key: self._render(key) for key in self._listeners}
+                self._number += 1
+                self._words = {key: self._look(key) for key in self._listeners}
                 if self._broken:
                     self._broken = False
                     log.info("the status page can be rendered again")
@@ -67,7 +86,13 @@ class Stream:
         finally:
             self._renderer = None
             self._words = {}
+            self._feeds = {}
             await self._tell()
+
+    def _look(self, key: str) -> str:
+        if key not in self._feeds:
+            self._feeds[key] = self._feed(key)
+        return self._feeds[key].changes()
 
     async def _tell(self) -> None:
         async with self._fresh:

@@ -50,7 +50,8 @@ class Machine:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         words = [
-            "qemu-system-x86_64",
+            # It ends with us, however that comes about.
+            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
             *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
             *("-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand", "-smp", "2", "-m", str(self.memory_mb)),
             *("-nodefaults", "-no-reboot", "-display", "none"),

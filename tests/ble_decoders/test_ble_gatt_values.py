@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_interfaces.ble.decoders.dispatch import full_uuid
@@ -51,6 +51,7 @@ class TestEnvironmental:
         assert math.isnan(value)
         assert quality is Quality.OUT_OF_RANGE
 
+    @settings(deadline=None)
     @given(st.sampled_from(list(ENVIRONMENTAL.values())), st.binary(max_size=8))
     def test_any_bytes(self, row: object, data: bytes) -> None:
         try:
@@ -117,6 +118,7 @@ class TestFloat:
         assert math.isnan(value)
         assert found is quality
 
+    @settings(deadline=None)
     @given(st.integers(-0x7FFFFE, 0x7FFFFD), st.integers(-128, 127).filter(bool))
     def test_it_is_the_nearest_double_of_the_decimal_number(self, mantissa: int, exponent: int) -> None:
         data = (mantissa & 0xFFFFFF).to_bytes(3, "little") + exponent.to_bytes(1, "little", signed=True)
@@ -152,6 +154,7 @@ class TestTemperatureMeasurement:
         with pytest.raises(BadFrame):
             temperature_measurement(bytes.fromhex(data))
 
+    @settings(deadline=None)
     @given(st.binary(max_size=16))
     def test_any_bytes(self, data: bytes) -> None:
         try:

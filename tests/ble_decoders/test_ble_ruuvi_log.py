@@ -1,7 +1,7 @@
 """The log of a RuuviTag: frames, below zero as well, and what is believed of an answer."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_interfaces.ble.logs.nouns import Download, NoLog
@@ -78,6 +78,7 @@ class TestFrames:
         with pytest.raises(BadFrame):
             entry(frame)
 
+    @settings(deadline=None)
     @given(st.binary(max_size=12))
     def test_any_bytes(self, data: bytes) -> None:
         try:
@@ -134,6 +135,7 @@ class TestWhatIsBelieved:
         assert found.kept == []
         assert found.dropped == {"no value": 1}
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(-3, 3), st.booleans()), max_size=60))
     def test_every_frame_is_kept_or_counted(self, rows: list[tuple[int, int, bool]]) -> None:
         entries = [humidity(age, abs(raw)) if damp else temperature(age, raw - 1000) for age, raw, damp in rows]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bluez_standin import StandIn
 from test_ble_backfill import tag_at
-from test_ble_gateway import TAG, gateway_of, recorded, ruuvi
+from test_ble_gateway import TAG, exposed, gateway_of, recorded, ruuvi
 
 from gateway.buffer.reader import Reader
 from gateway.config import check_site
@@ -74,6 +74,11 @@ async def test_a_gap_is_filled_judged_exported_and_proven(bluez: StandIn, tmp_pa
             while not desk.done:
                 number += bluez.heard(TAG, {0x0499: ruuvi(number)}, rssi=-70)
                 await asyncio.sleep(0.1)
+        found = exposed(gateway)
+        assert found["aurora_ble_backfills_total", "air", "done"] >= 1
+        assert found["aurora_ble_connections_total", "air"] >= 1
+        backfilled = found["aurora_ble_backfilled_slots_total", "chiller"]
+    assert backfilled > 0
     scans = [record for record in recorded(site.data_dir) if isinstance(record, Scan)]
     assert all(scan.values[0] == 24.3 for scan in scans), "nothing of the log is a scan"
     archive = Archive()
@@ -82,13 +87,13 @@ async def test_a_gap_is_filled_judged_exported_and_proven(bluez: StandIn, tmp_pa
     events = [stored.event for stored in archive.add_events(bodies)]
     kinds = [event.kind for event in events]
     assert kinds.index(BACKFILL) < kinds.index("backfill.deviation") < kinds.index("backfill.done")
-    found = list(archive.backfilled())
-    assert found
-    assert {(r.channel, r.value, r.quality) for r in found} == {
+    later = list(archive.backfilled())
+    assert later
+    assert {(r.channel, r.value, r.quality) for r in later} == {
         ("temperature", 10.0, Quality.BACKFILLED),
         ("humidity", 50.0, Quality.BACKFILLED),
     }
-    assert not {scan.slot for scan in scans}.intersection(r.slot for r in found)
+    assert not {scan.slot for scan in scans}.intersection(r.slot for r in later)
     (past,) = (event for event in events if event.kind == "backfill.deviation")
     assert "in the past" in past.data["words"]
 
@@ -100,8 +105,8 @@ async def test_a_gap_is_filled_judged_exported_and_proven(bluez: StandIn, tmp_pa
     await asyncio.to_thread(run, "export", str(path), "--format", "batches", "--out", str(tmp_path / "evidence"))
     proven = await asyncio.to_thread(run, "verify", str(tmp_path / "evidence"))
     assert "the record is whole" in proven
-    assert f"{len({r.slot for r in found})} missed slots backfilled" in proven
+    assert f"{len({r.slot for r in later})} missed slots backfilled" in proven
     table = await asyncio.to_thread(run, "export", str(path), "--format", "csv")
     rows = [row for row in csv.DictReader(table.splitlines()) if row["reason"] == "backfilled"]
-    assert len(rows) == len(found)
+    assert len(rows) == len(later)
     assert {row["severity"] for row in rows} == {"uncertain"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,6 +108,13 @@ async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
             await asyncio.sleep(0.01)
 
 
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 @asynccontextmanager
 async def bench(
     folder: Path, units: Mapping[int, Registers] | None = None, text: str = SITE
@@ -116,6 +124,7 @@ async def bench(
     endpoint = TcpEndpoint(plant, "127.0.0.1", 0)
     await endpoint.open()
     path = folder / "site.toml"
+    text = text.replace("{page}", str(free_port()))
     path.write_text(re.sub(r"port = [{}a-z0-9]+", f"port = {endpoint.port}", text), encoding="utf-8")
     site, problems = check_file(path)
     assert site is not None, problems

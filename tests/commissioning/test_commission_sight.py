@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from onsite_tools import bench, probe
+from onsite_tools import SITE, bench, probe
 
 from gateway.acquire.guests import Guests, Request
 from gateway.demo.modbus_server import Registers, Table
@@ -137,6 +137,16 @@ class TestTry:
                 f"Modbus TCP 127.0.0.1:{at.port} unit 5: no answer",
             )
             assert [frame["sent"] for frame in tried["result"]["frames"]] == [True]
+
+    async def test_a_line_that_is_given_back_after_each_poll_has_no_room(self, tmp_path: Path) -> None:
+        text = SITE.replace("port = {port}", 'port = {port}\nconnection = "release"')
+        async with bench(tmp_path, text=text) as at:
+            tried = await at.job("commission.try", bus="line-1", unit=1, model="xy-md02", readings=1)
+            assert tried["state"] == "failed"
+            assert tried["words"].startswith("bus line-1 gives its connection back after each poll")
+            line = {"type": "modbus-tcp", "host": "127.0.0.1", "port": at.port}
+            again = await at.job("commission.walk", connection=line, first=1, last=2)
+            assert again["words"] == tried["words"], "nor under another name"
 
     async def test_the_right_model_is_among_the_guesses(self, tmp_path: Path) -> None:
         async with bench(tmp_path, {1: probe(41), 5: probe(52)}) as at:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from firmware_interfaces.modbus.link import Frame
 from firmware_interfaces.modbus.model import load_model
 from gateway.demo.modbus_server import rtu_frame
-from gateway.diagnostics.frames import take_apart
+from gateway.diagnostics.frames import plain, take_apart
 from gateway.diagnostics.redact import redacted_site
 
 CHANNELS = {1: list(load_model("xy-md02").channels.values())}
@@ -76,6 +76,10 @@ class TestTcp:
         for one in take_apart(kind, [Frame(0.0, sent, data) for sent, data in frames], CHANNELS):
             assert one.words
             assert one.data(1.0)["hex"] == one.frame.data.hex(" ")
+
+
+def test_what_is_no_modbus_is_shown_in_its_letters() -> None:
+    assert plain(Frame(0.0, False, b"ST,+  1.234 kg\r\n")).words == "ST,+  1.234 kg.."
 
 
 class TestRedaction:

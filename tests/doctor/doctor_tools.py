@@ -21,9 +21,7 @@ def write(root: Path, path: str, content: str) -> None:
     file.write_text(content)
 
 
-def disk(
-    root: Path, data_dir: Path, *, kind: str = "ext4", options: str = "rw", written: int = 0, **card: str
-) -> Machine:
+def disk(root: Path, data_dir: Path, *, kind: str = "ext4", options: str = "rw", **card: str) -> Machine:
     """A machine that has ``data_dir`` on the second partition of an SD card."""
     write(
         root,
@@ -31,7 +29,6 @@ def disk(
         f"36 1 179:2 / {data_dir} {options} shared:1 - {kind} /dev/mmcblk0p2 {options}\n",
     )
     block = root / "sys/devices/mmc/block/mmcblk0"
-    write(root, "sys/devices/mmc/block/mmcblk0/stat", f"1 2 3 4 5 6 {written // 512} 8 9 10 11\n")
     write(root, "sys/devices/mmc/block/mmcblk0/size", f"{32_000_000_000 // 512}\n")
     write(root, "sys/devices/mmc/block/mmcblk0/mmcblk0p2/partition", "2\n")
     for name, content in {

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 BOTTOM = {"firmware_interfaces", "gateway_core"}
 NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"} | {
-    "gateway.profile"
+    "gateway.clock_gnss",
+    "gateway.profile",
 }
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sealing import BOOT, CLOCK, IDENTITY, Gateway, event, fill, lay_out, refused
 
@@ -49,6 +49,7 @@ class TestData:
         assert read_backfill(stored.data) == backfill
         assert backfill.slots == [103, 107]
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 500), st.none() | st.floats(-300, 300), st.binary(max_size=40))))
     def test_any_rows(self, rows: list[tuple[int, float | None, bytes]]) -> None:
         made = tuple(Row(slot, slot * 1000 + 500, 0, (value, None), raw) for slot, value, raw in rows[:200])

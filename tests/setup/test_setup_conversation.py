@@ -6,11 +6,15 @@ from pathlib import Path
 
 from setup_tools import ROOT, Terminal, cluster, setup
 
+from gateway.access.firstcode import first_code
+from gateway.access.roles import Role
+from gateway.access.store import Book, Person
 from gateway.cluster.enrolment import read_enrolment
 from gateway.config import check_file
 from gateway.demo.pki import Authority
 from gateway.identity import open_identity
 from gateway.seal.keys import FileSigner
+from gateway.setup.label import owner_code
 
 
 def talk(terminal: Terminal, **answers: str) -> None:
@@ -244,3 +248,23 @@ def test_the_cluster_takes_the_enrolment_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "etc/enrolment.json").read_text())["thumbprint"] in done.stdout
     assert ROOT.exists()
+
+
+class TestFirstCode:
+    def test_it_is_on_the_label_and_stays_the_same(self, tmp_path: Path) -> None:
+        where = TestOnceMore().first(tmp_path)
+        code = first_code(tmp_path / "data")
+        label = tmp_path / "etc/label.svg"
+        assert code in label.read_text()
+        assert stat.S_IMODE(label.stat().st_mode) == 0o600, "whoever reads it may become the administrator"
+        with Terminal(*where) as terminal:
+            talk(terminal)
+            assert terminal.end() == 0
+        assert code in terminal.shown
+
+    def test_once_there_is_an_administrator_no_other_is_made(self, tmp_path: Path) -> None:
+        book = Book.open(tmp_path)
+        book.people["a"] = Person(name="A", role=Role.ADMINISTRATOR, password="hashed")
+        book.write(book.text())
+        assert owner_code(tmp_path) is None
+        assert not (tmp_path / "first-code.txt").exists()

@@ -39,7 +39,7 @@ async def listening(client: httpx.AsyncClient) -> AsyncIterator[AsyncIterator[st
 
     async def names(stream: httpx.Response) -> AsyncIterator[str]:
         async for line in stream.aiter_lines():
-            if "<h2>rendering " in line:
+            if "rendering " in line:
                 yield line.split("rendering ")[1].split(".")[0]
 
     async with client.stream("GET", "/events") as stream:

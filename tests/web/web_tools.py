@@ -38,7 +38,7 @@ def channel(**changes: Any) -> dict[str, Any]:
 def status(**changes: Any) -> dict[str, Any]:
     """What `gateway.status.Status` returns, by hand."""
     point = {"id": "p", "name": "Freezer", "critical": True, "device": "d", "channel": "air", "age_s": 3.0}
-    point["under_way"] = None
+    point |= {"under_way": None, "going_on": None, "alarm": None, "since_ms": 997_000}
     device = {
         "id": "d",
         "bus": "b",
@@ -54,6 +54,8 @@ def status(**changes: Any) -> dict[str, Any]:
     }
     return {
         "gateway": {"member": "dairy", "site": "plant", "id": "gw-1", "version": "1", "running_s": 5},
+        "boot_ms": 1_000_000,
+        "utc_ms": 1_795_413_600_000,
         "time_words": "2026-11-23 06:00:00 UTC",
         "health": [{"name": "Clock", "words": "within 1 s", "state": "good"}],
         "alarms": [],
