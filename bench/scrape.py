@@ -4,6 +4,7 @@ A task counts the time between its turns. `python -m bench.scrape`.
 """
 
 import asyncio
+import gc
 import statistics
 import tempfile
 from pathlib import Path
@@ -91,6 +92,10 @@ async def main() -> None:
         running = asyncio.create_task(gateway.run(stop))
         while not (hasattr(gateway, "journal") and all(p.stats.scans for p in gateway.acquire.pollers)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+        # As the daemon does.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         exposition = Exposition(gateway)
         text, _ = exposition.text()
         series = sum(not line.startswith(b"#") for line in text.splitlines())

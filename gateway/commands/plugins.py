@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from firmware_interfaces.extra import extra
@@ -10,7 +11,7 @@ from gateway.api_loading import Origin, origins
 from gateway.control import ask
 from gateway.errors import AuroraError
 
-__all__ = ["listing", "plugins_command"]
+__all__ = ["listing", "of_running", "plugins_command"]
 
 LOADERS = {"output": load_output, "rule": load_rule, "report": load_report}
 
@@ -72,9 +73,13 @@ def _running(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
     from gateway.config import load_site
 
     site = load_site(arguments.site)
-    answer = ask(site.data_dir, {"do": "plugins.list"})
+    return of_running(ask(site.data_dir, {"do": "plugins.list"})["plugins"])
+
+
+def of_running(plugins: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Type, state and words of each, from what the gateway answers."""
     found = {}
-    for name, of in sorted(answer["plugins"].items()):
+    for name, of in sorted(plugins.items()):
         if not isinstance(of, dict):
             raise AuroraError("the gateway gave an answer that is none; is it of the same version?")
         counts = {key: of[key] for key in ("raised", "late", "blocked", "silenced", "floods") if of.get(key)}

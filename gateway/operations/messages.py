@@ -143,6 +143,24 @@ MESSAGES: Mapping[str, Message] = {
     "output %s works again": Message(
         "c6a01ab6ec5b4a0ebbd4e5b1f6f8a061", "back", ("OUTPUT",), "An output delivers again."
     ),
+    "output %s takes values too slowly: the oldest are not given": Message(
+        "c6a01ab6ec5b4a0ebbd4e5b1f6f8a062",
+        "lost",
+        ("OUTPUT",),
+        "The queue of an output that takes values is full; its oldest are dropped. The record has them.",
+        "See why the other side does not take them.",
+    ),
+    "output %s takes values in time again; %d were not given": Message(
+        "c6a01ab6ec5b4a0ebbd4e5b1f6f8a063", "back", ("OUTPUT", "LOST"), "It keeps up again."
+    ),
+    "rule %s: %s": Message(
+        "c6a01ab6ec5b4a0ebbd4e5b1f6f8a064",
+        "lost",
+        ("RULE", "REASON"),
+        "A plugin's rule raised, took too long or said too much; it rests and is begun anew.",
+        "Ask its maker; aurora-gateway plugins names it.",
+    ),
+    "rule %s works again": Message("c6a01ab6ec5b4a0ebbd4e5b1f6f8a065", "back", ("RULE",), "A rule works again."),
     "%s stopped: %s": Message(
         "c6a01ab6ec5b4a0ebbd4e5b1f6f8a070",
         "lost",

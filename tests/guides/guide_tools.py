@@ -59,7 +59,7 @@ def trouble(said: Said) -> str | None:
         sub = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
         if word == "--":
             return None if word == said.words[-2] else "what follows -- is no option"
-        if word.startswith("-") and len(word) > 1:
+        if re.match(r"-\D", word):
             option = word.partition("=")[0]
             if option not in known:
                 return f"there is no option {option} of {parser.prog}"

@@ -129,8 +129,9 @@ async def test_what_will_never_be_taken_is_counted_and_left(tmp_path: Path) -> N
         stats = found.notifier.stats.outputs["feed"].values
         await until(lambda: stats.refused == 1)
         found.notifier.values(scan(1))
-        await until(lambda: len(Taker.given) == 1)
+        await until(lambda: stats.taken == 1)
         assert stats.queued == 0
+        assert [reading.slot for reading in Taker.given] == [1]
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("bug"), SystemExit(3)])

@@ -1,5 +1,6 @@
 """A plugin that raises, blocks or floods is stopped, counted and named, while the path goes on."""
 
+import asyncio
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from gateway import rulebook
 from gateway.api import Finding, PluginError, Reading, Report, Rule, setting
 from gateway.commands import foreign_report as foreign_module
 from gateway.commands.foreign_report import foreign_report
+from gateway.commands.plugins import of_running
+from gateway.control import ask
 from gateway.metrics import Exposition
 from gateway.site import RuleSpec
 
@@ -171,3 +174,17 @@ def test_a_report_that_fails_costs_nobody_else(kind: str, words: str, monkeypatc
         foreign_report("bad", kind, {"x": 1}, "fr", limit_s=1.0 if kind in {"hang", "spin"} else 30.0)
     assert "'bad'" in caught.value.what
     assert foreign_report("bad", "good", {"x": 1}, "fr") == b"1 in fr"
+
+
+async def test_the_running_gateway_is_asked_how_its_plugins_do(tmp_path: Path) -> None:
+    """As `aurora-gateway plugins SITE` does."""
+    async with Unit() as unit, running(with_rule(tmp_path, unit.port, "raise")) as gateway:
+        await until(lambda: gateway.rulebook is not None)
+        await until(lambda: gateway.rulebook.listing()["bad"]["raised"] > 0)
+        await until((tmp_path / "control.sock").exists)
+        answer = await asyncio.to_thread(ask, tmp_path, {"do": "plugins.list"})
+        found = of_running(answer["plugins"])
+    assert found["fine"]["state"] == "ok"
+    assert (found["bad"]["type"], found["bad"]["state"]) == ("bad", "resting")
+    assert found["bad"]["words"].startswith("raised ")
+    assert "RuntimeError: a bug" in found["bad"]["words"]
