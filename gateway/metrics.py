@@ -142,6 +142,9 @@ TABLE: dict[str, Row] = {
     "aurora_output_oldest_seconds": Row("gauge", "Age of the oldest notice that waits for an output.", ("output",)),
     "aurora_outputs_unreachable": Row("gauge", "1 while nobody can be reached through any output."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
+    "aurora_site_changes_total": Row(
+        "counter", "Changes of the site file while it runs, by what became of them.", ("outcome",)
+    ),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
 }
 
@@ -207,6 +210,8 @@ class Exposition(Collector):
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
+        for outcome, count in self._gateway.turning.counts.items():
+            yield "aurora_site_changes_total", (outcome,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
 
     def _board(self) -> Iterator[tuple[str, Labels, float]]:
