@@ -8,8 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +16,17 @@ from gateway import __version__
 from gateway.acquire.poller import device_layout
 from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
+from gateway.beside import Beside
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
+from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
-from gateway.renewal import Renewal
+from gateway.operations.logs import set_up_logs
+from gateway.sdnotify import Systemd
 from gateway.site import Site
+from gateway.supervision import supervised
 from gateway.turning import Turning
 
 __all__ = ["Gateway", "run_site"]
@@ -36,12 +39,6 @@ CLOCK_SAVE_S = 600.0
 SLEPT_MS = 500
 """By so much boot time must have run ahead of the timers before the machine counts as having slept."""
 TICK_S = 1.0
-GIVE_BACK_S = 10.0
-"""When everything is loaded and has run for a while."""
-RESTART_S = 1.0
-LONGEST_RESTART_S = 30.0
-"""A station that ends at once is started again after one second, then two, up to this, and the same reason is said
-once; a longer life begins both anew."""
 EVENT_QUEUE = 1000
 SETTLE_S = 5.0
 """How long a stopping gateway lets its last events reach a journal that does not take them."""
@@ -81,16 +78,27 @@ class Gateway:
         self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
         self.latest: list[Scan | None] = [None] * len(site.devices)
         self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)
-        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms)
+        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms, clock.hear_gnss)
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
+        self.register: Any = None
+        """Who may sign in at the page, once there is one."""
         self.board: Any = None
+        self.vitals: Any = None
+        self.rulebook: Any = None
+        self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
+        """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
+        self.trends: Any = None
+        """What the overview draws of the last hours, once there is a page."""
+        self.box: Any = None
+        """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
         self.started_by = {"person": person, "reason": reason}
+        """Who changed the site file that runs, and why, as far as it was said."""
         self.turning = Turning(self)
-        self.renewal = Renewal()
+        self.beside = Beside(self)
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -103,6 +111,12 @@ class Gateway:
             if not self._first_scan.is_set():
                 self._first_scan.set()
         self.journal.put(record)
+        for feed in self.feeds.values():
+            feed(record)
+
+    def record(self, event: Event) -> None:
+        """Put an event on its way to the journal and to whoever is told of it."""
+        self._event(event)
 
     def _event(self, event: Event) -> None:
         if self.people is not None:
@@ -141,8 +155,8 @@ class Gateway:
         self._announce(resume, started_ms)
         acquiring = asyncio.create_task(self.acquire.run(resume, started_ms), name="acquire")
         later = [
-            asyncio.create_task(self._keep("assess", self._tick), name="assess"),
-            asyncio.create_task(self._keep("clock", self._follow_clock), name="clock"),
+            asyncio.create_task(self.beside.keep("assess", self._tick), name="assess"),
+            asyncio.create_task(self.beside.keep("clock", self._follow_clock), name="clock"),
             asyncio.create_task(self._after_first_scan(ready), name="late start"),
         ]
         stopping = asyncio.create_task(stop.wait())
@@ -245,72 +259,7 @@ class Gateway:
             log.info("no scan has come yet; starting the uplink and the status page all the same")
         if ready is not None:
             ready()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_give_back(), name="give back")
-            group.create_task(self._keep("people", self._meet), name="people")
-            group.create_task(self._keep("uplink", self._deliver), name="uplink")
-            group.create_task(self._keep("web", self._serve), name="web")
-
-    async def _deliver(self) -> None:
-        settings, self.uplink = self.site.cluster, None
-        if settings is None:
-            await asyncio.get_running_loop().create_future()
-            return
-        from gateway.seal.cose import PublicKey
-        from gateway.sync.uplink import Uplink
-
-        try:
-            key = PublicKey.from_pem(settings.receipt_key.read_bytes())
-        except OSError as error:
-            raise AuroraError(f"{settings.receipt_key} cannot be read ({error.strerror})") from error
-
-        async def record(event: Event) -> None:
-            self._event(event)
-
-        self.uplink = Uplink(
-            settings, self.site.identity, self.journal, key, clock=self.clock.claim, on_event=record
-        )
-        await self.uplink.run()
-
-    async def _meet(self) -> None:
-        from gateway.acquire.orders import DeviceOrders
-        from gateway.people import People
-
-        stated = await self.turning.stated(**self.started_by)
-        if self.turning.ended:
-            await asyncio.get_running_loop().create_future()
-        self.people = People(
-            self.site,
-            self.assess,
-            self.journal,
-            layout=self.layout,
-            clock=self.clock.claim,
-            event=self._event,
-            orders=self.turning.orders(),
-            **stated,
-        )
-        orders = DeviceOrders(lambda: self.acquire.workers, store=self.journal.put_event, now_ms=self.clock.now_ms)
-        self.people.control.handle("device.write", orders.write)
-        await self.people.run()
-
-    async def _serve(self) -> None:
-        spec, self.page_address = self.site.web, None
-        if spec is None:
-            await asyncio.get_running_loop().create_future()
-            return
-        from gateway.board import BoardWatch
-        from gateway.metrics import Exposition
-        from gateway.status import Status
-        from gateway.web.pages import Pages
-        from gateway.web.server import WebServer, own_names
-
-        self.board = BoardWatch(self.clock.now_ms)
-        pages = Pages(Status(self).snapshot, Exposition(self).text, own_names())
-        server = WebServer(pages, spec.host, spec.port)
-        listener = server.bind()
-        self.page_address = f"http://{server.address}/"
-        log.info("status page on %s", self.page_address)
-        await server.run(listener)
+        await self.beside.run()
 
     # standing tasks
 
@@ -371,44 +320,6 @@ class Gateway:
     def _boot_ahead_ms(self, loop: asyncio.AbstractEventLoop) -> float:
         return self.clock.now_ms() - loop.time() * 1000
 
-    async def _keep(self, name: str, station: Callable[[], Awaitable[None]]) -> None:
-        """A station that ends of a defect is recorded and started again; the path does not notice."""
-        loop = asyncio.get_running_loop()
-        pause_s, told = RESTART_S, ""
-        while True:
-            began = loop.time()
-            try:
-                try:
-                    await self.renewal.run(name, station)
-                finally:
-                    if loop.time() - began > LONGEST_RESTART_S:
-                        pause_s, told = RESTART_S, ""
-            except AuroraError as error:
-                why = str(error)
-                if why != told:
-                    log.error("%s: %s", name, why)
-            except Exception as error:
-                why = repr(error)
-                if why != told:
-                    log.exception("%s stopped", name)
-            else:
-                why = "ended"
-            told = why
-            self.counters.restarts[name] = self.counters.restarts.get(name, 0) + 1
-            self.counters.last_restart = f"{name}: {why}"
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_RESTART_S)
-
-
-async def _give_back() -> None:
-    """Return to the system what the start has used and no longer needs; only glibc keeps it."""
-    await asyncio.sleep(GIVE_BACK_S)
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        await asyncio.to_thread(trim, 0)
-
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
@@ -421,10 +332,15 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    set_up_logs(level)
+    log.info(
+        "aurora-gateway %s: site %s, %d devices on %d buses",
+        __version__,
+        site.identity.urn,
+        len(site.devices),
+        len(site.buses),
     )
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
+    start_keeping()
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
@@ -438,9 +354,11 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
         loop.add_signal_handler(signal.SIGHUP, gateway.turning.hang_up)
-        await gateway.run(stop)
+        async with supervised(gateway, stop, Systemd.of()) as ready:
+            await gateway.run(stop, ready)
 
     uvloop.run(main())
+    log.info("stopped in order")
     return 0
 
 

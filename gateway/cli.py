@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_record_tools(commands)
     _add_food_tools(commands)
     _add_calculate(commands)
+    _add_plugins(commands)
+    from gateway.commands.doctor import add_doctor_command
+    from gateway.commands.install import add_install_command
+    from gateway.commands.setup import add_setup_command
+
+    add_doctor_command(commands)
+    add_install_command(commands)
+    add_setup_command(commands)
     return parser
 
 
@@ -193,10 +201,12 @@ def _add_food_tools(commands: Commands) -> None:
     notify.add_argument("--json", action="store_true", help="the answer as JSON")
     notify.set_defaults(command=_notify)
     from gateway.commands.alarms import add_alarms_command
+    from gateway.commands.people import add_people_command
     from gateway.commands.record_options import add_record_command
     from gateway.commands.write import add_write_command
 
     add_record_command(commands, _site)
+    add_people_command(commands, _site)
     add_write_command(commands, _site)
     add_alarms_command(commands, _site)
     replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
@@ -226,7 +236,7 @@ def _add_food_tools(commands: Commands) -> None:
     report.add_argument("--point", metavar="ID", help="day, month: the point")
     report.add_argument("--date", help="day: 2026-11-24; month: 2026-11")
     report.add_argument("--lot", help="lot: its name as it was recorded")
-    report.add_argument("--format", default="html", choices=["html", "pdf", "json", "csv"])
+    report.add_argument("--format", default="html", help="html, pdf, json, csv, or a plugin's: see `plugins`")
     report.add_argument("--out", type=Path, help="file; default: standard output")
     report.add_argument("--lang", choices=["en", "fr", "nl", "pl", "es"], help="default: the site file's")
     report.add_argument(
@@ -237,6 +247,13 @@ def _add_food_tools(commands: Commands) -> None:
         "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
     )
     report.set_defaults(command=_report)
+
+
+def _add_plugins(commands: Commands) -> None:
+    plugins = commands.add_parser("plugins", help="every plugin there is: kind, origin, whether it works")
+    plugins.add_argument("site", type=Path, nargs="?", help="a site file: also how its gateway does with them")
+    plugins.add_argument("--json", action="store_true", help="all of it as JSON")
+    plugins.set_defaults(command=_plugins)
 
 
 def _add_calculate(commands: Commands) -> None:
@@ -386,6 +403,12 @@ def _notify(arguments: argparse.Namespace) -> int:
     from gateway.commands.outputs import notify_command
 
     return notify_command(_site(arguments.site), arguments)
+
+
+def _plugins(arguments: argparse.Namespace) -> int:
+    from gateway.commands.plugins import plugins_command
+
+    return plugins_command(arguments)
 
 
 def _site(path: Path) -> Any:

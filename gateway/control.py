@@ -69,6 +69,14 @@ class Control:
             raise ValueError(f"{name} has a handler already")
         self._handlers[name] = handler
 
+    async def carry_out(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do ``name`` as if it had been asked for over the socket; raises `AuroraError` when it is refused."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise ControlError(f"{name} is nothing that this gateway can do now", "try again in a moment")
+        async with asyncio.timeout(self._handler_s):
+            return await handler(request)
+
     async def open(self) -> None:
         """Begin to listen. A socket that a killed daemon has left is replaced.
 

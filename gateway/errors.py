@@ -52,6 +52,15 @@ class OperatorError(AuroraError):
         super().__init__(f"{what}; {remedy}")
 
 
+class AccessError(AuroraError):
+    """Somebody may not do what they asked for, or cannot be let in; ``remedy`` says what would help."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
 class SealError(AuroraError):
     """A batch, receipt or key is not what it should be; ``kind`` is a short stable name of the fault."""
 

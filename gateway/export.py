@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -26,7 +27,7 @@ from gateway.records import Archive, Reading, StoredEvent
 from gateway.seal.keys import load_or_create
 from gateway.site import Site
 
-__all__ = ["export_site"]
+__all__ = ["CSV_HEAD", "csv_row", "export_site"]
 
 SENML_UNITS = {
     "degC": "Cel",
@@ -109,7 +110,7 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
         events = list(archive.add_events(bodies(journal, "event", upto=journal.heads()["event"], gone=say_gone)))
-        readings = window.take(readings_of(archive, journal, say_gone))
+        readings = window.take(chain(readings_of(archive, journal, say_gone), archive.backfilled()))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:
@@ -193,26 +194,28 @@ def _csv(file: IO[str], readings: Iterable[Reading], _: Site) -> None:
     """One line a value or missed run; an empty value is no value, and the reason says why."""
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(CSV_HEAD)
-    for r in readings:
-        error = "" if r.error_ms is None else r.error_ms
-        lines.writerow(
-            [
-                _time(r.utc_ms),
-                error,
-                r.device,
-                r.channel,
-                r.role,
-                _number(r),
-                r.unit,
-                r.quality.severity,
-                r.quality.name.lower(),
-                r.slot,
-                r.slots,
-                r.boot.hex(),
-                r.boot_ms,
-                r.batch,
-            ]
-        )
+    lines.writerows(map(csv_row, readings))
+
+
+def csv_row(r: Reading) -> list[object]:
+    """A reading under `CSV_HEAD`."""
+    error = "" if r.error_ms is None else r.error_ms
+    return [
+        _time(r.utc_ms),
+        error,
+        r.device,
+        r.channel,
+        r.role,
+        _number(r),
+        r.unit,
+        r.quality.severity,
+        r.quality.name.lower(),
+        r.slot,
+        r.slots,
+        r.boot.hex(),
+        r.boot_ms,
+        r.batch,
+    ]
 
 
 def _jsonl(file: IO[str], readings: Iterable[Reading], _: Site) -> None:

@@ -1,7 +1,7 @@
 """Words, numbers, dates and units in five languages, for everything that people read: pages, charts, reports.
 
-The sources of the words are the gettext catalogues ``locale/<tag>/LC_MESSAGES/aurora.po``; they are read as they
-are, so there is no compiled form that could be older than its source. In the code a text to be translated is the
+The sources of the words are the gettext catalogues ``locale/<tag>/LC_MESSAGES/*.po``; they are read as they are, so
+there is no compiled form that could be older than its source. In code and templates a text to be translated is the
 first argument of a call of a `Language` (``t("no data")``), of ``t.many`` or of `N_`; a test holds the catalogues
 against these calls. Facts of the locales: Unicode CLDR, "gregorian" and "numbers", but for the deviations named.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -243,7 +244,7 @@ def language(tag: str) -> Language:
     if tag not in FACTS:
         raise AuroraError(f"there is no language {tag!r}; there are: {', '.join(LANGUAGES)}")
     words, rule = {}, "n != 1"
-    for message in read_catalogue(FOLDER / tag / "LC_MESSAGES" / "aurora.po"):
+    for message in chain.from_iterable(map(read_catalogue, sorted((FOLDER / tag / "LC_MESSAGES").glob("*.po")))):
         if not message.msgid:
             found = re.search(r"plural=([^;\n]+);", message.strings[0])
             rule = found[1] if found else rule

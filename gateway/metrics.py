@@ -1,40 +1,28 @@
 """The Prometheus metrics: one table says all that there are; docs/metrics.md is checked against it.
 
-Stations count in plain fields. Families are built when somebody scrapes: counting costs the path nothing.
+Stations count in plain fields. Samples are taken when somebody scrapes: counting costs the path nothing, and the
+page is written in slices, so that a scrape does not hold the loop either.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-    SummaryMetricFamily,
-)
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
+from collections.abc import Iterator
+from itertools import chain
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.acquire.poller import DURATION_BUCKETS_S
 from gateway.buffer.stats import JournalStats
 from gateway.model import ClockState, Quality, Stream
+from gateway.operations.exposition import CONTENT_TYPE, Row, TextPage
+from gateway.operations.logs import STATS
+from gateway.operations.process import PROCESS_TABLE, process_samples
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
 __all__ = ["TABLE", "Exposition"]
-
-
-class Row(NamedTuple):
-    """One metric: its type, its help and its labels."""
-
-    kind: Literal["counter", "gauge", "histogram", "summary"]
-    help: str
-    labels: tuple[str, ...] = ()
 
 
 MODBUS = frozenset({"tcp", "rtu", "rtu-over-tcp"})
@@ -54,6 +42,13 @@ TABLE: dict[str, Row] = {
     "aurora_device_defects_total": Row(
         "counter", "Polls that a defect of the gateway prevented; the log has the trace.", ("device",)
     ),
+    "aurora_device_up": Row("gauge", "1 while a device answers; absent before its first slot.", ("device",)),
+    "aurora_device_answer_age_seconds": Row(
+        "gauge", "Time since a device answered last; absent until it has.", ("device",)
+    ),
+    "aurora_device_round_trip_seconds": Row(
+        "gauge", "How long the newest answered poll took; absent before it.", ("device",)
+    ),
     "aurora_bus_up": Row("gauge", "1 while a bus is connected.", ("bus",)),
     "aurora_bus_connects_total": Row("counter", "Connections made to a bus.", ("bus",)),
     "aurora_modbus_requests_total": Row("counter", "Requests sent.", ("bus",)),
@@ -71,6 +66,14 @@ TABLE: dict[str, Row] = {
     "aurora_ble_replays_total": Row(
         "counter", "Encrypted advertisements with an old counter; not believed.", ("device",)
     ),
+    "aurora_ble_connections_total": Row("counter", "Connections made to sensors.", ("bus",)),
+    "aurora_ble_backfills_total": Row(
+        "counter", "Downloads of sensors' own memories after a gap, by how they ended.", ("bus", "outcome")
+    ),
+    "aurora_ble_backfilled_slots_total": Row(
+        "counter", "Missed slots for which a sensor's own memory had a value.", ("device",)
+    ),
+    "aurora_ble_interval_seconds": Row("gauge", "How often a sensor measures, set or learned.", ("device",)),
     "aurora_ble_signal_dbm": Row("gauge", "Newest signal strength of a sensor.", ("device", "adapter")),
     "aurora_journal_up": Row("gauge", "1 while the journal stores.", ()),
     "aurora_journal_bytes": Row("gauge", "Size of the journal file and its write-ahead log."),
@@ -97,6 +100,14 @@ TABLE: dict[str, Row] = {
     ),
     "aurora_uplink_up": Row("gauge", "1 while connected to the broker."),
     "aurora_uplink_connects_total": Row("counter", "Connections made to the broker."),
+    "aurora_uplink_disconnected_seconds": Row(
+        "gauge", "How long there has been no connection to the broker; 0 while there is one."
+    ),
+    "aurora_uplink_offline_seconds_total": Row("counter", "Time without a connection to the broker, all together."),
+    "aurora_uplink_in_flight_batches": Row("gauge", "Batches sent on this connection and without a receipt."),
+    "aurora_uplink_rewinds_total": Row(
+        "counter", "Times that the cluster had lost what it had vouched for; what is still here is sent again."
+    ),
     "aurora_uplink_published_batches_total": Row(
         "counter", "Batches handed to the broker, repeats included.", ("stream",)
     ),
@@ -141,11 +152,69 @@ TABLE: dict[str, Row] = {
     "aurora_output_queued": Row("gauge", "Notices that wait for an output.", ("output",)),
     "aurora_output_oldest_seconds": Row("gauge", "Age of the oldest notice that waits for an output.", ("output",)),
     "aurora_outputs_unreachable": Row("gauge", "1 while nobody can be reached through any output."),
+    "aurora_output_faults_total": Row(
+        "counter",
+        "What an output did that it should not: raised, late, blocked, silenced (log lines beyond 20 a minute).",
+        ("output", "fault"),
+    ),
+    "aurora_output_values_total": Row(
+        "counter",
+        "Readings for an output that takes values: taken, dropped (queue full), refused.",
+        ("output", "fate"),
+    ),
+    "aurora_output_values_queued": Row("gauge", "Readings that wait for an output.", ("output",)),
+    "aurora_output_blocked": Row("gauge", "1 while an output does not come back from a call.", ("output",)),
+    "aurora_rule_up": Row("gauge", "1 while a plugin's rule works, 0 while it rests after a failure.", ("rule",)),
+    "aurora_rule_findings_total": Row("counter", "Findings of a plugin's rule.", ("rule",)),
+    "aurora_rule_readings_total": Row(
+        "counter",
+        "Readings for a plugin's rule: taken, dropped (queue full, or it failed).",
+        ("rule", "fate"),
+    ),
+    "aurora_rule_faults_total": Row(
+        "counter",
+        "What a rule did that it should not: raised, late, blocked, silenced (log lines), floods (of findings).",
+        ("rule", "fault"),
+    ),
+    "aurora_loop_lag_seconds": Row("histogram", "How late a timer of the event loop rang; one sample a second."),
+    "aurora_loop_lag_max_seconds": Row("gauge", "The longest of these in the last minute."),
+    "aurora_disk_size_bytes": Row("gauge", "Size of the file system that holds the journal."),
+    "aurora_disk_free_bytes": Row("gauge", "What of it the gateway may still use."),
+    "aurora_disk_full_seconds": Row(
+        "gauge", "When it is full, if it goes on as in the last day; absent while it is not filling, or not known."
+    ),
+    "aurora_process_disk_written_bytes_total": Row(
+        "counter", "Bytes that this process had written to block devices."
+    ),
+    "aurora_disk_device_written_bytes_total": Row(
+        "counter",
+        "Bytes written by everybody to the journal's device since the machine was started.",
+        ("device",),
+    ),
+    "aurora_disk_card_written_bytes": Row(
+        "gauge", "Bytes written to this very card since the gateway first saw it, over restarts.", ("device",)
+    ),
+    "aurora_disk_life_used_ratio": Row(
+        "gauge",
+        "eMMC only: part of its life that an area has used, by its own word.",
+        ("device", "area"),
+    ),
+    "aurora_disk_life_left_seconds": Row(
+        "gauge",
+        "Life left of a card whose endurance is stated, for a guess of its internal write amplification.",
+        ("device", "amplification"),
+    ),
+    "aurora_log_lines_total": Row("counter", "Log lines written, by level.", ("level",)),
+    "aurora_log_suppressed_lines_total": Row("counter", "Log lines left out because they came in floods."),
+    "aurora_log_lost_lines_total": Row("counter", "Log lines that the system's journal did not take."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
     "aurora_site_changes_total": Row(
         "counter", "Changes of the site file while it runs, by what became of them.", ("outcome",)
     ),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
+    "aurora_box_check": Row(
+        "gauge", "State of a check of the machine: 0 good, 1 care, 2 bad; absent while unknown.", ("check",)
+    ),
 }
 
 STREAMS: tuple[Stream, ...] = ("scan", "event")
@@ -154,41 +223,53 @@ EVENTS_DROPPED = "memory-events"
 """The journal counts lost events beside lost values; here they are a metric of their own."""
 
 
-class Exposition(Collector):
-    """Exposes one gateway. Process metrics come from the client library."""
+SLICE_S = 0.001
+"""The page is written for so long at a time, then others have their turn."""
+
+
+class Exposition:
+    """Exposes one gateway, and the process that it runs in."""
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._stats = JournalStats()
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
 
     def text(self) -> tuple[bytes, str]:
-        """The exposition and its content type."""
-        self._stats = self._gateway.journal.stats
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        """The exposition and its content type, at one go."""
+        page = TextPage({**TABLE, **PROCESS_TABLE})
+        for _ in self._steps(page):
+            pass
+        return page.text(), CONTENT_TYPE
 
-    def collect(self) -> Iterable[Metric]:
-        """All families, in the order of the table."""
-        families: dict[str, Metric] = {}
+    async def page(self) -> tuple[bytes, str]:
+        """The same in slices of about `SLICE_S`. Samples of different slices are of different moments, as those of
+        different processes always are.
+        """
+        page = TextPage({**TABLE, **PROCESS_TABLE})
+        written: list[bytes] = []
+        end = perf_counter() + SLICE_S
+        for piece in chain(self._steps(page), page.pieces()):
+            if piece is not None:
+                written.append(piece)
+            if perf_counter() > end:
+                await asyncio.sleep(0)
+                end = perf_counter() + SLICE_S
+        return b"".join(written), CONTENT_TYPE
+
+    def _steps(self, page: TextPage) -> Iterator[None]:
+        self._stats = self._gateway.journal.stats
         for name, labels, value in self._samples():
-            row = TABLE[name]
-            family = families.get(name)
-            if family is None:
-                family = families[name] = _family(name, row)
-            family.add_metric(labels, value)  # type: ignore[attr-defined]
+            page.sample(name, labels, value)
+            yield
         for name, labels, buckets, total in self._histograms():
-            family = families.setdefault(
-                name, HistogramMetricFamily(name, TABLE[name].help, labels=TABLE[name].labels)
-            )
-            family.add_metric(labels, buckets, total)  # type: ignore[attr-defined]
+            page.histogram(name, labels, buckets, total)
+            yield
         for name, labels, count, total in self._summaries():
-            family = families.setdefault(
-                name, SummaryMetricFamily(name, TABLE[name].help, labels=TABLE[name].labels)
-            )
-            family.add_metric(labels, count, total)  # type: ignore[attr-defined]
-        return [families[name] for name in TABLE if name in families]
+            page.summary(name, labels, count, total)
+            yield
+        for name, labels, value in process_samples():
+            page.sample(name, labels, value)
+            yield
 
     # what there is to say
 
@@ -207,12 +288,16 @@ class Exposition(Collector):
         yield from self._board()
         yield from self._alarms(claim.boot_ms)
         yield from self._outputs()
+        yield from self._rules()
+        yield from self._box()
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
         for outcome, count in self._gateway.turning.counts.items():
             yield "aurora_site_changes_total", (outcome,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
+        for check, state in self._gateway.box.levels() if self._gateway.box is not None else ():
+            yield "aurora_box_check", (check,), state
 
     def _board(self) -> Iterator[tuple[str, Labels, float]]:
         board = self._gateway.board
@@ -238,6 +323,32 @@ class Exposition(Collector):
             yield "aurora_device_breaker_open", (device,), poller.breaker.open
             yield "aurora_device_breaker_opened_total", (device,), poller.breaker.opened
             yield "aurora_device_defects_total", (device,), stats.defects
+            if stats.scans or stats.missed:
+                gap = assess.gaps[poller.index]
+                yield "aurora_device_up", (device,), gap.open_since is None and not poller.breaker.open
+            if stats.last_answer_ms is not None:
+                age_s = max(0, self._gateway.clock.now_ms() - stats.last_answer_ms) / 1000
+                yield "aurora_device_answer_age_seconds", (device,), age_s
+                yield "aurora_device_round_trip_seconds", (device,), stats.poll_last_s
+
+    def _rules(self) -> Iterator[tuple[str, Labels, float]]:
+        if self._gateway.rulebook is None:
+            return
+        for rule, of in sorted(self._gateway.rulebook.listing().items()):
+            yield "aurora_rule_up", (rule,), of["state"] == "ok"
+            yield "aurora_rule_findings_total", (rule,), of["findings"]
+            for fate in ("taken", "dropped"):
+                yield "aurora_rule_readings_total", (rule, fate), of[fate]
+            for fault in ("raised", "late", "blocked", "silenced", "floods"):
+                yield "aurora_rule_faults_total", (rule, fault), of[fault]
+
+    def _box(self) -> Iterator[tuple[str, Labels, float]]:
+        if self._gateway.vitals is not None:
+            yield from self._gateway.vitals.samples()
+        for level in ("error", "warning", "info"):
+            yield "aurora_log_lines_total", (level,), STATS.lines[level]
+        yield "aurora_log_suppressed_lines_total", (), STATS.suppressed
+        yield "aurora_log_lost_lines_total", (), STATS.lost
 
     def _buses(self) -> Iterator[tuple[str, Labels, float]]:
         for worker in self._gateway.acquire.buses:
@@ -257,11 +368,18 @@ class Exposition(Collector):
         for worker in self._gateway.acquire.air:
             bus = worker.stats.id
             yield "aurora_ble_reports_total", (bus,), sum(scanner.reports for scanner in worker.scanners)
+            yield "aurora_ble_connections_total", (bus,), worker.central.connects
+            yield "aurora_ble_backfills_total", (bus, "done"), worker.backfill.done
+            yield "aurora_ble_backfills_total", (bus, "failed"), worker.backfill.failed
+            for device, slots in sorted(worker.backfill.filled.items()):
+                yield "aurora_ble_backfilled_slots_total", (device,), slots
             for scanner in worker.scanners:
-                for step, count in scanner.ladder.taken.items():
+                for step, count in list(scanner.ladder.taken.items()):
                     labels = (bus, scanner.adapter or "first", step.value)
                     yield "aurora_ble_recovery_steps_total", labels, count
             for poller in worker.pollers:
+                if (interval_s := poller.interval.seconds) is not None:
+                    yield "aurora_ble_interval_seconds", (poller.spec.id,), interval_s
                 sensor = worker.sensors.known.get(poller.spec.address)
                 if sensor is not None:
                     yield "aurora_ble_replays_total", (poller.spec.id,), sensor.replays
@@ -299,6 +417,11 @@ class Exposition(Collector):
         yield "aurora_uplink_published_bytes_total", (), stats.published_bytes
         yield "aurora_uplink_timeouts_total", (), stats.timeouts
         yield "aurora_uplink_forks_total", (), stats.forks
+        yield "aurora_uplink_rewinds_total", (), stats.rewinds
+        yield "aurora_uplink_in_flight_batches", (), stats.in_flight
+        offline_ms = 0 if stats.offline_since_ms is None else now - stats.offline_since_ms
+        yield "aurora_uplink_disconnected_seconds", (), offline_ms / 1000
+        yield "aurora_uplink_offline_seconds_total", (), (stats.offline_ms + offline_ms) / 1000
         for reason, count in sorted(stats.refused.items()):
             yield "aurora_uplink_refused_total", (reason,), count
         for kind, count in sorted(stats.bad_answers.items()):
@@ -343,6 +466,13 @@ class Exposition(Collector):
             yield "aurora_output_given_up_total", (output,), of.given_up
             yield "aurora_output_queued", (output,), of.queued
             yield "aurora_output_oldest_seconds", (output,), of.oldest_s
+            for fault in ("raised", "late", "blocked", "silenced"):
+                yield "aurora_output_faults_total", (output, fault), getattr(of.faults, fault)
+            if (values := of.values) is not None:
+                for fate in ("taken", "dropped", "refused"):
+                    yield "aurora_output_values_total", (output, fate), getattr(values, fate)
+                yield "aurora_output_values_queued", (output,), values.queued
+            yield "aurora_output_blocked", (output,), people.notifier.lanes[output].cell.blocked
         yield "aurora_outputs_unreachable", (), stats.unreachable
 
     def _histograms(self) -> Iterator[tuple[str, Labels, list[tuple[str, float]], float]]:
@@ -352,15 +482,11 @@ class Exposition(Collector):
                 running += count
                 buckets.append(("+Inf" if limit == float("inf") else str(limit), float(running)))
             yield "aurora_poll_duration_seconds", (poller.spec.id,), buckets, poller.stats.poll_s
+        if self._gateway.vitals is not None:
+            yield "aurora_loop_lag_seconds", (), *self._gateway.vitals.lag_histogram()
 
     def _summaries(self) -> Iterator[tuple[str, Labels, int, float]]:
         for poller in self._gateway.acquire.pollers:
             stats = poller.stats
             yield "aurora_poll_lateness_seconds", (poller.spec.id,), stats.served, stats.late_s
         yield "aurora_journal_commit_duration_seconds", (), self._stats.commits, self._stats.commit_seconds
-
-
-def _family(name: str, row: Row) -> Metric:
-    if row.kind == "counter":
-        return CounterMetricFamily(name.removesuffix("_total"), row.help, labels=row.labels)
-    return GaugeMetricFamily(name, row.help, labels=row.labels)

@@ -14,14 +14,16 @@ from gateway.buffer.journal import Journal
 from gateway.control import Control, Handler
 from gateway.errors import AuroraError, OperatorError
 from gateway.logbook.settings import AT_START, WHEN_APPLIED
-from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
+from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
+    from gateway.scanners import Scanner
 
-__all__ = ["People", "alarm_data"]
+__all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,9 @@ RECORDS_RETRY_S = 30.0
 OUTPUTS = "outputs"
 """The judge of the conditions that come from the outputs."""
 
+REGISTER = tuple(f"people.{order}" for order in ("list", "invite", "role", "remove", "token", "revoke"))
+"""The orders of `gateway.access.register.Register`, which is loaded with the page."""
+
 Request = Mapping[str, Any]
 
 
@@ -37,7 +42,8 @@ class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
     ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was
-    ``stated``. ``orders`` are further requests that the control socket takes.
+    ``stated``. ``orders`` are further requests that the control socket takes. ``rules`` tells how the rules of
+    plugins do. ``feed`` is told where judged records go for outputs that take values; None for nowhere.
     """
 
     def __init__(
@@ -51,12 +57,19 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        rules: Callable[[], Mapping[str, Any]] = dict,
         stated: str = AT_START,
         orders: Mapping[str, Handler] | None = None,
+        feed: Callable[[Callable[[Scan | Miss], None] | None], None] = lambda _: None,
     ) -> None:
+        self._rules = rules
+        self._feed = feed
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
+        self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
+        self._site = site
+        self._layout = layout
         self._assess = assess
         self._journal = journal
         self._clock = clock
@@ -65,6 +78,25 @@ class People:
         self._orders = orders or {}
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._scanning: list[asyncio.Task[None]] = []
+
+    def admit(self, register: Callable[[], Any]) -> None:
+        """Take orders about who may sign in at the page, whenever ``register`` has one."""
+        for name in REGISTER:
+
+            async def order(request: Request, name: str = name) -> Mapping[str, Any]:
+                found = register()
+                if found is None:
+                    raise OperatorError("the status page is not running", "switch it on: [web] listen = ...")
+                answer: Mapping[str, Any] = await found.handlers()[name](request)
+                return answer
+
+            self.control.handle(name, order)
+
+    def _give_values(self) -> None:
+        """To the present outputs, where some of them take values."""
+        wanted = self.notifier is not None and any(output.values for output in self._site.outputs)
+        self._feed(self.notifier.values if wanted and self.notifier is not None else None)
 
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
@@ -76,22 +108,31 @@ class People:
         """Until cancelled."""
         for name, order in {**Orders(self._assess).handlers(), **self._orders}.items():
             self.control.handle(name, order)
+        self.control.handle("plugins.list", self._plugins)
         for name in NOBODY:
             self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
+        viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
+        self.viewing = viewing
+        for name, handler in viewing.handlers().items():
+            self.control.handle(name, handler)
         if notifier is not None:
             await notifier.open()
         try:
             if notifier is not None:
                 await notifier.resync(self._assess.alarms)
+            self._give_values()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(self._open_records(), name="logbook")
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
                     self._telling = group.create_task(notifier.run(), name="outputs")
+                self._scan(group)
         finally:
             self._group = None
+            self._feed(None)
+            viewing.close()
             for opened in {notifier, self.notifier}:
                 if opened is not None:
                     await opened.close()
@@ -106,15 +147,34 @@ class People:
     ) -> None:
         """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
         self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
-        if outputs:
+        values = any(output.values for output in (*self._site.outputs, *site.outputs))
+        moved, scanners = values and layout != self._layout, self._site.scanners
+        self._site, self._layout = site, layout
+        if outputs or moved:
             await self._change_outputs(site)
+        if scanners != site.scanners and self._group is not None:
+            for task in self._scanning:
+                task.cancel()
+            self._scan(self._group)
+        if self.viewing is not None:
+            self.viewing.adopt(site)
         await self.records.adopt(site, layout, person, reason)
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        """Read codes with the scanners of the present site."""
+        site, clock = self._site, self._clock
+        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
 
     async def _change_outputs(self, site: Site) -> None:
         """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
         meanwhile stands in the alarms by which it begins."""
         old, telling = self.notifier, self._telling
-        self.notifier = new = _notifier(site, self._clock, self._event, self._condition) if site.outputs else None
+        self._feed(None)
+        told = (site, self._layout, self._clock, self._event, self._condition)
+        self.notifier = new = _notifier(*told) if site.outputs else None
         self._telling = None
         if telling is not None:
             telling.cancel()
@@ -126,11 +186,17 @@ class People:
             await new.resync(self._assess.alarms)
             assert self._group is not None
             self._telling = self._group.create_task(new.run(), name="outputs")
+        self._give_values()
 
     async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
         handlers = NOBODY if self.notifier is None else self.notifier.handlers()
         answer: Mapping[str, Any] = await handlers[name](request)
         return answer
+
+    async def _plugins(self, _: Request) -> Mapping[str, Any]:
+        """Outputs and rules, and how they do."""
+        outputs = {} if self.notifier is None else self.notifier.plugins()
+        return {"plugins": {**outputs, **self._rules()}}
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
@@ -146,12 +212,19 @@ class People:
             else:
                 return
 
+    async def _record(self, kind: str, request: Request) -> Mapping[str, Any]:
+        """A record that no person typed: what a scanner read."""
+        if self.records.requests is None:
+            raise OperatorError("records cannot be made yet", "scan it again in a minute")
+        return await self.records.requests.record(kind, request)
+
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
 
 
 def _notifier(
     site: Site,
+    layout: Layout,
     clock: Callable[[], ClockClaim],
     event: Callable[[Event], None],
     condition: Callable[[Condition], None],
@@ -159,7 +232,19 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.time_zone)
+    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
+
+
+def _scanners(
+    site: Site,
+    record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
+    event: Callable[[Event], None],
+    clock: Callable[[], ClockClaim],
+) -> "list[Scanner]":
+    """Loaded on need, like what tells people."""
+    from gateway.scanners import Scanner
+
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:
@@ -203,8 +288,20 @@ class Orders:
         }
 
     async def _order(self, order: Callable[[Request], Alarm], request: Request) -> Mapping[str, Any]:
+        self._unchanged(request)
         alarm = order(request)
         return {**alarm_data(alarm), "words": f"{alarm.id} is {alarm.state.value} now"}
+
+    def _unchanged(self, request: Request) -> None:
+        """Refuse to act on an alarm that is not any more as ``seen``: somebody else was quicker."""
+        seen = request.get("seen")
+        if seen is None:
+            return
+        for alarm in self._assess.engine.everything:
+            if alarm.id == request.get("alarm") and seen_of(alarm) != seen:
+                by = f" by {alarm.person}" if alarm.person else ""
+                what = f"{alarm.id} is {alarm.state.value} now{by}"
+                raise SeenError(what, "look at it again before you do that")
 
     async def _list(self, request: Request) -> Mapping[str, Any]:
         alarms = self._assess.engine.everything if request.get("all") is True else self._assess.alarms
@@ -220,6 +317,15 @@ class Orders:
         point, kind = _text(request, "point"), _text(request, "kind")
         self._assess.end_state(point, kind, _text(request, "person"), _text(request, "text"))
         return {"words": f"{kind} of {point} is over"}
+
+
+class SeenError(OperatorError):
+    """Somebody else was quicker."""
+
+
+def seen_of(alarm: Alarm) -> str:
+    """A mark of what people have done about an alarm: each of their steps and a new raising change it."""
+    return f"{alarm.occurrence}/{alarm.state.value}/{alarm.person}/{alarm.text}"
 
 
 def alarm_data(alarm: Alarm) -> dict[str, Any]:
@@ -246,6 +352,7 @@ def alarm_data(alarm: Alarm) -> dict[str, Any]:
         "person": alarm.person,
         "text": alarm.text,
         "until_ms": alarm.until_ms,
+        "seen": seen_of(alarm),
     }
 
 

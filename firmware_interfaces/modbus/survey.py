@@ -32,7 +32,9 @@ SIGNS = ((3, 0), (4, 0), (1, 0), (2, 0))
 Memory: TypeAlias = dict[tuple[int, int, int], bytes | DeviceRefused]
 """Answers of one unit by function, address and count."""
 ALIKE = 3
-"""So many units in a row that show the same on one TCP endpoint are one device that answers to every unit id."""
+"""So many units in a row that show the same on one TCP endpoint may be one device that answers to every unit id."""
+UNLIKELY = (173, 211, 239)
+"""It is, where these answer, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Survey:
                 await self.recognise(found)
                 alike = [*alike, found] if not alike or self._same(alike[-1], found) else [found]
                 yield found
-                if len(alike) == ALIKE and self.link.kind == "tcp":
+                if len(alike) == ALIKE and self.link.kind == "tcp" and await self._answers_everything():
                     self.every_unit = True
                     return
             left = silent
@@ -132,6 +134,13 @@ class Survey:
     @staticmethod
     def _same(one: Found, other: Found) -> bool:
         return other.unit == one.unit + 1 and one.seen == other.seen
+
+    async def _answers_everything(self) -> bool:
+        """Whether units that nobody would give to a device are there as well."""
+        for unit in UNLIKELY:
+            if await self.look(unit) is None:
+                return False
+        return True
 
     async def look(self, unit: int, function: int = 3, address: int = 0) -> Found | None:
         """The unit, if it gives a sign of life. Raises `NotConnected`."""

@@ -17,8 +17,12 @@ from firmware_interfaces.modbus.nouns import Channel
 
 __all__ = ["Before", "Result", "Written", "before_write", "write_once"]
 
-ACKNOWLEDGED = 5
-"""Exception with which a device says that it is still at it (Application Protocol V1.1b3, section 7)."""
+OPEN = {
+    5: "the device has not finished",
+    10: "no way to the device",
+    11: "the device behind the converter is silent",
+}
+"""Exceptions after which the write may have been carried out (Application Protocol V1.1b3, section 7)."""
 READ_BACKS = 3
 SETTLE_S = 0.3
 """Between readings of a device that does not show the new value yet."""
@@ -57,9 +61,9 @@ async def write_once(
     try:
         await device.link.write(device.unit, request, timeout_s)
     except DeviceRefused as error:
-        if error.code != ACKNOWLEDGED:
+        if error.code not in OPEN:
             return Written("refused", str(error), before.value)
-        lost = "the device has not finished"
+        lost = f"{OPEN[error.code]} (exception {error.code})"
     except BusError as error:
         lost = str(error)
     try:

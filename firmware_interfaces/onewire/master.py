@@ -21,7 +21,10 @@ BULK = "therm_bulk_read"
 FRESH_S = 1.0
 """A reading is taken no later than this after the conversion that it shows."""
 AGAIN_S = 0.02
-FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT})
+NO_BULK = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+)
+"""Forbidden, or not offered: each sensor then converts by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Master:
             with (self.path / BULK).open("r+b", buffering=0) as file:
                 file.write(b"trigger\n")
         except OSError as error:
-            if error.errno not in FORBIDDEN:
+            if error.errno not in NO_BULK:
                 raise ReadFailed(f"{self}: {BULK}: {error.strerror}", error.errno or 0) from error
             self.bulk = False
             self.why_not_bulk = f"{BULK}: {error.strerror}"

@@ -3,6 +3,7 @@ new.
 """
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -10,50 +11,30 @@ from typing import cast
 from firmware_interfaces.asked import Model
 from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
-from firmware_interfaces.ble.decoders.nouns import AdvertFault
+from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.ladder import Step
-from firmware_interfaces.ble.models import MODELS, RSSI, BleModel
+from firmware_interfaces.ble.models import MODELS, BleModel
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
+from gateway.acquire.airpoller import AirPoller
+from gateway.acquire.asked import AskedPoller, AskedSensors
+from gateway.acquire.backfill import BackfillDesk
+from gateway.acquire.ear import Ear
 from gateway.acquire.families import Common
-from gateway.acquire.heard import HeardPoller, HeardWorker
+from gateway.acquire.heard import HeardWorker
 from gateway.acquire.keeper import BusStats
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Sink
-from gateway.model import Event, Quality
+from gateway.model import Event, Quality, Scan
 from gateway.site import BusSpec, DeviceSpec
 
-__all__ = ["AirPoller", "AirWorker", "load", "read_key", "serve"]
+__all__ = ["AirWorker", "load", "read_key", "serve"]
 
 log = logging.getLogger(__name__)
 
 
-class AirPoller(HeardPoller):
-    """One sensor that is heard by radio."""
-
-    unasked = frozenset({RSSI.key})
-
-    def __init__(self, index: int, spec: DeviceSpec, model: BleModel) -> None:
-        super().__init__(index, spec, model)
-        self.model = model
-
-    def heard(self, news: News, at_ms: int) -> None:
-        """Keep a measurement or a fault."""
-        if isinstance(news.outcome, AdvertFault):
-            self.keep_fault(str(news.outcome), news.raw, at_ms)
-            return
-        decoded = news.outcome
-        values = {
-            field.key: (value, mark)
-            for field, value, mark in zip(decoded.fields, decoded.values, decoded.quality, strict=True)
-        }
-        if news.rssi is not None:
-            values[RSSI.key] = (float(news.rssi), Quality.GOOD)
-        self.keep(values, news.raw, at_ms)
-
-
 class AirWorker(HeardWorker[AirPoller]):
-    """All sensors of one ``ble`` bus, heard by its adapters."""
+    """All sensors of one ``ble`` bus: heard by its adapters, or asked over connections of theirs."""
 
     def __init__(
         self,
@@ -69,18 +50,37 @@ class AirWorker(HeardWorker[AirPoller]):
         stats = BusStats(bus.id, bus.kind)
         super().__init__(stats, pollers, sink=sink, now_ms=now_ms, metronome=metronome)
         self._up: bool | None = None
+        self.heard = [poller for poller in self.pollers if not isinstance(poller, AskedPoller)]
+        self._strength: dict[str, tuple[int, int]] = {}
+        """Newest signal strength of the sensors that are asked, and the boot time at which it was heard."""
+        self.central = Central(bus.connections)
+        self.asked = AskedSensors(
+            bus,
+            [poller for poller in self.pollers if isinstance(poller, AskedPoller)],
+            sink=sink,
+            now_ms=now_ms,
+            metronome=metronome,
+            strength=self._strength_since,
+            alive=self._alive,
+            central=self.central,
+        )
+        self.backfill = BackfillDesk(bus, self.heard, sink=sink, now_ms=now_ms, central=self.central)
         self.defects = 0
         """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
         for poller in pollers:
             self._by_address.setdefault(poller.spec.address, []).append(poller)
+        self.ear = Ear(self._by_address)
+        """What was heard lately, for people who look."""
         allow = Allow(addresses=frozenset(self._by_address))
+        self.keys = dict(keys or {})
         self.sensors = Sensors(self._news, allow, keys)
         self.scanners = [
             make_scanner(
                 self._report,
                 adapter=adapter,
                 mode=bus.scan,
+                everybody=bool(self.asked.pollers),
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
             )
@@ -92,15 +92,42 @@ class AirWorker(HeardWorker[AirPoller]):
         async with asyncio.TaskGroup() as group:
             for scanner in self.scanners:
                 group.create_task(scanner.run(), name=f"adapter {scanner.adapter or 'first'}")
-            group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
+            if self.heard:
+                group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
+            group.create_task(self.asked.run(), name=f"sensors asked on {self.stats.id}")
+            group.create_task(self.backfill.run(), name=f"backfill on {self.stats.id}")
+
+    def start(self, resume: Mapping[str, int], now: int, cause: int = Quality.GATEWAY_DOWN) -> None:
+        """Those that are asked keep their own time."""
+        super().start(resume, now, cause)
+        self._queue = [entry for entry in self._queue if not isinstance(entry[2], AskedPoller)]
+        heapq.heapify(self._queue)
+
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now``: the worker has ended (``late``: where silent)."""
+        for poller in self.heard:
+            self._serve(poller, now, silence=late)
+        self.asked.account(now, late)
 
     def close(self) -> None:
-        """Nothing is held open between runs."""
+        """Give up what is held open between runs."""
+        self.central.close()
+
+    def _scanned(self, poller: AirPoller, scan: Scan) -> None:
+        super()._scanned(poller, scan)
+        self.backfill.answered(poller)
+
+    def _missed(self, poller: AirPoller, count: int, cause: int, raw: bytes | None = None) -> None:
+        self.backfill.missed(poller, poller.next_slot, count)
+        super()._missed(poller, count, cause, raw)
 
     # what the adapters say
 
     def _report(self, report: Report, now: float) -> None:
+        if report.rssi is not None and report.address in self._by_address:
+            self._strength[report.address] = report.rssi, self._now_ms()
         try:
+            self.ear.report(report, now)
             self.sensors.report(report, now)
         except Exception as error:
             if not self.defects:
@@ -108,6 +135,16 @@ class AirWorker(HeardWorker[AirPoller]):
                 data = {"bus": self.stats.id, "why": f"{report.address}: {error!r}"}
                 self._sink.event(Event("bus.fault", self._now_ms(), data))
             self.defects += 1
+
+    def _strength_since(self, address: str, since_ms: int) -> int | None:
+        rssi, at_ms = self._strength.get(address, (0, -1))
+        return rssi if at_ms >= since_ms else None
+
+    def _alive(self, adapter: str) -> None:
+        """A connection was made: an adapter that hears nothing else is not dead."""
+        for scanner in self.scanners:
+            if scanner.scanning_with == adapter:
+                scanner.ladder.heard(asyncio.get_running_loop().time())
 
     def _news(self, news: News) -> None:
         now = self._now_ms()
@@ -154,7 +191,10 @@ def load(name: str) -> BleModel:
 
 def serve(bus: BusSpec, mine: Mapping[int, DeviceSpec], models: Mapping[str, Model], common: Common) -> AirWorker:
     """The worker of a ``ble`` bus."""
-    pollers = [AirPoller(index, spec, cast(BleModel, models[spec.model])) for index, spec in mine.items()]
+    pollers: list[AirPoller] = []
+    for index, spec in mine.items():
+        model = cast(BleModel, models[spec.model])
+        pollers.append((AirPoller if model.reader is None else AskedPoller)(index, spec, model))
     keys = {spec.address: key for spec in mine.values() if (key := read_key(spec)) is not None}
     return AirWorker(bus, pollers, sink=common.sink, now_ms=common.now_ms, metronome=common.metronome, keys=keys)
 

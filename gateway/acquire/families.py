@@ -56,6 +56,8 @@ class Common(NamedTuple):
     """The boot-time clock."""
     metronome: Metronome
     limits: TimeLimits
+    on_time: Callable[[int, int], None] | None = None
+    """Told of a satellite receiver's time (Unix nanoseconds), and the boot time when it was heard (nanoseconds)."""
 
 
 class Family(Protocol):

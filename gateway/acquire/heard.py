@@ -94,10 +94,22 @@ class HeardPoller:
             return (Quality.BAD_FRAME, found.raw) if found.fault else (Quality.STALE, None)
         marks = bytes(Quality.STALE if value is None else value[1] for value in wanted)
         values: array[float] = array("d", [nan if value is None else value[0] for value in wanted])
-        raw = found.raw if max(marks) >= BAD else None
+        return self.scan(slot, found.at_ms, values, self.timely(slot, found.at_ms, marks), found.raw)
+
+    def timely(self, slot: int, at_ms: int, marks: bytes) -> bytes:  # noqa: ARG002 - for those whose pace is known
+        """The qualities of what was heard at ``at_ms``; a sensor of known pace may be overdue by the slot."""
+        return marks
+
+    def scan(self, slot: int, at_ms: int, values: "array[float]", marks: bytes, raw: bytes) -> Scan:
+        """Values and qualities by channel as a scan; a calibrated channel gives the corrected and the indicated."""
+        kept = raw if max(marks) >= BAD else None
         if any(correction is not None for correction in self._corrections):
             values, marks = corrected(values, marks, self._corrections)
-        return Scan(self.index, slot, found.at_ms, values, marks, raw)
+        return Scan(self.index, slot, at_ms, values, marks, kept)
+
+    def correction(self, key: str) -> Correction | None:
+        """How a channel is corrected."""
+        return self._corrections[self.keys.index(key)]
 
 
 H = TypeVar("H", bound=HeardPoller)
@@ -145,10 +157,13 @@ class HeardWorker(Keeper[H]):
             if isinstance(answer, Scan):
                 poller.stats.answered(0.0, answer.at_ms)
                 poller.next_slot += 1
-                self._sink.scan(answer)
+                self._scanned(poller, answer)
             else:
                 self._missed(poller, 1, answer[0], answer[1])
         self._silent(poller, silent, silence)
+
+    def _scanned(self, poller: H, scan: Scan) -> None:  # noqa: ARG002 - for workers that know more of it
+        self._sink.scan(scan)
 
     def _silent(self, poller: H, count: int, cause: int) -> None:
         if count:

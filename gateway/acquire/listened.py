@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from firmware_interfaces.errors import NotConnected
@@ -22,6 +23,7 @@ __all__ = ["Heard", "ListenedPoller", "ListenedWorker", "listened_worker"]
 
 log = logging.getLogger(__name__)
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_RETRY_S = 0.2
 QUIET_S = 10.0
 """An instrument that was told to speak and is silent for so long is told again: it may have been switched off."""
@@ -151,6 +153,18 @@ class ListenedWorker(HeardWorker[ListenedPoller]):
         stats.stray_frames += not (understood or damaged)
 
 
+def _teller(common: Common) -> Callable[[datetime], None] | None:
+    """Tells the clock, by the boot time of the sentence. Of several devices on one receiver the first does it."""
+    on_time = common.on_time
+    if on_time is None:
+        return None
+
+    def tell(utc: datetime) -> None:
+        on_time((utc - EPOCH) // timedelta(microseconds=1) * 1000, common.now_ms() * 1_000_000)
+
+    return tell
+
+
 def listened_worker(
     bus: BusSpec,
     line: SerialLine,
@@ -159,11 +173,13 @@ def listened_worker(
     common: Common,
 ) -> ListenedWorker:
     """The worker of a line whose instrument speaks unasked."""
-    pollers = []
+    pollers: list[ListenedPoller] = []
     for index, spec in mine.items():
         model = models[index]
         heard: Heard = (
-            HeardText(model, spec.channels) if isinstance(model, TextModel) else HeardReceiver(spec.channels)
+            HeardText(model, spec.channels)
+            if isinstance(model, TextModel)
+            else HeardReceiver(spec.channels, None if pollers else _teller(common))
         )
         pollers.append(ListenedPoller(index, spec, model, heard))
     return ListenedWorker(bus, line, pollers, common)

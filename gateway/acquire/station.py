@@ -43,7 +43,8 @@ def layout_of(site: Site) -> Layout:
 class Acquire:
     """All buses of a site, or ``only`` some that another station is to `take over` (it is ``beside`` this one).
 
-    ``models`` maps a model's name in the site file to the loaded model.
+    ``models`` maps a model's name in the site file to the loaded model; ``on_time`` is told what satellite
+    receivers say (`Common.on_time`).
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Acquire:
         models: Mapping[str, Model],
         sink: Sink,
         now_ms: Callable[[], int],
+        on_time: Callable[[int, int], None] | None = None,
         *,
         only: Container[str] | None = None,
         beside: "Acquire | None" = None,
@@ -63,7 +65,7 @@ class Acquire:
         self._sink = sink
         self._now_ms = now_ms
         if beside is None:
-            self._common = Common(sink, now_ms, Metronome(), TimeLimits())
+            self._common = Common(sink, now_ms, Metronome(), TimeLimits(), on_time)
         else:
             self._common = beside._common
         self._lines = {bus.id: bus for bus in site.buses}
@@ -94,6 +96,8 @@ class Acquire:
         for worker in self.buses:
             worker.start(resume, started_ms)
         try:
+            if not self.buses:  # a new box, whose first sensor is still to come
+                await asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 for worker in self.buses:

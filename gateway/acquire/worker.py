@@ -3,10 +3,12 @@
 import asyncio
 import heapq
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from firmware_interfaces.asked import Line
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
+from gateway.acquire.guests import Guests
 from gateway.acquire.keeper import BusStats, Keeper
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Poller, Sink
@@ -50,6 +52,9 @@ class BusWorker(Keeper[Poller]):
         self._probes = 0
         self.lock = asyncio.Lock()
         """Held by whoever talks on the bus: this worker, or an order between two polls."""
+        self._napping: int | None = None
+        self.guests = Guests(self._wake)
+        """Requests of people who look at the bus: served in its idle time alone."""
         link.on_late = self._late_answer
 
     async def run(self) -> None:
@@ -106,7 +111,26 @@ class BusWorker(Keeper[Poller]):
             if stranger is not None and not stranger.breaker.open:
                 await self._introduce(stranger)
                 return
-        await self._metronome.until(due_ms, wait_s)
+        if self.guests.waiting and not self.lock.locked():
+            async with self.lock:
+                served = await self.guests.serve(wait_s, self._polled_in_s)
+            if served:
+                return
+        self._napping = due_ms
+        try:
+            await self._metronome.until(due_ms, wait_s)
+        finally:
+            self._napping = None
+
+    def _wake(self) -> None:
+        if self._napping is not None:
+            self._metronome.ring(self._napping)
+
+    def _polled_in_s(self, unit: int) -> float:
+        """Seconds until a unit's own next poll; infinite for one that is not polled."""
+        now = self._now_ms()
+        dues = (p.grid.due_ms(p.next_slot) - now for p in self.pollers if p.device.unit == unit)
+        return min(dues, default=math.inf) / 1000
 
     async def _introduce(self, poller: Poller) -> None:
         def event(kind: str, data: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 from gateway.assess.alarms import AlarmEngine
 from gateway.assess.border import Border, JudgeFactory, Standing
@@ -15,7 +16,11 @@ from gateway.assess.quality import Care, ScanQuality
 from gateway.assess.removal import ended
 from gateway.errors import StorageError
 from gateway.model import Alarm, ClockClaim, Column, Condition, DeviceLayout, Event, Layout, Miss, Quality, Scan
+from gateway.seal.backfill import BACKFILL
 from gateway.site import Site
+
+if TYPE_CHECKING:
+    from gateway.assess.backfilled import PastJudge
 
 __all__ = ["JUDGES", "Assess", "judges_of"]
 
@@ -104,6 +109,7 @@ class Assess:
         self._now_ms = now_ms
         self._boot = ""
         self._urgent = False
+        self._past: PastJudge | None = None
         self._memories_ms: int | None = None
         self._given: dict[str, bytes] = {}
         self.recall(memories or {})
@@ -163,7 +169,7 @@ class Assess:
             event for at in followed.values() if (event := self.gaps[at].answered(claim.boot_ms, why)) is not None
         ]
         before, rates = {border.name: border for border in self.borders}, self.engine.rates
-        self._site, self._layout = site, layout
+        self._site, self._layout, self._past = site, layout, None
         self.gaps, self.values, self._qualities = gaps, values, qualities
         self.borders = tuple(border for _, border in chosen)
         self._tell(left)
@@ -258,8 +264,28 @@ class Assess:
                 self._take(border.name, findings)
 
     def event(self, event: Event) -> None:
-        """Events of acquire pass through."""
+        """Events of acquire pass through; what a sensor's memory says of a gap is judged as the past."""
         self._event(event)
+        if event.kind == BACKFILL:
+            self._judge_past(event)
+
+    def _judge_past(self, event: Event) -> None:
+        from gateway.assess.backfilled import JUDGE, PastJudge, over
+
+        if self._past is None:
+            self._past = PastJudge(self._site, self._layout)
+        try:
+            found = self._past.judge(event)
+        except Exception as error:
+            log.exception("what was backfilled could not be judged")
+            words = f"what was backfilled could not be judged: {type(error).__name__}"
+            data = {"judge": JUDGE, "error": repr(error)[:500], "count": 1, "words": words}
+            self._tell((Event("judge.failed", self._now_ms(), data),))
+            return
+        for told, condition in found:
+            self._tell((told,))
+            self.condition(condition, JUDGE)
+            self.condition(over(condition), JUDGE)
 
     def tick(self, claim: ClockClaim) -> None:
         """About once a second: what follows from time passing."""

@@ -106,13 +106,15 @@ async def _stations(gateway: "Gateway", plan: Plan, person: str | None, reason: 
             await people.adopt(gateway.site, gateway.layout, outputs=plan.outputs, person=person, reason=reason)
         except Exception:
             log.exception("people could not go over to the changed site file; they begin anew by it")
-            gateway.renewal.renew("people")
+            gateway.beside.renewal.renew("people")
     else:
-        gateway.renewal.renew("people")
+        gateway.beside.renewal.renew("people")
+    for name in ("rules", "doctor"):
+        gateway.beside.renewal.renew(name)
     if plan.uplink:
-        gateway.renewal.renew("uplink")
+        gateway.beside.renewal.renew("uplink")
     if plan.web:
-        gateway.renewal.renew("web")
+        gateway.beside.renewal.renew("web")
 
 
 def _why(person: str | None, reason: str | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from firmware_interfaces.asked import Model
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.extra import extra
 from firmware_interfaces.fileline import FileModel
 from firmware_interfaces.modbus.model import DeviceModel, TestFailure, list_models, load_model, run_tests
 from firmware_interfaces.serial.models import METERS, list_serial_models
@@ -18,7 +19,8 @@ def models_command(names: Sequence[str]) -> int:
     """Exit status 1 when a model fails a test case of its own."""
     failed = 0
     files = _of_files()
-    for name in names or (*list_models(), *MODELS, *files, *list_serial_models(), *METERS):
+    known = (*list_models(), *extra().modbus, *MODELS, *files, *list_serial_models(), *METERS)
+    for name in names or known:
         if name in MODELS:
             _heard(MODELS[name], whole=bool(names))
         elif name in files:
@@ -57,12 +59,14 @@ def _written(model: Model, *, whole: bool) -> None:
 
 def _heard(model: BleModel, *, whole: bool) -> None:
     """One Bluetooth model, in the words of the others."""
+    how = "heard" if model.reader is None else "asked"
     mark = "; not for critical points" if model.not_for_ccp else ""
-    print(f"{model.id:28} {model.title}; {len(model.channels)} channels, heard by Bluetooth{mark}")
+    print(f"{model.id:28} {model.title}; {len(model.channels)} channels, {how} by Bluetooth{mark}")
     if whole:
         print(f"    source: {model.source}")
         for channel in model.channels.values():
-            print(f"    {channel.key:24} {channel.unit:8} {channel.decimals} decimal places")
+            places = "floating point" if channel.decimals is None else f"{channel.decimals} decimal places"
+            print(f"    {channel.key:24} {channel.unit:8} {places}")
 
 
 def _of_files() -> dict[str, FileModel]:

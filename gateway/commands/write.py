@@ -15,7 +15,7 @@ def add_write_command(commands: Any, load: Callable[[Path], Site]) -> None:
     write = commands.add_parser("write", help="order a write to a device; goes on record with who, why and outcome")
     write.add_argument("site", type=Path, help="the site file")
     write.add_argument("channel", help="device.channel, one of those that the site file allows")
-    write.add_argument("value", help="in the channel's unit; after -- where it is below zero")
+    write.add_argument("value", help="in the channel's unit")
     write.add_argument("--person", required=True, help="who orders it: name or initials")
     write.add_argument("--reason", required=True, help="why")
     write.set_defaults(command=lambda arguments: _write(load(arguments.site), arguments))

@@ -28,6 +28,7 @@ class BleBus(Table):
     type: Literal["ble"] = Field(examples=["ble"])
     adapters: list[Adapter] = Field(default_factory=list, max_length=8, examples=[["hci0"]])
     scan: Literal["auto", "passive", "active"] = Field("auto", examples=["auto"])
+    connections: int = Field(3, ge=1, le=20, examples=[3])
 
 
 KEY_BYTES = 16
@@ -73,10 +74,23 @@ class BleKind:
         if "channels" not in raw:
             remedy = 'list those that it sends, for example: channels = ["temperature", "rssi"]'
             report.add((*at, "channels"), "is missing: a model has more channels than any one sensor sends", remedy)
+        if raw.get("backfill") is True:
+            self._check_memory(at, raw.get("model"), report)
+
+    @staticmethod
+    def _check_memory(at: Key, model: object, report: Report) -> None:
+        from firmware_interfaces.ble.models import MODELS
+
+        if isinstance(model, str) and model in MODELS and MODELS[model].log is None:
+            named = ", ".join(name for name, known in MODELS.items() if known.log is not None)
+            what = f"{model} has no memory that can be read"
+            report.add((*at, "backfill"), what, f"take it away; those that have one: {named}")
 
     def spec(self, at: Key, bus: BleBus, models: "Sequence[Model]", report: Report) -> BusSpec:  # noqa: ARG002
         """The adapters and how they scan."""
-        return BusSpec(id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan)
+        return BusSpec(
+            id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan, connections=bus.connections
+        )
 
     def place(self, bus: BusSpec) -> str:
         """The adapters."""
@@ -91,7 +105,7 @@ def check_unit(at: Key, raw: Mapping[str, object], report: Report) -> None:
     """A device that is asked: it has a unit id, and neither address nor key."""
     if "unit" not in raw:
         report.add((*at, "unit"), "is missing", "add unit = 1")
-    for name in ("address", "key_file"):
+    for name in ("address", "key_file", "backfill", "interval"):
         if name in raw:
             report.add((*at, name), "has no meaning on this bus", 'take it away, or use a bus with type = "ble"')
 

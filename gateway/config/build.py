@@ -86,7 +86,7 @@ def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, r
         gap_ms=bus.gap_ms,
         connect_pause_ms=bus.connect_pause_ms,
         release=not isinstance(bus, RtuBus) and bus.connection == "release",
-        rs485=bus.rs485.model_dump() if isinstance(bus, RtuBus) and bus.rs485 is not None else None,
+        rs485=bus.rs485 if isinstance(bus, RtuBus) else None,
     )
 
 
@@ -145,6 +145,8 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             address=str(kind.who(device)) if kind is not None and device.address else "",
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
             write=tuple(device.write or ()),
+            backfill=device.backfill is not False,
+            interval_s=device.interval,
         )
         built.append((entry, spec))
     return built
@@ -245,13 +247,28 @@ def build_site(
             batch_max_age_s=buffer.batch_max_age_s,
             keep_days=buffer.keep_days,
             max_bytes=buffer.max_size,
+            card_endurance_bytes=buffer.card_endurance,
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
         time_zone=gateway.time_zone,
         language=gateway.language,
-        web=WebSpec(host=web.listen.host, port=web.listen.port) if web.listen else None,
+        web=_web(web, base),
         alarms=alarm_spec(alarms),
         source=source,
+    )
+
+
+def _web(table: WebTable, base: Path) -> WebSpec | None:
+    if table.listen is None:
+        return None
+    return WebSpec(
+        host=table.listen.host,
+        port=table.listen.port,
+        open_view=table.open_view,
+        names=frozenset(name.lower() for name in table.names),
+        tls=table.tls,
+        certificate=_whole(base, table.certificate) if table.certificate is not None else None,
+        key=_whole(base, table.key) if table.key is not None else None,
     )
 
 

@@ -20,6 +20,7 @@ from gateway.config.shape import (
     RtuBus,
     RtuOverTcpBus,
     TcpBus,
+    WebTable,
 )
 from gateway.config.tables import Entry, Tables
 from gateway.config.words import Report, did_you_mean
@@ -223,6 +224,12 @@ def _single_tables(tables: Tables, report: Report) -> None:
     if clock is not None and clock.source == "auto" and clock.error_s is not None:
         remedy = 'take it away, or write source = "host" if something outside keeps the clock right'
         report.add(("clock", "error_s"), 'has no meaning with source = "auto"', remedy)
+    web = tables.one("web", WebTable)
+    for name, other in (("certificate", "key"), ("key", "certificate")):
+        if web is not None and getattr(web, name) is not None and getattr(web, other) is None:
+            report.add(("web", other), f"is missing, and {name} is given", f"add {other} = the file's path")
+    if web is not None and web.certificate is not None and web.tls == "self":
+        report.add(("web", "tls"), "is self, and a certificate is given", "take one of the two away")
     cluster = tables.one("cluster", ClusterTable)
     if cluster is None:
         return

@@ -1,18 +1,20 @@
-"""What a site file says beyond reading: files of a secured line, channels that may be written."""
+"""What a site file says beyond plain reading: secured lines, direction control, channels that may be written."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from firmware_interfaces.modbus.model import DeviceModel
 from gateway.config.lookup import model_of
 from gateway.config.models import ModelBook
-from gateway.config.shape import TlsBus
+from gateway.config.shape import Rs485Table, RtuBus, TlsBus
 from gateway.config.tables import Tables
-from gateway.config.words import Report, did_you_mean
+from gateway.config.words import Report, did_you_mean, say_all
 from gateway.site import BusSpec
 
-__all__ = ["check_writes", "secured"]
+__all__ = ["check_rs485", "check_writes", "secured"]
 
 FILES = ("ca", "certificate", "key")
 
@@ -41,6 +43,16 @@ def secured(tables: Tables, buses: Sequence[BusSpec], base: Path, report: Report
         name = entry.table.server_name or ""
         done.append(replace(bus, ca=ca, certificate=certificate, key=key, server_name=name))
     return done
+
+
+def check_rs485(tables: Tables, report: Report) -> None:
+    """The direction control of a serial line."""
+    for entry in tables.buses:
+        if isinstance(entry.table, RtuBus) and entry.table.rs485 is not None:
+            try:
+                Rs485Table.model_validate(entry.table.rs485)
+            except ValidationError as error:
+                say_all(error, Rs485Table, (*entry.at, "rs485"), "rs485", report)
 
 
 def check_writes(tables: Tables, models: ModelBook, report: Report) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "GatewayTable",
     "Identifier",
     "PointTable",
+    "Rs485Table",
     "RtuBus",
     "RtuOverTcpBus",
     "Table",
@@ -44,11 +45,13 @@ __all__ = [
 
 NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$"
 ADAPTER = "^hci[0-9]{1,3}$"
 MASTER = "^w1_bus_master[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
+    HOST: "write a host name as a browser shows it, without port",
     ADAPTER: "write hci0, hci1 ...",
     MASTER: "write w1_bus_master1 ...",
 }
@@ -97,6 +100,7 @@ def _switched_off(value: Any) -> Any:
 
 Name = Annotated[str, Field(pattern=NAME, max_length=63)]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=64)]
+HostName = Annotated[str, Field(pattern=HOST)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0.1, le=86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -146,6 +150,9 @@ class BufferTable(Table):
     batch_max_age_s: float = Field(900.0, ge=0.1, le=86400, examples=[900.0])
     keep_days: int = Field(400, ge=1, le=36500, examples=[400])
     max_size: Annotated[int, _said(parse_size), Field(ge=10**7, le=10**15)] = Field(4 * 10**9, examples=["4 GB"])
+    card_endurance: Annotated[int, _said(parse_size), Field(ge=10**11, le=10**17)] | None = Field(
+        None, examples=["117 TB"]
+    )
 
 
 class ClockTable(Table):
@@ -161,6 +168,11 @@ class WebTable(Table):
     listen: Annotated[InstanceOf[Listen] | None, _said(parse_listen), BeforeValidator(_switched_off)] = Field(
         Listen("127.0.0.1", 8080), examples=["127.0.0.1:8080"]
     )
+    open_view: bool = Field(False, examples=[True])
+    names: list[HostName] = Field([], examples=[["gateway.plant.example"]])
+    tls: Literal["off", "self"] = Field("off", examples=["self"])
+    certificate: Text | None = Field(None, examples=["page.pem"])
+    key: Text | None = Field(None, examples=["page.key"])
 
 
 class BusTable(Table):
@@ -216,7 +228,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
-    rs485: Rs485Table | None = Field(None, examples=[{"rts_on_send": True}])
+    rs485: dict[str, Any] | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):
@@ -253,6 +265,8 @@ class DeviceTable(Table):
     unit: int | None = Field(None, examples=[1])
     address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
     key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
+    backfill: bool | None = Field(None, examples=[False])
+    interval: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     period_s: Seconds | None = Field(None, examples=[10])
     period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])

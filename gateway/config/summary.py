@@ -48,6 +48,9 @@ def explain(site: Site) -> str:
     for process in site.processes:
         where = process.point if process.point is not None else f"{process.device}.{process.channel}"
         lines.append(f"process {process.id}: {process.calculation} on {where}, {process.tier}")
+    for scanner in site.scanners:
+        way = "into" if scanner.direction == "in" else "out of"
+        lines.append(f"scanner {scanner.id}: lots {way} {scanner.point}, {scanner.device}")
     lines.append(f"together {values_s:.3g} values a second, {values_s * 86400:,.0f} a day")
     lines.append(_uplink(site))
     lines += [_told(site, output) for output in site.outputs]

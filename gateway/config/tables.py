@@ -30,7 +30,7 @@ AnyBus = Table
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile", "process")
-ELSEWHERE = ("output", "notify", "notices")
+ELSEWHERE = ("output", "notify", "notices", "rule", "scanner")
 """Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,
@@ -104,7 +104,9 @@ def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
         _read_calibrations(entry, tables.calibrations, report)
     for name in ("bus", "device"):
         if name not in document:
-            report.add((name,), "is missing", f"add a [[{name}]] table for each {name}")
+            # A new box records its own state and is enrolled before its first sensor is there.
+            fatal = not document.keys().isdisjoint({"bus", "device", "point", "process"})
+            report.add((name,), "is missing", f"add a [[{name}]] table for each {name}", fatal=fatal)
     return tables
 
 

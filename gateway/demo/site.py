@@ -34,6 +34,7 @@ error_s = 1.0
 
 [web]
 listen = "127.0.0.1:{page}"
+open_view = true           # of the demonstration: anyone on this machine may look without signing in
 
 [[bus]]
 id = "controllers"

@@ -49,6 +49,8 @@ class RecordKeeping:
         keep: Callable[[str, bytes], None],
     ) -> None:
         self.book: Logbook | None = None
+        self.requests: RecordControl | None = None
+        """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
         self._put = store
@@ -88,7 +90,8 @@ class RecordKeeping:
         await self._compare(watch, person, reason, stated)
         self.book, self._watch = book, watch
         keep = self._keep
-        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+        self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
+        self.requests.register(control)
 
     def stop(self) -> None:
         """The gateway ends: nothing is recorded behind its last event."""

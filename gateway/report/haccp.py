@@ -24,6 +24,7 @@ from gateway.report.entries import (
     states,
 )
 from gateway.report.figures import Beyond, Figures, LimitLine, beyond, figures, time_beyond
+from gateway.report.later import Later, read_later
 from gateway.report.period import Period
 from gateway.report.samples import Happening, Samples
 from gateway.site import Identity, PointSpec
@@ -37,6 +38,7 @@ __all__ = [
     "calibrations_of",
     "certificates",
     "haccp_record",
+    "limits_in_force",
 ]
 
 
@@ -126,6 +128,8 @@ class HaccpRecord:
     labels: list[Label]
     clock: list[ClockNote]
     changes: list[Change]
+    later: list[Later]
+    """What was read later from the sensor's own memory, for slots that were missed."""
     proof: Proof
     batch_ranges: list[tuple[int, int]]
     batch_digest: str
@@ -145,7 +149,7 @@ def haccp_record(
     start, until = period.start_ms, period.until_ms
     inside = [event for event in events if event.utc_ms is not None and start <= event.utc_ms < until]
     alarms = occurrences(events, samples, point=point.id, device=point.device, start_ms=start, until_ms=until)
-    limits, limits_from = _limits(setting, samples, alarms)
+    limits, limits_from = limits_in_force(setting, samples, alarms)
     critical = [limit for limit in limits if limit.tier == "critical"]
     return HaccpRecord(
         setting=setting,
@@ -167,6 +171,7 @@ def haccp_record(
         labels=labels(events, point.device, start, until),
         clock=clock_notes(inside),
         changes=changes(inside),
+        later=read_later(events, point.device, point.channel, period),
         proof=proof,
         batch_ranges=_ranges(samples.batches),
         batch_digest=sha256(b"".join(samples.batches[seq] for seq in sorted(samples.batches))).hexdigest(),
@@ -188,7 +193,9 @@ def _day(
     )
 
 
-def _limits(setting: Setting, samples: Samples, alarms: Sequence[Occurrence]) -> tuple[list[LimitLine], str]:
+def limits_in_force(
+    setting: Setting, samples: Samples, alarms: Sequence[Occurrence]
+) -> tuple[list[LimitLine], str]:
     """The limits of the site file; where alarms of the period carried another value of a rule, that one until then.
 
     Without limits in the site file those that alarms carried.

@@ -1,20 +1,47 @@
 """The chart of a HACCP record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from gateway.chart import Chart, Gap, Instant, Limit, Series, Span, draw
 from gateway.language import Language
+from gateway.report.alarms import Occurrence
 from gateway.report.content import Picture
+from gateway.report.entries import Change, ClockNote, Label, State
 from gateway.report.figures import LimitLine
-from gateway.report.haccp import HaccpRecord
+from gateway.report.haccp import HaccpRecord, Setting
 from gateway.report.names import CHANGE_NAMES, CLOCK_NAMES, RULES, STATE_KINDS, named
-from gateway.report.samples import cause_words
+from gateway.report.period import Period
+from gateway.report.samples import Samples, cause_words
 
-__all__ = ["chart_of", "limit_words", "picture_of"]
+__all__ = ["Charted", "chart_of", "limit_words", "picture_of"]
 
 LETTERS = {"defrost": "D", "door": "O", "start-up": "S", "cleaning": "C", "loading": "L"}
 INSTANTS = {"power_up": "P", "config.changed": "K", "clock.step": "T", "clock.correction": "T"}
 KINDS = {"critical": "critical", "alert": "alert"}
+
+
+class Charted(Protocol):
+    """What a chart shows of a record; a HACCP record has all of it."""
+
+    @property
+    def setting(self) -> Setting: ...
+    @property
+    def period(self) -> Period: ...
+    @property
+    def samples(self) -> Samples: ...
+    @property
+    def limits(self) -> Sequence[LimitLine]: ...
+    @property
+    def alarms(self) -> Sequence[Occurrence]: ...
+    @property
+    def states(self) -> Sequence[State]: ...
+    @property
+    def labels(self) -> Sequence[Label]: ...
+    @property
+    def clock(self) -> Sequence[ClockNote]: ...
+    @property
+    def changes(self) -> Sequence[Change]: ...
 
 
 def limit_words(limit: LimitLine, decimals: int | None, language: Language) -> str:
@@ -27,7 +54,7 @@ def limit_words(limit: LimitLine, decimals: int | None, language: Language) -> s
     return words
 
 
-def chart_of(record: HaccpRecord, language: Language) -> Chart:
+def chart_of(record: Charted, language: Language) -> Chart:
     """The content of the chart, without its form."""
     samples, period = record.samples, record.period
     quality = bytes(samples.quality)
@@ -61,7 +88,7 @@ def chart_of(record: HaccpRecord, language: Language) -> Chart:
     )
 
 
-def _spans(record: HaccpRecord, language: Language) -> Iterator[Span]:
+def _spans(record: Charted, language: Language) -> Iterator[Span]:
     until = record.period.until_ms
     for held in record.alarms:
         start = held.since_ms if held.since_ms is not None else held.raised_ms
@@ -81,7 +108,7 @@ def _spans(record: HaccpRecord, language: Language) -> Iterator[Span]:
             yield Span(state.start_ms, state.end_ms or until, "bar", letter, words, state.person)
 
 
-def _instants(record: HaccpRecord, language: Language) -> Iterator[Instant]:
+def _instants(record: Charted, language: Language) -> Iterator[Instant]:
     for change in record.changes:
         if change.kind in INSTANTS and change.at_ms is not None:
             yield Instant(change.at_ms, INSTANTS[change.kind], named(CHANGE_NAMES, change.kind, language))

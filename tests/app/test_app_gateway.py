@@ -12,7 +12,7 @@ import httpx
 import pytest
 from app_tools import Unit, command, health, more_scans, record_of, running, scans, site_of, until
 
-from gateway import app
+from gateway import app, beside
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.errors import StorageError
@@ -41,7 +41,7 @@ def metric(gateway: Gateway, name: str) -> float:
     return float(line.rsplit(" ", 1)[1])
 
 
-def errors(caplog: pytest.LogCaptureFixture, name: str = "gateway.app") -> list[str]:
+def errors(caplog: pytest.LogCaptureFixture, name: str = "gateway.beside") -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == name and record.levelno >= 40]
 
 
@@ -97,11 +97,9 @@ class TestStartAndStop:
         record = record_of(site)
         gap = record.one("gap.closed").data
         assert record.one("gap.opened").data["slot"] == gap["slot"] == began
-        bad = sorted(
-            (first, count) for first, count, quality in record.slots["a"] if quality.bad and first >= began
-        )
+        bad = [(first, count) for first, count, quality in record.slots["a"] if quality.bad and first >= began]
         end = began
-        for first, count in bad:
+        for first, count in sorted(bad):
             if first == end:  # a slot missed after the first answer is not of this gap
                 end += count
         assert gap["count"] == end - began
@@ -111,7 +109,7 @@ class TestStartAndStop:
         self, tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(app, "FIRST_SCAN_WAIT_S", 0.1)
-        site = site_of(tmp_path, unused_tcp_port, web=WebSpec(port=0))
+        site = site_of(tmp_path, unused_tcp_port, web=WebSpec(port=0, open_view=True))
         async with running(site) as gateway:
             await until(lambda: gateway.page_address is not None)
             async with httpx.AsyncClient() as client:
@@ -235,8 +233,8 @@ class TestStations:
 
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(app, "RESTART_S", 0.02)
-        monkeypatch.setattr(app, "LONGEST_RESTART_S", 0.05)
+        monkeypatch.setattr(beside, "RESTART_S", 0.02)
+        monkeypatch.setattr(beside, "LONGEST_RESTART_S", 0.05)
 
     async def test_the_page_comes_back_after_a_crash(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -252,7 +250,10 @@ class TestStations:
             await serve(self, listener)
 
         monkeypatch.setattr(WebServer, "run", crash_once)
-        async with Unit() as unit, running(site_of(tmp_path, unit.port, web=WebSpec(port=0))) as gateway:
+        async with (
+            Unit() as unit,
+            running(site_of(tmp_path, unit.port, web=WebSpec(port=0, open_view=True))) as gateway,
+        ):
             await until(lambda: times == 2)
             async with httpx.AsyncClient() as client:
                 page = (await client.get(str(gateway.page_address))).text
@@ -298,12 +299,14 @@ class TestStations:
         assert len(errors(caplog)) == 1
 
     async def test_an_address_in_use_is_said_once_and_taken_when_it_is_free(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(app, "LONGEST_RESTART_S", 0.5)
         other = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
         port = other.sockets[0].getsockname()[1]
-        async with Unit() as unit, running(site_of(tmp_path, unit.port, web=WebSpec(port=port))) as gateway:
+        async with (
+            Unit() as unit,
+            running(site_of(tmp_path, unit.port, web=WebSpec(port=port, open_view=True))) as gateway,
+        ):
             await until(lambda: gateway.counters.restarts.get("web", 0) >= 3)
             assert "choose another [web] listen address" in health(gateway, "Restarted")["words"]
             other.close()
@@ -339,7 +342,7 @@ class TestStations:
             task = asyncio.create_task(gateway.run(asyncio.Event()))
             await until(lambda: hasattr(gateway, "journal") and scans(gateway) > 2)
             monkeypatch.setattr(gateway.journal._writer, "commit", lambda _: 1 // 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 with pytest.raises(ZeroDivisionError):
                     await task
             for left in asyncio.all_tasks() - {asyncio.current_task()}:

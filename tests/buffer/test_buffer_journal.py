@@ -52,7 +52,7 @@ async def test_the_layout_is_recorded_once_as_an_event_before_any_scan(bench):
 async def test_a_put_record_is_on_disk_within_the_loss_window(bench):
     async with running(bench) as journal:
         journal.put(scan(0, 1000))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not bench.records():
                 await asyncio.sleep(0.005)
         assert slots_of(bench.records()) == [(0, 1000)]

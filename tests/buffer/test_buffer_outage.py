@@ -86,7 +86,7 @@ async def test_an_event_during_an_outage_waits_says_so_and_is_stored_afterwards(
             assert await journal.put_event(Event("alarm", 5, {"n": 1})) is False
             assert await journal.put_event(Event("alarm", 6, {"n": 2})) is False
             assert journal.stats.pending_events == 2
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while journal.state != "ok" or journal.stats.pending_events:
                 await asyncio.sleep(0.005)
         assert await journal.put_event(Event("alarm", 7, {"n": 3}))

@@ -55,7 +55,7 @@ def anyone(broker: Broker, identifier: str, **options: object) -> aiomqtt.Client
 async def receive(client: aiomqtt.Client, count: int) -> list[tuple[str, bytes]]:
     """The next messages of a client."""
     got = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for message in client.messages:
             got.append((str(message.topic), bytes(message.payload)))
             if len(got) == count:
@@ -77,13 +77,13 @@ class Raw:
     async def ask(self, data: bytes) -> bytes:
         """Send bytes, return the next packet (empty: the connection has ended)."""
         self.writer.write(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             head = await self.reader.read(2)
             return head + await self.reader.readexactly(head[1]) if len(head) == 2 else head
 
     async def ended(self) -> bool:
         """Whether the broker closes the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.reader.read() == b""
 
 

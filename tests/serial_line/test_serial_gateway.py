@@ -217,3 +217,26 @@ async def test_two_gateways_do_not_share_a_port(wire: Wire, model: str) -> None:
             await other.until(lambda: "bus.lost" in other.kinds() and bool(other.records))
             assert not second.buses[0].stats.connected
         assert other.events[0].data["why"].endswith("another program holds the port")
+
+
+async def test_a_receiver_tells_the_time_of_its_fixes_and_of_nothing_else(wire: Wire) -> None:
+    told: list[tuple[int, int]] = []
+    of = site(wire, "nmea-gps", "speed")
+    memory = Memory()
+    station = Acquire(of, models_of(of), memory, boot_ms, lambda utc_ns, at_ns: told.append((utc_ns, at_ns)))
+    task = asyncio.create_task(station.run({}, boot_ms()))
+    await memory.until(lambda: bool(memory.records))
+    for body in (
+        b"GPRMC,083558.00,V,,,,,,,091226,,,N",
+        b"GPZDA,083559.00,09,12,2026,00,00",
+        b"GPRMC,083559.00,A,4717.11437,N,00833.91522,E,0.0,,090407,,,A",
+        b"GPRMC,083559.25,A,4717.11437,N,00833.91522,E,0.0,,091226,,,A",
+    ):
+        wire.send(sentence(body))
+    await memory.until(lambda: bool(memory.scans) and bool(told))
+    task.cancel()
+    await asyncio.wait([task])
+    (utc_ns, at_ns) = told[0]
+    assert len(told) == 1
+    assert utc_ns == 1_796_805_359_250_000_000
+    assert abs(at_ns / 1e6 - boot_ms()) < 60_000

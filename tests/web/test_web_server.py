@@ -34,8 +34,8 @@ REQUESTS = [
     ("GET", "/static/nothing.css", 404),
     ("GET", "/static/%2e%2e/pages.py", 404),
     ("GET", "/nowhere", 404),
-    ("POST", "/", 405),
-    ("DELETE", "/api/status", 405),
+    ("POST", "/", 403),
+    ("DELETE", "/api/status", 403),
 ]
 
 

@@ -1,6 +1,7 @@
 """Wired sensors in a gateway: from a site file to scans and misses, each slot exactly once."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -344,7 +345,7 @@ class TestBoardWatch:
     def test_facts_of_a_board_in_trouble(self, sysfs: Sysfs) -> None:
         model = sysfs.raspberry(celsius=61.2, throttled="1")
         watch = BoardWatch(count(0, 100).__next__, sysfs.root, model)
-        assert list(watch.facts()) == []
+        watch.health()
         watch.settle()
         ((name, words, state),) = watch.facts()
         assert (name, state) == ("Board", "bad")
@@ -361,8 +362,17 @@ class TestBoardWatch:
         assert other.health() is None
 
     def test_what_is_old_is_not_said(self, sysfs: Sysfs) -> None:
-        times = iter([0, 0, 40_000, 40_000, 40_000])
-        watch = BoardWatch(times.__next__, sysfs.root, sysfs.raspberry())
+        now = [0]
+        watch = BoardWatch(lambda: now[0], sysfs.root, sysfs.raspberry())
         watch.health()
         watch.settle()
+        assert watch.health() is not None
+        now[0] = 40_000
+        slow = sysfs.root / "class/thermal/thermal_zone0/temp"
+        slow.unlink()
+        os.mkfifo(slow)
         assert watch.health() is None
+        with slow.open("w") as end:
+            end.write("50000\n")
+        watch.settle()
+        assert watch.health() is not None

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from modbus_peers import Plant, free_port, holding, plant_of, slave, slave_program, wire
+from modbus_peers import Plant, free_port, holding, plant_of, silence, slave, slave_program, wire
 
 from firmware_interfaces.modbus.link import Link
 from firmware_interfaces.modbus.links import open_link
@@ -49,7 +49,7 @@ def sdm120() -> Registers:
 async def survey_of(plant: Plant, units: list[int], signs: int = 1) -> tuple[list[Found], Survey]:
     link = TcpLink("127.0.0.1", plant.port)
     await link.open(5.0)
-    survey = Survey(link, timeout_s=0.2, pause_s=0.0)
+    survey = Survey(link, timeout_s=20.0, pause_s=0.0)
     found = [unit async for unit in survey.walk(units, signs)]
     link.close()
     return found, survey
@@ -126,7 +126,7 @@ class TestManners:
     async def test_a_device_that_is_silent_to_what_it_does_not_know(self) -> None:
         only_inputs = Registers({Table.INPUT: {0: 1, 1: 219, 2: 801}})
         async with plant_of({3: only_inputs}) as plant:
-            plant.meddle = lambda request, reply: None if request[0] != 4 else reply
+            plant.meddle = lambda request, reply: silence(request) if request[0] != 4 else reply
             quick, _ = await survey_of(plant, [3])
             thorough, _ = await survey_of(plant, [3], signs=4)
         assert quick == []
@@ -139,11 +139,18 @@ class TestManners:
         assert survey.every_unit
         assert [unit.unit for unit in found] == [1, 2, 3]
 
+    async def test_three_devices_that_happen_to_show_the_same_are_three(self) -> None:
+        twins = {unit: holding({0: 7, 1: 9}) for unit in (1, 2, 3, 4)}
+        async with plant_of(twins) as plant:
+            found, survey = await survey_of(plant, [1, 2, 3, 4, 5])
+        assert not survey.every_unit
+        assert [unit.unit for unit in found] == [1, 2, 3, 4]
+
     async def test_rests_between_requests(self) -> None:
         async with plant_of({}) as plant:
             link = TcpLink("127.0.0.1", plant.port)
             await link.open(5.0)
-            survey = Survey(link, [], timeout_s=0.01, pause_s=0.02)
+            survey = Survey(link, [], timeout_s=20.0, pause_s=0.02)
             assert [unit async for unit in survey.walk(range(1, 6))] == []
             times = [frame.at for frame in link.frames if frame.sent]
             assert all(later - before >= 0.02 for before, later in pairwise(times))
@@ -161,7 +168,7 @@ class TestAgainstLibmodbus:
                 found = await look(TcpLink("127.0.0.1", port), model)
         else:
             with wire() as (ours, theirs), slave(program, "rtu", theirs, "115200"):
-                line = open_link("modbus-rtu", device=ours, baud=115200, parity="N", stop_bits=1, limit_s=0.2)
+                line = open_link("modbus-rtu", device=ours, baud=115200, parity="N", stop_bits=1, limit_s=20.0)
                 found = await look(line, model)
         assert found.unit == 7
         assert found.sign.endswith("answers")
@@ -170,7 +177,7 @@ class TestAgainstLibmodbus:
 
 async def look(link: Link, model: object) -> Found:
     await link.open(5.0)
-    survey = Survey(link, [model], timeout_s=0.2, pause_s=0.0)  # type: ignore[list-item]
+    survey = Survey(link, [model], timeout_s=20.0, pause_s=0.0)  # type: ignore[list-item]
     found = [unit async for unit in survey.walk([7])]
     link.close()
     assert len(found) == 1

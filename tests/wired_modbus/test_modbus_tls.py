@@ -1,5 +1,6 @@
 """Modbus over TLS: certificates on both sides, always checked, and errors that say what is wrong."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -108,11 +109,15 @@ async def test_a_device_that_hangs_up_in_the_handshake(authority: Authority, tmp
         assert "may not accept this gateway's certificate" in words
 
 
-async def test_a_device_that_does_not_speak_tls(authority: Authority, gateway: Papers) -> None:
-    async with plant_of({1: holding({0: 1, 1: 2})}) as plant:
-        plant.meddle = lambda request, reply: reply
-        words = await refusal(link_to(plant.port, gateway))
-        assert "Modbus TLS 127.0.0.1" in words
+async def test_a_device_that_does_not_speak_tls(gateway: Papers) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(bytes(40))
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        words = await refusal(link_to(server.sockets[0].getsockname()[1], gateway))
+    assert "it does not speak TLS on this port" in words
 
 
 async def test_files_that_cannot_be_used_are_named(authority: Authority, gateway: Papers, tmp_path: Path) -> None:

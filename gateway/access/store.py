@@ -1,0 +1,112 @@
+"""What is kept of people, sessions and tokens: one small file, replaced as a whole, readable by its owner alone."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.access.roles import Role
+from gateway.errors import AuroraError
+
+__all__ = ["Book", "Person", "Session", "Token"]
+
+FILE = "access.json"
+FORM = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """Somebody who may sign in. ``password`` is empty until they have used their ``code``."""
+
+    name: str
+    role: Role
+    password: str = ""
+    pin: str = ""
+    code: str = ""
+    by: str = ""
+    """Who let them in."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A browser that has signed in. Times are boot milliseconds of the boot ``boot``."""
+
+    person: str
+    boot: str
+    began_ms: int
+    seen_ms: int
+    shared: bool = False
+    """A device that several people use: what they do asks for name and PIN each time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Token:
+    """A program that may ask. Kept under the fingerprint of what it shows."""
+
+    label: str
+    role: Role
+    by: str
+
+
+@dataclass(slots=True)
+class Book:
+    """All of it. People by the folded form of their name, sessions and tokens by fingerprint."""
+
+    path: Path
+    people: dict[str, Person] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, data_dir: Path) -> "Book":
+        """Read the file; an absent one is an empty book.
+
+        Raises `AuroraError` for one that is damaged: to go on as if nobody was known would let the label's code in.
+        """
+        path = data_dir / FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return cls(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise AuroraError(f"{path} cannot be read ({error}); {_REMEDY}") from error
+        try:
+            found = json.loads(text)
+            if found["form"] != FORM:
+                raise AuroraError(f"{path} is of form {found['form']}, not {FORM}; a newer gateway has written it")
+            return cls(
+                path,
+                {key: Person(**{**entry, "role": Role(entry["role"])}) for key, entry in found["people"].items()},
+                {key: Session(**entry) for key, entry in found["sessions"].items()},
+                {key: Token(**{**entry, "role": Role(entry["role"])}) for key, entry in found["tokens"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AuroraError(f"{path} is damaged ({error!r}); {_REMEDY}") from error
+
+    def text(self) -> str:
+        """The book as it is written."""
+        parts: Mapping[str, Mapping[str, Any]] = {
+            "people": self.people,
+            "sessions": self.sessions,
+            "tokens": self.tokens,
+        }
+        body = {name: {key: asdict(entry) for key, entry in part.items()} for name, part in parts.items()}
+        return json.dumps({"form": FORM, **body}, indent=1, ensure_ascii=False)
+
+    def write(self, text: str) -> None:
+        """Put a text in the place of the file, so that at any moment one or the other is whole on the disk."""
+        draft = self.path.with_suffix(".draft")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+            draft.replace(self.path)
+        except OSError as error:
+            raise AuroraError(f"{self.path} cannot be written ({error.strerror}); see the disk") from error
+
+
+_REMEDY = "put back a copy, or remove it: then the code on the label makes a first administrator again"
