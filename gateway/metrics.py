@@ -210,6 +210,9 @@ TABLE: dict[str, Row] = {
     "aurora_log_suppressed_lines_total": Row("counter", "Log lines left out because they came in floods."),
     "aurora_log_lost_lines_total": Row("counter", "Log lines that the system's journal did not take."),
     "aurora_station_restarts_total": Row("counter", "Unexpected ends of a station's task.", ("station",)),
+    "aurora_site_changes_total": Row(
+        "counter", "Changes of the site file while it runs, by what became of them.", ("outcome",)
+    ),
     "aurora_events_dropped_total": Row("counter", "Events that could not be stored."),
     "aurora_box_check": Row(
         "gauge", "State of a check of the machine: 0 good, 1 care, 2 bad; absent while unknown.", ("check",)
@@ -293,6 +296,8 @@ class Exposition:
         counters = self._gateway.counters
         for station, count in sorted(counters.restarts.items()):
             yield "aurora_station_restarts_total", (station,), count
+        for outcome, count in self._gateway.turning.counts.items():
+            yield "aurora_site_changes_total", (outcome,), count
         yield "aurora_events_dropped_total", (), counters.events_dropped + self._stats.dropped[EVENTS_DROPPED]
         for check, state in self._gateway.box.levels() if self._gateway.box is not None else ():
             yield "aurora_box_check", (check,), state

@@ -27,6 +27,8 @@ class Turning:
 
     def __init__(self, gateway: "Gateway") -> None:
         self.lock = asyncio.Lock()
+        self.counts = {"applied": 0, "refused": 0}
+        """Changes of the site file since the start, by what became of them."""
         self.ended = False
         """The gateway stops: nothing is changed any more."""
         self._gateway = gateway

@@ -98,9 +98,13 @@ class AdvisoryJudge:
 
     def __init__(self, site: Site, layout: Layout, memory: bytes | None = None) -> None:
         self._watches: list[_Watch] = []
+        self._colds = 0
         self._batches: dict[int, _Batch] = {}
+        by_device: dict[str, list[PointSpec]] = {}
+        for point in watched(site):
+            by_device.setdefault(point.device, []).append(point)
         for index, device in enumerate(layout.devices):
-            if mine := self._watch(device, watched(site)):
+            if mine := self._watch(device, by_device.get(device.id, ())):
                 self._batches[index] = _Batch(mine)
         self._by_cold = {watch.cold: watch for watch in self._watches if watch.cold >= 0}
         self._bank = anomaly.Bank(max(1, len(self._watches)))
@@ -119,7 +123,7 @@ class AdvisoryJudge:
             self._load(memory)
 
     def _watch(self, device: DeviceLayout, points: Sequence[PointSpec]) -> list[_Watch]:
-        found = []
+        found: list[_Watch] = []
         for place, column in enumerate(device.columns):
             if column.role != "value" or not column.unit:
                 continue
@@ -127,7 +131,7 @@ class AdvisoryJudge:
                 if (point.device, point.channel) == (device.id, column.channel):
                     watch = _Watch(point, device.id, column, place, len(self._watches))
                     if column.unit == "degC":
-                        watch.cold = sum(other.cold >= 0 for other in self._watches)
+                        watch.cold, self._colds = self._colds, self._colds + 1
                     self._watches.append(watch)
                     found.append(watch)
         return found
@@ -343,6 +347,10 @@ class AdvisoryJudge:
                 )
             )
         return found
+
+    def go_on(self, _: "AdvisoryJudge", claim: ClockClaim) -> None:
+        """Take over from a judge of the site before, whose memory was written just now."""
+        self._kept_ms = claim.boot_ms
 
     def stopping(self) -> None:
         """The gateway ends on purpose: the next memory is a fresh one."""

@@ -183,7 +183,8 @@ class Assess:
         for owner, condition in ended(self.engine, site, before, why=why, at_ms=claim.boot_ms):
             self.condition(condition, owner)
         self.tick(claim)
-        return changed
+        # The judges before wrote as for an orderly end; those now have only begun.
+        return changed | self.memories(final=True)
 
     def _recall_gaps(self, memory: bytes, now_ms: int) -> None:
         """Gaps that were open go on, so that each is closed with its whole length."""

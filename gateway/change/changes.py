@@ -178,6 +178,7 @@ class Changes:
         except BaseException:
             await asyncio.to_thread(self._history.forget, version)
             raise
+        gateway.turning.counts["applied"] += 1
         with suppress(OSError):
             await asyncio.to_thread(self._history.confirm, version)
         count = len(answer.changes)
@@ -232,6 +233,7 @@ class Changes:
 
     def _record_refusal(self, said: _Said, digest: str | None, error: Exception) -> None:
         gateway = self._gateway
+        gateway.turning.counts["refused"] += 1
         data = {
             "person": said.person,
             "text": said.reason,

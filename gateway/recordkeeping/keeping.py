@@ -8,6 +8,7 @@ import asyncio
 import logging
 import pwd
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -111,11 +112,13 @@ class RecordKeeping:
     async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None, stated: str) -> None:
         """Record the settings that differ from those on record, and keep them together with the last such event."""
         claim, owner = self._clock(), owner_of(Path(self._site.source))
+        compare = partial(watch.compare, self._site, claim, owner=owner)
         try:
-            events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner, stated=stated)
+            # A second for a site of a thousand devices, which the loop must not wait for.
+            events = await asyncio.to_thread(compare, person=person, reason=reason, stated=stated)
         except RecordError as error:
             log.warning("who changed the site file is not recorded: %s", error)
-            events = watch.compare(self._site, claim, owner=owner)
+            events = await asyncio.to_thread(compare)
         for number, event in enumerate(events, 1):
             if number == len(events):
                 # Nothing comes between this and the event: both are in one transaction of the journal.

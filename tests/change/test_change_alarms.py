@@ -100,6 +100,13 @@ class TestAlarmsInForce:
         world.restart()
         assert state(world, "room/high-critical") is AlarmState.UNACKNOWLEDGED
 
+    def test_a_power_cut_right_after_the_change_is_one(self) -> None:
+        world = World(text_of("room"))
+        world.run(3.0)
+        change(world, text_of("hall", "room"))
+        world.reboot(off_ms=60_000)
+        assert "raised gateway/power-loss" in world.kinds()
+
 
 class TestWhatIsGone:
     def test_alarms_of_a_removed_point_end_with_the_reason_and_wait_for_their_acknowledgement(self) -> None:
