@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from benches import CLIMATE, HOME, TAG, THERMOMETER, Bench, RealBench, VirtualBench, until
 
+from firmware_interfaces.quality import Quality
+
 SITE = f"""
 [gateway]
 member = "m"
@@ -103,7 +105,7 @@ class TestScanning:
         for sensor in found:
             for frame in sensor["frames"]:
                 for reading in frame["readings"]:
-                    assert (reading["value"] is None) is (reading["severity"] == "bad")
+                    assert (reading["value"] is None) is Quality[reading["quality"].upper()].bad
 
     def test_values_are_those_that_were_sent(self, virtual: VirtualBench) -> None:
         found = {sensor["address"]: sensor for sensor in virtual.scan(20)}

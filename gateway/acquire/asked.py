@@ -177,7 +177,7 @@ class AskedSensors:
 
     def _defect(self, poller: AskedPoller, error: Exception) -> None:
         """Something of ours broke over one sensor: it is left alone for a while."""
-        if not poller.breaker.open:
+        if not poller.stats.defects:
             log.error("%s: a defect prevented the reading", poller.spec.id, exc_info=error)
             data = {"device": poller.spec.id, "why": repr(error)}
             self._sink.event(Event("device.fault", self._now_ms(), data))

@@ -17,9 +17,17 @@ Answer = bytes | Callable[[], bytes] | DBusError
 
 
 class GattService(ServiceInterface):
-    def __init__(self, uuid: str) -> None:
+    def __init__(self, uuid: str, device: str) -> None:
         super().__init__("org.bluez.GattService1")
-        self.uuid = uuid
+        self.uuid, self.device = uuid, device
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Device(self) -> DBusObjectPath:  # noqa: N802
+        return self.device
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Primary(self) -> DBusBool:  # noqa: N802
+        return True
 
     @dbus_property(access=PropertyAccess.READ)
     def UUID(self) -> DBusStr:  # noqa: N802
@@ -174,7 +182,7 @@ class Peripheral:
         handle = 1
         for uuid, characteristics in self.services.items():
             service = f"{base}/service{handle:04x}"
-            self._add(service, GattService(uuid))
+            self._add(service, GattService(uuid, base))
             handle += 1
             for one in characteristics:
                 path = f"{service}/char{handle:04x}"

@@ -219,6 +219,18 @@ class TestConnecting:
             pass
         central.close()
 
+    async def test_two_who_want_one_sensor_have_it_one_after_the_other(self, bluez: StandIn) -> None:
+        sensor = at(bluez, {ENVIRONMENTAL: climate()})
+        central = Central()
+
+        async def visit() -> bytes:
+            async with central.linked(PROBE, **LIMITS) as link:
+                return await link.read(link.all_of(full_uuid(0x2A6E))[0])
+
+        assert await asyncio.gather(visit(), visit(), visit()) == [b"\xa9\x01"] * 3
+        assert sensor.connects == 3
+        central.close()
+
     async def test_the_adapter_that_hears_it_best_is_taken(self, bluez: StandIn) -> None:
         bluez.add_adapter("hci1")
         bluez.adapters["hci1"].discovering = 1

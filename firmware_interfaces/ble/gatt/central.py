@@ -28,6 +28,10 @@ PARTING_S = 5.0
 """Longest that bluetoothd may take to end a connection."""
 GONE = frozenset({"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod"})
 OWNER_RULE = f"type='signal',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'"
+VALUES_RULE = (
+    f"type='signal',interface='{PROPERTIES}',member='PropertiesChanged',path_namespace='/org/bluez',"
+    "arg0='org.bluez.GattCharacteristic1'"
+)
 NOT_READY = frozenset({"org.bluez.Error.NotReady", "org.freedesktop.DBus.Error.ServiceUnknown"})
 
 
@@ -47,6 +51,7 @@ class Central:
         self._opening = asyncio.Lock()
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._calling: dict[str, asyncio.Lock] = {}
+        self._own: dict[str, asyncio.Lock] = {}
         self._links: dict[str, Link] = {}
 
     def close(self) -> None:
@@ -72,18 +77,17 @@ class Central:
                 path, adapter = await self._find(address, adapters)
         except TimeoutError as error:
             raise NotConnected(f"bluetoothd did not answer within {connect_s:g} s") from error
-        slots = self._slots.setdefault(adapter, asyncio.Semaphore(self.connections))
-        try:
-            async with asyncio.timeout(wait_s):
-                await slots.acquire()
-        except TimeoutError as error:
-            words = f"{address}: all {self.connections} connections of {adapter} were in use for {wait_s:g} s"
-            raise NoSlot(words) from error
-        try:
-            async with self._connected(path, adapter, address, connect_s) as link:
-                yield link
-        finally:
-            slots.release()
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(wait_s):
+                    # A sensor has one connection, whoever wants it: ending it would end the other's as well.
+                    await held.enter_async_context(self._own.setdefault(path, asyncio.Lock()))
+                    slots = self._slots.setdefault(adapter, asyncio.Semaphore(self.connections))
+                    await held.enter_async_context(slots)
+            except TimeoutError as error:
+                words = f"{address}: all {self.connections} connections of {adapter} were in use for {wait_s:g} s"
+                raise NoSlot(words) from error
+            yield await held.enter_async_context(self._connected(path, adapter, address, connect_s))
 
     async def _ready(self) -> None:
         async with self._opening:
@@ -91,9 +95,8 @@ class Central:
                 self._bus.close()
                 try:
                     await self._bus.open()
-                    await self._bus.listen(
-                        f"type='signal',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'"
-                    )
+                    for rule in (OWNER_RULE, VALUES_RULE):
+                        await self._bus.listen(rule)
                 except (NoBus, BluezRefused) as error:
                     raise NotConnected(str(error)) from error
 
@@ -118,7 +121,8 @@ class Central:
 
     @contextlib.asynccontextmanager
     async def _connected(self, path: str, adapter: str, address: str, connect_s: float) -> AsyncIterator[Link]:
-        rule = f"type='signal',interface='{PROPERTIES}',member='PropertiesChanged',path_namespace='{path}'"
+        # By its path: of rules that differ in their path_namespace alone, dbus-daemon 1.14 removes the wrong one.
+        rule = f"type='signal',interface='{PROPERTIES}',member='PropertiesChanged',path='{path}'"
         link = self._links[path] = Link(self._bus, path, adapter, address)
         try:
             try:

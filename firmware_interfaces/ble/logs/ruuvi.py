@@ -51,8 +51,8 @@ DRIFT = 1e-4
 """Largest error of the tag's clock, as a share of the time: a crystal of 20 ppm, with 70 more in a freezer."""
 STEP_MS = 2000
 """Both clocks are whole seconds."""
-MOST_FRAMES = 60_000
-"""A tag has room for less than a third of it: whoever sends more never ends."""
+MOST_FRAMES = 30_000
+"""Three times what a tag has room for: whoever sends more never ends."""
 LONGEST_S = 900.0
 
 
