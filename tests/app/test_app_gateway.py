@@ -41,8 +41,9 @@ def metric(gateway: Gateway, name: str) -> float:
     return float(line.rsplit(" ", 1)[1])
 
 
-def errors(caplog: pytest.LogCaptureFixture, name: str = "gateway.beside") -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == name and record.levelno >= 40]
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    names = {"gateway.app", "gateway.beside"}
+    return [record.getMessage() for record in caplog.records if record.name in names and record.levelno >= 40]
 
 
 class TestStartAndStop:
