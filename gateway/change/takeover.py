@@ -25,6 +25,9 @@ __all__ = ["take_over"]
 
 log = logging.getLogger(__name__)
 
+NUMBERED = ("rules", "outputs")
+"""Feeds of judged records that know devices by their number: they take none until they go by the new layout."""
+
 
 async def take_over(gateway: "Gateway", site: Site, *, person: str | None, reason: str | None) -> Plan:
     """Have a gateway go by another checked site; returns what that meant.
@@ -82,6 +85,9 @@ class _Turn:
             kept = gateway.assess.reconfigure(site, layout, gateway.clock.claim(), self.why)
             for name, body in kept.items():
                 gateway.journal.keep(name, body)
+        if layout != gateway.layout:
+            for name in NUMBERED:
+                gateway.beside.feed(name, None)
         try:
             latest: list[Scan | None] = [None] * len(site.devices)
             for before, after in index_moves(gateway.layout, layout).items():

@@ -69,8 +69,8 @@ class TestUntouchedDevices:
                 text = text.replace(a, "@").replace(b, a).replace("@", b)
                 await here.apply(text=text)
                 await asyncio.gather(here.more("a"), here.more("b"))
-            snapshot = Status(here.gateway).snapshot()
-            assert {d["id"]: d["channels"][0]["value"] for d in snapshot["devices"]} == {"a": 1, "b": 2}
+            latest = {poller.spec.id: here.gateway.latest[poller.index] for poller in here.gateway.acquire.pollers}
+            assert {name: scan and scan.values[0] for name, scan in latest.items()} == {"a": 1, "b": 2}
             site = here.gateway.site
         whole(site, tmp_path, "a", "b")
         out = tmp_path / "values.jsonl"
