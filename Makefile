@@ -41,6 +41,7 @@ lint: setup
 
 test: PACKAGES := test
 test: system setup lint
+	@scripts/install-node-tools tests/web/node
 	@GATEWAY_REQUIRE_CORE=1 $(PY) -m pytest
 
 hil: PACKAGES := hil

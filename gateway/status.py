@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from gateway import __version__
 from gateway.buffer.stats import JournalStats
-from gateway.language import Language, language
+from gateway.language import N_, Language, language
 from gateway.model import Alarm, AlarmState, ClockState, Column, Quality, Scan, Stream, Tier
 from gateway.report.names import STATE_KINDS, named
 from gateway.viewing.said import alarm_sentence
@@ -29,6 +29,8 @@ WAITING = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED})
 """States in which an alarm waits for a person."""
 HELD = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
 """States in which it is kept from people."""
+DECLARED = N_("declared by site file")
+"""Who keeps the clock, where that is no program's name; as `gateway.clock` says it."""
 TIERS = {tier.value: position for position, tier in enumerate(Tier)}
 """Graver first."""
 SEVERITIES = {"bad": 0, "uncertain": 1, "good": 2}
@@ -256,10 +258,10 @@ class Status:
         if claim.state == ClockState.UNTRUSTED:
             words = t("not known to be right; values are kept and their time is corrected later")
             return _fact(name, words, "uncertain")
-        bound = t.quantity(float(f"{(claim.error_ms or 0) / 1000:.3g}"), None, "s")
+        bound = f"{t.number(float(f'{(claim.error_ms or 0) / 1000:.3g}'), None)} s"
         if claim.state == ClockState.HOLDOVER:
             return _fact(name, t("within {bound}, without its time source", bound=bound), "uncertain")
-        return _fact(name, t("within {bound} ({keeper})", bound=bound, keeper=clock.keeper))
+        return _fact(name, t("within {bound} ({keeper})", bound=bound, keeper=t(clock.keeper)))
 
     def _uplink(self, t: Language) -> Iterator[Fact]:
         gateway, name = self._gateway, t("Cluster")

@@ -103,7 +103,7 @@ def chart_data(
 
 
 def _shown(site: Site, point: PointSpec, period: Period, stretch: Stretch, events: Sequence[Happening]) -> _Shown:
-    start, until = period.start_ms, period.until_ms
+    start, until = period.start_ms, period.end_ms
     samples = _samples(point, period, stretch)
     setting = Setting(site.identity, point, limits_of(point), site.digest, __version__)
     alarms = occurrences(
@@ -216,7 +216,7 @@ def _alarm(held: Occurrence, point: PointSpec, t: Language) -> dict[str, Any]:
 
 def _happenings(shown: _Shown, point: PointSpec, events: Sequence[Happening], t: Language) -> list[dict[str, Any]]:
     """What happened in the stretch, newest first."""
-    start, until = shown.period.start_ms, shown.period.until_ms
+    start, until = shown.period.start_ms, shown.period.end_ms
     found: list[tuple[int | None, str, str, str]] = []
     for held in shown.alarms:
         what = named(RULES, held.rule, t)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -73,6 +74,7 @@ class Overview:
             "first_alarms": alarms[:SHOWN_ALARMS],
             "troubled": [device for device in status["devices"] if device["state"] != "good"],
             "trend": lambda point: self.trend(point, t),
+            "key": lambda point: self.key(point, t),
         }
 
     def trend(self, point: dict[str, Any], t: Language) -> Markup:
@@ -86,6 +88,10 @@ class Overview:
             drawn = Markup(sparkline(trend, point["decimals"], point["unit"], t))  # noqa: S704 - made here, escaped
             kept = self._trends[key] = trend.version, drawn
         return kept[1]
+
+    def key(self, point: dict[str, Any], t: Language) -> str:
+        """A mark of all that a card shows but value and age: a page that has it needs no other card."""
+        return f"{crc32(f'{_shape(point)}{self.trend(point, t)}'.encode()):x}"
 
     async def _status(self, request: Request) -> Response:
         return JSONResponse(self._frame.desk.status(self._frame.language(request)))
@@ -123,7 +129,7 @@ class _StatusFeed:
         self._overview, self._frame, self._t = overview, frame, t
         self._parts: dict[str, str] = {}
         self._keys: dict[str, Any] = {}
-        self._cards: dict[str, tuple[object, str]] = {}
+        self._cards: dict[str, tuple[str, str]] = {}
         self._values: dict[str, list[object]] = {}
         self._now: dict[str, object] = {}
 
@@ -147,16 +153,15 @@ class _StatusFeed:
         return event("status", _packed(told))
 
     def _points(self, points: Iterable[dict[str, Any]], context: dict[str, Any]) -> dict[str, Any]:
-        cards: dict[str, tuple[object, str]] = {}
+        cards: dict[str, tuple[str, str]] = {}
         changed, values = {}, {}
         for point in points:
-            name, trend = point["id"], self._overview.trend(point, self._t)
-            shape = _shape(point), id(trend)
+            name, shape = point["id"], self._overview.key(point, self._t)
             value: list[object] = [_reading(point, self._t), point.get("since_ms")]
             kept = self._cards.get(name)
             if kept is None or kept[0] != shape:
                 kept = shape, self._render("overview-point.html", point=point, **context)
-                changed[name] = kept[1]
+                changed[name] = kept
             elif self._values.get(name) != value:
                 values[name] = value
             cards[name], self._values[name] = kept, value
@@ -165,9 +170,8 @@ class _StatusFeed:
 
     def full(self) -> str:
         """All of it as the last look saw it."""
-        cards = {name: card for name, (_, card) in self._cards.items()}
-        values = {name: self._values[name] for name in cards}
-        told = {**self._now, "parts": self._parts, "order": list(cards), "cards": cards, "values": values}
+        values = {name: self._values[name] for name in self._cards}
+        told = {**self._now, "parts": self._parts, "order": list(values), "cards": self._cards, "values": values}
         return event("status", _packed(told))
 
     def _render(self, template: str, **context: Any) -> str:

@@ -52,7 +52,7 @@ async def test_from_the_label_to_the_record(tmp_path: Path) -> None:
                 assert (await client.get("/")).status_code == 303
                 fields = {"name": "Ana Smit", "code": first_code(tmp_path), "password": PASSWORD, "again": PASSWORD}
                 assert (await client.post("/welcome", data=fields)).status_code == 303
-                assert "generic" in (await client.get("/")).text
+                assert 'id="p-p"' in (await client.get("/")).text
                 cookies = dict(client.cookies)
         async with running(site) as gateway:
             await until(lambda: gateway.page_address is not None)

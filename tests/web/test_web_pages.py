@@ -164,7 +164,7 @@ async def test_a_line_break_in_a_name_cannot_forge_an_event() -> None:
             event.append(line)
     assert event[0] == "event: status"
     assert len(event) == 2
-    assert "forged" in json.loads(event[1].removeprefix("data: "))["cards"]["p"]
+    assert "forged" in json.loads(event[1].removeprefix("data: "))["cards"]["p"][1]
 
 
 async def test_the_api_returns_the_status_and_metrics_their_text() -> None:

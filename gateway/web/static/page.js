@@ -66,8 +66,9 @@ function show(told) {
     }
   }
   const points = document.getElementById("points");
-  for (const [id, html] of Object.entries(told.cards || {})) {
+  for (const [id, [key, html]] of Object.entries(told.cards || {})) {
     const old = document.getElementById("p-" + id);
+    if (old && old.dataset.key === key) continue; // It shows the same already; its value comes by itself.
     const card = element(html);
     const held = old && old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     if (old) old.replaceWith(card);
