@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 SECONDS_ARG := $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS),)
 
-.PHONY: help demo test lint hil bench build setup system clean
+.PHONY: help demo test lint hil bench fuzz build setup system clean
 
 help:
 	@echo 'make demo   set up, then run a simulated plant, the gateway and a cluster receiver (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test   set up, then lint, type check and all tests'
 	@echo 'make bench  set up, then measure beside a script and a C loop'
-	@echo 'make hil    the serial tests, simulated or on real hardware (HIL="--line /dev/ttyUSB0 --unit 1")'
+	@echo 'make hil    real BlueZ and systemd in a virtual machine, serial lines (HIL="--adapter hci0", HIL="--line /dev/ttyUSB0")'
+	@echo 'make fuzz   a million random inputs for each Bluetooth decoder (FUZZ=1000)'
 	@echo 'make build  compile the core in place again'
 
 system:
@@ -43,12 +44,16 @@ test: system setup lint
 	@scripts/install-node-tools tests/web/node
 	@GATEWAY_REQUIRE_CORE=1 $(PY) -m pytest
 
-hil: setup
-	@$(PY) -m pytest hil_tests $(HIL)
+hil: PACKAGES := hil
+hil: system setup
+	@$(PY) -m pytest hil_tests --timeout 1800 $(HIL)
 
 bench: PACKAGES := bench
 bench: system setup
 	@$(PY) -m bench.run
+
+fuzz: setup
+	@$(PY) -m bench.ble_decoders --fuzz $(or $(FUZZ),1000000)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .demo

@@ -10,6 +10,7 @@ BUILD = HERE / "build"
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 SOURCES = {
     "modbus_sim": (["modbus_sim.c", "sim_units.c", "sim_rtu.c", "modbus_sim.h"], ["-lutil"]),
+    "rtu_wire": (["rtu_wire.c", "sim_rtu.c", "modbus_sim.h"], ["-lutil"]),
     "mqtt_sink": (["mqtt_sink.c"], ["-lmosquitto"]),
     "anchor_loop": (["anchor_loop.c"], ["-lmodbus", "-lmosquitto"]),
 }

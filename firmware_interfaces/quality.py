@@ -22,6 +22,7 @@ class Quality(IntEnum):
     RECOVERED = 0x44
     BACKFILLED = 0x45
     DEVICE_UNCERTAIN = 0x46
+    OVERDUE = 0x47
 
     TIMEOUT = 0x81
     BUS_DOWN = 0x82
@@ -62,6 +63,7 @@ WORDS: dict[Quality, str] = {
     Quality.RECOVERED: "salvaged from a damaged store",
     Quality.BACKFILLED: "read later from the sensor's own memory",
     Quality.DEVICE_UNCERTAIN: "device itself calls the value uncertain",
+    Quality.OVERDUE: "sensor should have sent something newer by then",
     Quality.TIMEOUT: "device did not answer in time",
     Quality.BUS_DOWN: "no connection to the bus",
     Quality.DEVICE_EXCEPTION: "device answered with an exception",

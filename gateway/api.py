@@ -1,4 +1,4 @@
-"""The border to plugins: the only module of the gateway that a plugin imports.
+"""The border to plugins: the only module of the gateway that a plugin imports (its parts are `gateway.api_*`).
 
 An output is a class with its settings and ``send``. It lives in a thread with an event loop of its own, so it may
 block, and cannot hold up the gateway or another output. How to write one: docs/plugins.md.
@@ -6,12 +6,17 @@ block, and cannot hold up the gateway or another output. How to write one: docs/
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from firmware_interfaces.extra import GROUP as DEVICES
+from firmware_interfaces.extra import AdvertFormat, AdvertQuantity, Devices
+from gateway.api_loading import PluginError, load, one_line, types
+from gateway.api_reports import REPORTS, Report
+from gateway.api_rules import RULES, Finding, Rule, RuleHost
 from gateway.errors import AuroraError
 
 if TYPE_CHECKING:
@@ -21,7 +26,16 @@ if TYPE_CHECKING:
     from gateway.mqtt import connect as mqtt_connect
 
 __all__ = [
+    "BUILT_IN",
+    "DEVICES",
     "GROUP",
+    "REPORTS",
+    "RULES",
+    "AdvertFormat",
+    "AdvertQuantity",
+    "DeviceInfo",
+    "Devices",
+    "Finding",
     "Host",
     "Mistake",
     "MqttEndpoint",
@@ -31,9 +45,16 @@ __all__ = [
     "Output",
     "OutputError",
     "PluginError",
+    "Reading",
+    "Report",
+    "Rule",
+    "RuleHost",
     "Secret",
     "Standing",
+    "Value",
     "load_output",
+    "load_report",
+    "load_rule",
     "mqtt_connect",
     "output_types",
     "setting",
@@ -49,9 +70,10 @@ BUILT_IN: Mapping[str, str] = {
     "siren-modbus": "gateway_plugins.siren_modbus:ModbusSiren",
     "siren-gpio": "gateway_plugins.siren_gpio:GpioSiren",
     "mqtt": "gateway_plugins.mqtt:MqttOutput",
+    "sparkplug": "gateway_plugins.sparkplug:SparkplugOutput",
+    "csv-drop": "gateway_plugins.csv_drop:CsvDrop",
 }
 LARGEST_SECRET = 64 << 10
-LONGEST_WORDS = 400
 _OURS_BY_NAME = {
     "MqttEndpoint": "Endpoint",
     "MqttLink": "Link",
@@ -60,38 +82,32 @@ _OURS_BY_NAME = {
 }
 
 
-class PluginError(AuroraError):
-    """An output's class cannot be had; ``remedy`` says what would help."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        self.what = what
-        self.remedy = remedy
-        super().__init__(f"{what}; {remedy}")
-
-
 class OutputError(AuroraError):
     """A notice was not delivered.
 
     ``retry`` says whether trying again can help: True for everything that somebody may mend meanwhile (network,
     password, credit), False where this notice will never be taken. ``recipient`` says that it is this recipient's
     trouble only, and the output works for others. ``after_s`` is the least wait that the other side asked for.
+    ``taken`` is how many of the readings that were given are taken all the same, from the first on.
     """
 
     def __init__(
-        self, what: str, remedy: str, *, retry: bool = True, recipient: bool = False, after_s: float = 0.0
+        self,
+        what: str,
+        remedy: str,
+        *,
+        retry: bool = True,
+        recipient: bool = False,
+        after_s: float = 0.0,
+        taken: int = 0,
     ) -> None:
-        self.what = _cut(what)
-        self.remedy = _cut(remedy)
+        self.what = one_line(what)
+        self.remedy = one_line(remedy)
         self.retry = retry
         self.recipient = recipient
         self.after_s = after_s
+        self.taken = taken
         super().__init__(f"{self.what}; {self.remedy}" if remedy else self.what)
-
-
-def _cut(text: str) -> str:
-    """One line of bounded length, whatever a plugin or a server said."""
-    line = " ".join(str(text)[: 4 * LONGEST_WORDS].split())
-    return line if len(line) <= LONGEST_WORDS else line[: LONGEST_WORDS - 3] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +245,59 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """One channel of a reading.
+
+    ``value`` is None exactly where there is none: then ``severity`` is ``bad`` and ``reason`` says why (the names
+    of docs/payload-format.md: ``timeout``, ``sensor_fault`` ...). ``uncertain`` is a value to be used with the
+    named care. ``points`` are the ids of the points that the channel feeds.
+    """
+
+    channel: str
+    value: float | None
+    unit: str
+    decimals: int | None
+    severity: str
+    reason: str
+    points: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One scheduled sample of one device, or a run of ``count`` samples that brought no answer.
+
+    ``slot`` is its number in the device's schedule, ``boot_ms`` the gateway's boot clock, ``utc_ms`` the same
+    moment in Unix milliseconds, None while the time is not known. ``stored`` says that it could not be given when
+    it was new: it is history, and must not be shown as what is so now. ``answered`` is False where the device did
+    not answer.
+    """
+
+    device: str
+    slot: int
+    count: int
+    boot_ms: int
+    utc_ms: int | None
+    answered: bool
+    stored: bool
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device of the site file: its model, how often it is read, and its channels with their units."""
+
+    id: str
+    model: str
+    period_s: float
+    channels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """What an output may know of the gateway: its own id in the site file, who and where we are, its time limit."""
+    """What an output may know of the gateway: its own id in the site file, who and where we are, its time limit.
+
+    ``devices`` are those of the site file, for an output that takes ``values``.
+    """
 
     output: str
     member: str
@@ -238,6 +305,7 @@ class Host:
     gateway: str
     timeout_s: float
     log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    devices: tuple[DeviceInfo, ...] = ()
 
 
 class Output:
@@ -253,6 +321,8 @@ class Output:
     """Whether it is given notices."""
     follows: ClassVar[bool] = False
     """Whether it is given what stands: at the start, at each change, and about once a minute."""
+    values: ClassVar[bool] = False
+    """Whether it is given every reading. (``sends = False`` for one that takes nothing else.)"""
     timeout_s: ClassVar[float] = 30.0
     """How long one notice may take, unless the site file says otherwise."""
     digests: ClassVar[bool] = True
@@ -280,6 +350,12 @@ class Output:
         """Show what stands, and make sure that it is shown. Raises `OutputError`."""
         raise NotImplementedError
 
+    async def take(self, readings: Sequence[Reading]) -> None:
+        """Take readings, oldest first. Raises `OutputError`, with ``taken`` where some of them were: the others
+        come again. One that is not to be tried again (``retry=False``) costs these readings, and is counted.
+        """
+        raise NotImplementedError
+
     async def test(self) -> None:
         """Find out whether the way is open without telling anybody anything. Raises `OutputError`."""
 
@@ -289,29 +365,28 @@ class Output:
 
 def output_types() -> dict[str, str]:
     """Name of every output there is, with where its class lies (``module:class``)."""
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return {**found, **BUILT_IN}
+    return types(GROUP, BUILT_IN)
 
 
 def load_output(name: str) -> type[Output]:
     """The class of an output. Raises `PluginError`, also for whatever importing a plugin raises."""
-    where = BUILT_IN.get(name) or output_types().get(name)
-    if where is None:
-        raise PluginError(f"there is no output {name!r}", f"use one of: {', '.join(sorted(output_types()))}")
-    module, _, path = where.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise PluginError(
-            f"the plugin {name!r} ({where}) cannot be loaded ({type(error).__name__}: {_cut(str(error))})",
-            "install it again, or ask its maker",
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Output) and hasattr(found, "Settings")):
-        raise PluginError(f"the plugin {name!r} ({where}) is no output", "its class must be a gateway.api.Output")
+    found: type[Output] = load(GROUP, name, Output, BUILT_IN)
+    if not hasattr(found, "Settings"):
+        raise PluginError(f"the plugin {name!r} is no output", "its class must say its Settings")
+    return found
+
+
+def load_rule(name: str) -> type[Rule]:
+    """The class of a rule. Raises `PluginError`."""
+    found: type[Rule] = load(RULES, name, Rule)
+    if not hasattr(found, "Settings"):
+        raise PluginError(f"the plugin {name!r} is no rule", "its class must say its Settings")
+    return found
+
+
+def load_report(name: str) -> type[Report]:
+    """The class of a form of reports. Raises `PluginError`."""
+    found: type[Report] = load(REPORTS, name, Report)
     return found
 
 

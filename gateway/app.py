@@ -8,8 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +16,18 @@ from gateway import __version__
 from gateway.acquire.poller import device_layout
 from gateway.acquire.station import Acquire, models_of
 from gateway.assess.station import Assess
+from gateway.beside import Beside
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
+from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
+from gateway.operations.logs import set_up_logs
+from gateway.sdnotify import Systemd
 from gateway.site import Site
+from gateway.supervision import supervised
+from gateway.turning import Turning
 
 __all__ = ["Gateway", "run_site"]
 
@@ -34,12 +39,6 @@ CLOCK_SAVE_S = 600.0
 SLEPT_MS = 500
 """By so much boot time must have run ahead of the timers before the machine counts as having slept."""
 TICK_S = 1.0
-GIVE_BACK_S = 10.0
-"""When everything is loaded and has run for a while."""
-RESTART_S = 1.0
-LONGEST_RESTART_S = 30.0
-"""A station that ends at once is started again after one second, then two, up to this, and the same reason is said
-once; a longer life begins both anew."""
 EVENT_QUEUE = 1000
 SETTLE_S = 5.0
 """How long a stopping gateway lets its last events reach a journal that does not take them."""
@@ -79,17 +78,27 @@ class Gateway:
         self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
         self.latest: list[Scan | None] = [None] * len(site.devices)
         self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)
-        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms)
+        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms, clock.hear_gnss)
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
         self.register: Any = None
         """Who may sign in at the page, once there is one."""
+        self.board: Any = None
+        self.vitals: Any = None
+        self.rulebook: Any = None
+        self.feeds: dict[str, Callable[[Scan | Miss], None]] = {}
+        """Who is given every judged record beside the journal: outputs that take values, rules of plugins."""
         self.trends: Any = None
         """What the overview draws of the last hours, once there is a page."""
+        self.box: Any = None
+        """The checks of the machine (`gateway.doctor.watch.Watch`), once they run."""
         self.page_address: str | None = None
         self._linger_s = linger_s
-        self._started_by = {"person": person, "reason": reason}
+        self.started_by = {"person": person, "reason": reason}
+        """Who changed the site file that runs, and why, as far as it was said."""
+        self.turning = Turning(self)
+        self.beside = Beside(self)
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE)
         self._overflow = 0
         self._first_scan = asyncio.Event()
@@ -101,9 +110,9 @@ class Gateway:
             self.latest[record.device] = record
             if not self._first_scan.is_set():
                 self._first_scan.set()
-        if self.trends is not None:
-            self.trends.take(record, self.layout)
         self.journal.put(record)
+        for feed in self.feeds.values():
+            feed(record)
 
     def record(self, event: Event) -> None:
         """Put an event on its way to the journal and to whoever is told of it."""
@@ -146,18 +155,19 @@ class Gateway:
         self._announce(resume, started_ms)
         acquiring = asyncio.create_task(self.acquire.run(resume, started_ms), name="acquire")
         later = [
-            asyncio.create_task(self._keep("assess", self._tick), name="assess"),
-            asyncio.create_task(self._keep("clock", self._follow_clock), name="clock"),
+            asyncio.create_task(self.beside.keep("assess", self._tick), name="assess"),
+            asyncio.create_task(self.beside.keep("clock", self._follow_clock), name="clock"),
             asyncio.create_task(self._after_first_scan(ready), name="late start"),
         ]
         stopping = asyncio.create_task(stop.wait())
+        broken = asyncio.create_task(self.turning.broken())
         try:
-            await asyncio.wait([stopping, acquiring, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in (acquiring, *tasks):
+            await asyncio.wait([stopping, acquiring, broken, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (acquiring, broken, *tasks):
                 if task.done() and not task.cancelled():
                     task.result()
         finally:
-            await self._stop(acquiring, tasks, [*later, stopping])
+            await self._stop(acquiring, tasks, [*later, stopping, broken])
 
     async def _stop(
         self, acquiring: "asyncio.Task[None]", tasks: "list[asyncio.Task[None]]", later: "list[asyncio.Task[Any]]"
@@ -165,9 +175,12 @@ class Gateway:
         """Polling ends first, then judging (the first of ``later``), then everything is sealed, then the uplink may
         deliver a little longer.
         """
+        await self.turning.end()
         await _cancel(acquiring)
         await _cancel(later[0])
         self.assess.stopping()
+        if self.people is not None:
+            self.people.records.stop()
         self._event(Event("power_down", self.acquire.ended_ms, {"orderly": True}))
         try:
             async with asyncio.timeout(SETTLE_S):
@@ -246,50 +259,7 @@ class Gateway:
             log.info("no scan has come yet; starting the uplink and the status page all the same")
         if ready is not None:
             ready()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_give_back(), name="give back")
-            group.create_task(self._keep("people", self._meet), name="people")
-            if self.site.cluster is not None:
-                group.create_task(self._keep("uplink", self._deliver), name="uplink")
-            if self.site.web is not None:
-                group.create_task(self._keep("web", self._serve), name="web")
-
-    async def _deliver(self) -> None:
-        from gateway.seal.cose import PublicKey
-        from gateway.sync.uplink import Uplink
-
-        settings = self.site.cluster
-        assert settings is not None
-        try:
-            key = PublicKey.from_pem(settings.receipt_key.read_bytes())
-        except OSError as error:
-            raise AuroraError(f"{settings.receipt_key} cannot be read ({error.strerror})") from error
-
-        async def record(event: Event) -> None:
-            self._event(event)
-
-        self.uplink = Uplink(
-            settings, self.site.identity, self.journal, key, clock=self.clock.claim, on_event=record
-        )
-        await self.uplink.run()
-
-    async def _meet(self) -> None:
-        from gateway.people import People
-
-        claim, event = self.clock.claim, self._event
-        self.people = People(
-            self.site, self.assess, self.journal, layout=self.layout, clock=claim, event=event, **self._started_by
-        )
-        self.people.admit(lambda: self.register)
-        await self.people.run()
-
-    async def _serve(self) -> None:
-        from gateway.reception import open_page
-
-        listener, server = open_page(self)
-        self.page_address = server.url
-        log.info("status page on %s", self.page_address)
-        await server.run(listener)
+        await self.beside.run()
 
     # standing tasks
 
@@ -350,44 +320,6 @@ class Gateway:
     def _boot_ahead_ms(self, loop: asyncio.AbstractEventLoop) -> float:
         return self.clock.now_ms() - loop.time() * 1000
 
-    async def _keep(self, name: str, station: Callable[[], Awaitable[None]]) -> None:
-        """A station that ends of a defect is recorded and started again; the path does not notice."""
-        loop = asyncio.get_running_loop()
-        pause_s, told = RESTART_S, ""
-        while True:
-            began = loop.time()
-            try:
-                try:
-                    await station()
-                finally:
-                    if loop.time() - began > LONGEST_RESTART_S:
-                        pause_s, told = RESTART_S, ""
-            except AuroraError as error:
-                why = str(error)
-                if why != told:
-                    log.error("%s: %s", name, why)
-            except Exception as error:
-                why = repr(error)
-                if why != told:
-                    log.exception("%s stopped", name)
-            else:
-                why = "ended"
-            told = why
-            self.counters.restarts[name] = self.counters.restarts.get(name, 0) + 1
-            self.counters.last_restart = f"{name}: {why}"
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_RESTART_S)
-
-
-async def _give_back() -> None:
-    """Return to the system what the start has used and no longer needs; only glibc keeps it."""
-    await asyncio.sleep(GIVE_BACK_S)
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        await asyncio.to_thread(trim, 0)
-
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
@@ -400,10 +332,15 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     """Run a gateway until SIGTERM or SIGINT; exit status 0 after an orderly stop."""
     import uvloop
 
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    set_up_logs(level)
+    log.info(
+        "aurora-gateway %s: site %s, %d devices on %d buses",
+        __version__,
+        site.identity.urn,
+        len(site.devices),
+        len(site.buses),
     )
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
+    start_keeping()
 
     async def main() -> None:
         # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
@@ -416,9 +353,12 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
             loop.add_signal_handler(number, stop.set)
         clock = Clock(site.clock, memory=_read_memory(site))
         gateway = Gateway(site, clock, person=person, reason=reason)
-        await gateway.run(stop)
+        loop.add_signal_handler(signal.SIGHUP, gateway.turning.hang_up)
+        async with supervised(gateway, stop, Systemd.of()) as ready:
+            await gateway.run(stop, ready)
 
     uvloop.run(main())
+    log.info("stopped in order")
     return 0
 
 

@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_record_tools(commands)
     _add_food_tools(commands)
     _add_calculate(commands)
+    _add_plugins(commands)
+    from gateway.commands.doctor import add_doctor_command
+    from gateway.commands.install import add_install_command
+    from gateway.commands.setup import add_setup_command
+
+    add_doctor_command(commands)
+    add_install_command(commands)
+    add_setup_command(commands)
     return parser
 
 
@@ -76,6 +84,9 @@ def _add_running(commands: Commands) -> None:
     run.add_argument("--person", help="who changed the site file since the last run; goes on record")
     run.add_argument("--reason", help="why it was changed; goes on record")
     run.set_defaults(command=_run)
+    from gateway.commands.change import add_change_commands
+
+    add_change_commands(commands)
 
     demo = commands.add_parser("demo", help="a simulated plant, the gateway and a cluster receiver on this machine")
     demo.add_argument("--seconds", type=seconds, help="end after this long, with a summary (default: until Ctrl-C)")
@@ -96,9 +107,13 @@ def _add_site_tools(commands: Commands) -> None:
     where = read.add_mutually_exclusive_group(required=True)
     where.add_argument("--tcp", metavar="HOST[:PORT]", help="Modbus TCP")
     where.add_argument("--rtu-over-tcp", metavar="HOST:PORT", help="RTU frames through a converter")
-    where.add_argument("--serial", metavar="DEVICE", help="RTU on a serial line")
-    read.add_argument("--model", required=True, help="a model's name, or the path of a model file")
+    where.add_argument("--serial", metavar="DEVICE", help="a serial port: RTU, or what the model speaks")
+    from gateway.commands.read_options import add_wired_reads
+
+    add_wired_reads(where, read)
+    read.add_argument("--model", help="a model's name, or the path of a model file")
     read.add_argument("--unit", type=int, default=1, help="unit id, 1 to 247")
+    read.add_argument("--address", help="an M-Bus meter by its number instead of --unit")
     read.add_argument("--baud", type=int, help="serial line; default: the model's")
     read.add_argument("--parity", choices=["N", "E", "O"], help="serial line; default: the model's")
     read.add_argument("--stop-bits", type=int, choices=[1, 2], help="serial line; default: the model's")
@@ -138,6 +153,9 @@ def _add_radio_tools(commands: Commands) -> None:
     air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
     air.add_argument("--json", action="store_true", help="all of it as JSON")
     air.set_defaults(command=_scan_ble)
+    from gateway.commands.scan_options import add_wired_scans
+
+    add_wired_scans(kinds, seconds)
 
 
 def _add_record_tools(commands: Commands) -> None:
@@ -185,9 +203,11 @@ def _add_food_tools(commands: Commands) -> None:
     from gateway.commands.alarms import add_alarms_command
     from gateway.commands.people import add_people_command
     from gateway.commands.record_options import add_record_command
+    from gateway.commands.write import add_write_command
 
     add_record_command(commands, _site)
     add_people_command(commands, _site)
+    add_write_command(commands, _site)
     add_alarms_command(commands, _site)
     replay = commands.add_parser("replay", help="judge past data by the code that judges live; print what changes")
     replay.add_argument(
@@ -216,7 +236,7 @@ def _add_food_tools(commands: Commands) -> None:
     report.add_argument("--point", metavar="ID", help="day, month: the point")
     report.add_argument("--date", help="day: 2026-11-24; month: 2026-11")
     report.add_argument("--lot", help="lot: its name as it was recorded")
-    report.add_argument("--format", default="html", choices=["html", "pdf", "json", "csv"])
+    report.add_argument("--format", default="html", help="html, pdf, json, csv, or a plugin's: see `plugins`")
     report.add_argument("--out", type=Path, help="file; default: standard output")
     report.add_argument("--lang", choices=["en", "fr", "nl", "pl", "es"], help="default: the site file's")
     report.add_argument(
@@ -227,6 +247,13 @@ def _add_food_tools(commands: Commands) -> None:
         "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"
     )
     report.set_defaults(command=_report)
+
+
+def _add_plugins(commands: Commands) -> None:
+    plugins = commands.add_parser("plugins", help="every plugin there is: kind, origin, whether it works")
+    plugins.add_argument("site", type=Path, nargs="?", help="a site file: also how its gateway does with them")
+    plugins.add_argument("--json", action="store_true", help="all of it as JSON")
+    plugins.set_defaults(command=_plugins)
 
 
 def _add_calculate(commands: Commands) -> None:
@@ -376,6 +403,12 @@ def _notify(arguments: argparse.Namespace) -> int:
     from gateway.commands.outputs import notify_command
 
     return notify_command(_site(arguments.site), arguments)
+
+
+def _plugins(arguments: argparse.Namespace) -> int:
+    from gateway.commands.plugins import plugins_command
+
+    return plugins_command(arguments)
 
 
 def _site(path: Path) -> Any:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from gateway.clock_gnss import GNSS, Fix, GnssWatch
 from gateway.clock_sources import DRIFT, UNSYNCHRONISED_US, KernelSource, Reading, TimeSource, boot_id, boot_ns
 from gateway.model import ClockClaim, ClockState, Event
 from gateway.site import ClockSpec
@@ -68,6 +69,7 @@ class Clock:
     ) -> None:
         self._spec = spec or ClockSpec()
         self._source = source or KernelSource()
+        self._gnss = GnssWatch()
         self._state = ClockState.UNTRUSTED
         self._keeper = ""
         self._anchor: _Anchor | None = None
@@ -124,6 +126,12 @@ class Clock:
         data = {**self._anchor._asdict(), "slept_ns": self._slept_ns, "boot": self._source.boot_id.hex()}
         return json.dumps(data).encode()
 
+    def hear_gnss(self, utc_ns: int, boot_ns: int) -> None:
+        """A satellite receiver said ``utc_ns`` (Unix nanoseconds), heard at ``boot_ns``. Believed at the next
+        `refresh`, where the machine's own clock is kept by nobody.
+        """
+        self._gnss.hear(utc_ns, boot_ns)
+
     async def update(self) -> list[Event]:
         """`refresh`, after asking the time daemon for its own error bound where that is due."""
         if self._spec.source == "auto":
@@ -144,7 +152,9 @@ class Clock:
         else:
             bound, keeper = _bound_s(reading), reading.keeper or ""
         if bound is not None:
-            events += self._trust(reading, bound, keeper)
+            events += self._trust(reading, bound, keeper, reading.real_ns - reading.boot_ns)
+        elif self._spec.source == "auto" and (fix := self._gnss.read(reading.boot_ns)) is not None:
+            events += self._trust_gnss(reading, fix)
         elif self._state is ClockState.TRUSTED or not self._refreshed:
             events.append(self._distrust(reading))
         self._refreshed = True
@@ -162,6 +172,7 @@ class Clock:
         grown_ns = slept_ns - self._slept_told_ns
         if grown_ns > NOISE_S * 1e9:
             self._slept_told_ns = slept_ns
+            self._gnss.forget()
             data = {"suspended_ms": grown_ns // 1_000_000, "total_ms": slept_ns // 1_000_000}
             return [self._event("clock.suspend", reading, data)]
         # A bound that has fallen comes from a new synchronisation, which makes good what suspends did before.
@@ -188,24 +199,33 @@ class Clock:
         self._told_ns = offset_ns
         return [self._event("clock.step", reading, data)]
 
-    def _trust(self, reading: Reading, bound_s: float, keeper: str) -> list[Event]:
-        offset_ns = reading.real_ns - reading.boot_ns
+    def _trust_gnss(self, reading: Reading, fix: Fix) -> list[Event]:
+        """The receiver's time, not that of the machine's clock, which is left as it is."""
+        self._slept_ns = reading.boot_ns - reading.monotonic_ns
+        return self._trust(reading, fix.error_s, GNSS, fix.offset_ns)
+
+    def _trust(self, reading: Reading, bound_s: float, keeper: str, offset_ns: int) -> list[Event]:
         before, known = self._state, self._anchor is not None
         self._anchor = _Anchor(reading.boot_ns, offset_ns, bound_s)
         if before is ClockState.TRUSTED and keeper == self._keeper:
             return []
-        self._state, self._keeper, self._told_ns = ClockState.TRUSTED, keeper, offset_ns
+        self._state, self._keeper = ClockState.TRUSTED, keeper
+        if keeper != GNSS:
+            self._told_ns = offset_ns
         error_s = self._error_s(self._anchor, reading.boot_ns, reading.monotonic_ns)
         data = {"offset_ms": offset_ns // 1_000_000, "error_ms": math.ceil(error_s * 1000) + 1, "source": keeper}
         log.info("wall clock is trusted (%s), within %d ms", keeper, data["error_ms"])
-        events = [self._event("clock.trusted", reading, {"utc_ms": reading.real_ns // 1_000_000, **data})]
+        utc_ms = (reading.boot_ns + offset_ns) // 1_000_000
+        events = [self._event("clock.trusted", reading, {"utc_ms": utc_ms, **data})]
         if not known:
             correction = {**data, "drift_ppm": round(DRIFT * 1e6)}
             events.insert(0, self._event("clock.correction", reading, correction))
         return events
 
     def _distrust(self, reading: Reading) -> Event:
-        if reading.keeper is None:
+        if self._keeper == GNSS:
+            why = "the satellite receiver has no fix any more, or is silent"
+        elif reading.keeper is None:
             why = "no time service is running"
         else:
             why = f"{reading.keeper} is not synchronised, or the clock was set by hand"

@@ -121,6 +121,7 @@ class KernelSource:
         self.boot_id = boot_id()
         self._kernel_error_us = kernel_error_us
         self._proc = proc
+        self._run = proc.parent / "run"
         self._bus_address = bus_address
         self._chrony_port = chrony_port
         self._keeper: Keeper | None = None
@@ -204,8 +205,11 @@ class KernelSource:
         for keeper, comm in _COMMS.items():
             if comm in found:
                 return keeper, found[comm]
-        # A hardened unit may not see other processes; chronyd's command port is visible all the same.
-        return ("chrony", 0) if self._listens(self._chrony_port) else (None, 0)
+        # A hardened unit may not see other processes; chronyd's command port and the folder that timesyncd has
+        # while it runs (RuntimeDirectory= of its unit) are visible all the same.
+        if self._listens(self._chrony_port):
+            return "chrony", 0
+        return ("timesyncd", 0) if (self._run / "systemd/timesync").is_dir() else (None, 0)
 
     def _listens(self, port: int) -> bool:
         try:

@@ -28,8 +28,8 @@ Handler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 SOCKET = "control.sock"
 LOCK = "control.lock"
-LONGEST_REQUEST = 64 << 10
-"""Bytes of a request with its end of line."""
+LONGEST_REQUEST = 5 << 20
+"""Bytes of a request with its end of line: one that holds a whole site file of 1000 devices fits."""
 LONGEST_ANSWER = 16 << 20
 CLIENTS = 32
 IDLE_S = 30.0
@@ -252,7 +252,8 @@ def ask(data_dir: Path, request: Mapping[str, Any], *, timeout_s: float = HANDLE
         try:
             with _address(path) as address:
                 connection.connect(address)
-            connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
+            with suppress(BrokenPipeError):  # a gateway that refuses the connection has said why before
+                connection.sendall(json.dumps(dict(request), allow_nan=False).encode() + b"\n")
             line = _read_line(connection, time.monotonic() + timeout_s)
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(

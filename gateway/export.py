@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -109,7 +110,7 @@ def export_site(site: Site, arguments: argparse.Namespace) -> int:
             return _batches(site, journal, _needed(arguments.out, "a folder for the batches"))
         archive = Archive()
         events = list(archive.add_events(bodies(journal, "event", upto=journal.heads()["event"], gone=say_gone)))
-        readings = window.take(readings_of(archive, journal, say_gone))
+        readings = window.take(chain(readings_of(archive, journal, say_gone), archive.backfilled()))
         if arguments.format == "sqlite":
             out = _needed(arguments.out, "a file for the database")
             with _draft(out) as draft:

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS
@@ -151,12 +151,13 @@ class Link:
         """Whether the connection has ended."""
         return bool(self._client._disconnected.done())
 
-    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Hand a message to the socket with QoS 1 and return its message id, without waiting for the PUBACK.
+    def send(self, topic: str, payload: bytes, *, retain: bool = False, qos: Literal[0, 1] = 1) -> int:
+        """Hand a message to the socket and return its message id, without waiting for the PUBACK.
 
-        The callback of the connection is called with the id and the reason code when it comes.
+        With QoS 1, the callback of the connection is called with the id and the reason code when it comes. QoS 0
+        has no answer: it is for protocols that demand it.
         """
-        info = self._paho.publish(topic, payload, qos=1, retain=retain)
+        info = self._paho.publish(topic, payload, qos=qos, retain=retain)
         if info.rc != MQTT_ERR_SUCCESS:
             raise LinkError(f"the connection takes no message ({info.rc.name})")
         return info.mid
@@ -200,15 +201,17 @@ async def connect(
     manual: bool = False,
     receive_maximum: int | None = None,
     will: tuple[str, bytes] | None = None,
+    will_retain: bool = True,
 ) -> AsyncIterator[Link]:
     """Connect, and disconnect at the end; raises `LinkError` when the broker is not reached or refuses.
 
-    ``receive_maximum`` is how many unacknowledged messages the broker may have under way to us, ``will`` the topic
-    and content that it is to publish, retained, when the connection ends without a goodbye. An error inside cuts
-    the connection at once; a normal end, or a cancellation, says goodbye for at most a second.
+    ``receive_maximum`` is how many unacknowledged messages the broker may have under way to us, ``will`` the
+    topic and content that it is to publish, retained unless ``will_retain`` says otherwise, when the connection
+    ends without a goodbye. An error inside cuts the connection at once; a normal end, or a cancellation, says
+    goodbye for at most a second.
     """
     words = _Words()
-    client = await _client(endpoint, receive_maximum, will, words)
+    client = await _client(endpoint, receive_maximum, will, words, will_retain=will_retain)
     client._client.manual_ack_set(manual)
     await _open(client, endpoint, words)
     # Whoever waits for messages is told of the end; when nobody waits, asyncio must not complain of that.
@@ -226,7 +229,12 @@ async def connect(
 
 
 async def _client(
-    endpoint: Endpoint, receive_maximum: int | None, will: tuple[str, bytes] | None, words: _Words
+    endpoint: Endpoint,
+    receive_maximum: int | None,
+    will: tuple[str, bytes] | None,
+    words: _Words,
+    *,
+    will_retain: bool,
 ) -> aiomqtt.Client:
     properties = None
     if receive_maximum is not None:
@@ -246,7 +254,7 @@ async def _client(
         clean_start=True,
         username=endpoint.user or None,
         password=endpoint.password or None,
-        will=aiomqtt.Will(will[0], will[1], qos=1, retain=True) if will is not None else None,
+        will=aiomqtt.Will(will[0], will[1], qos=1, retain=will_retain) if will is not None else None,
         keepalive=endpoint.keepalive_s,
         timeout=CONNECT_TIMEOUT_S,
         properties=properties,

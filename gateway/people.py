@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.assess.station import Assess
 from gateway.buffer.journal import Journal
-from gateway.control import Control
+from gateway.control import Control, Handler
 from gateway.errors import AuroraError, OperatorError
-from gateway.model import Alarm, ClockClaim, Condition, Event, Layout
+from gateway.logbook.settings import AT_START, WHEN_APPLIED
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
 from gateway.site import Site
 from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
     from gateway.notify.station import Notifier
+    from gateway.scanners import Scanner
 
 __all__ = ["People", "SeenError", "alarm_data", "seen_of"]
 
@@ -39,7 +41,9 @@ Request = Mapping[str, Any]
 class People:
     """Built anew whenever it is begun again; `hear` is given every event of the gateway, in order.
 
-    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was said.
+    ``person`` and ``reason`` are who started the gateway with a changed site file, and why, as far as was
+    ``stated``. ``orders`` are further requests that the control socket takes. ``rules`` tells how the rules of
+    plugins do. ``feed`` is told where judged records go for outputs that take values; None for nowhere.
     """
 
     def __init__(
@@ -53,16 +57,28 @@ class People:
         event: Callable[[Event], None],
         person: str | None = None,
         reason: str | None = None,
+        rules: Callable[[], Mapping[str, Any]] = dict,
+        stated: str = AT_START,
+        orders: Mapping[str, Handler] | None = None,
+        feed: Callable[[Callable[[Scan | Miss], None] | None], None] = lambda _: None,
     ) -> None:
+        self._rules = rules
+        self._feed = feed
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, clock, event, self._condition) if site.outputs else None
+        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
+        self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
-        self.viewing: Viewing | None = None
         self._site = site
+        self._layout = layout
         self._assess = assess
         self._journal = journal
         self._clock = clock
-        self._person, self._reason = person, reason
+        self._event = event
+        self._started: dict[str, Any] = {"person": person, "reason": reason, "stated": stated}
+        self._orders = orders or {}
+        self._group: asyncio.TaskGroup | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._scanning: list[asyncio.Task[None]] = []
 
     def admit(self, register: Callable[[], Any]) -> None:
         """Take orders about who may sign in at the page, whenever ``register`` has one."""
@@ -77,6 +93,11 @@ class People:
 
             self.control.handle(name, order)
 
+    def _give_values(self) -> None:
+        """To the present outputs, where some of them take values."""
+        wanted = self.notifier is not None and any(output.values for output in self._site.outputs)
+        self._feed(self.notifier.values if wanted and self.notifier is not None else None)
+
     def hear(self, event: Event) -> None:
         """An event is on its way to the journal."""
         if self.notifier is not None:
@@ -85,11 +106,12 @@ class People:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for name, order in Orders(self._assess).handlers().items():
+        for name, order in {**Orders(self._assess).handlers(), **self._orders}.items():
             self.control.handle(name, order)
+        self.control.handle("plugins.list", self._plugins)
+        for name in NOBODY:
+            self.control.handle(name, partial(self._ask_outputs, name))
         notifier = self.notifier
-        for name, handler in (NOBODY if notifier is None else notifier.handlers()).items():
-            self.control.handle(name, handler)
         viewing = Viewing(self._site, self._assess, self._clock, lambda: self.records.book)
         self.viewing = viewing
         for name, handler in viewing.handlers().items():
@@ -99,24 +121,92 @@ class People:
         try:
             if notifier is not None:
                 await notifier.resync(self._assess.alarms)
+            self._give_values()
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 group.create_task(self._open_records(), name="logbook")
                 group.create_task(self.control.run(), name="control")
                 if notifier is not None:
-                    group.create_task(notifier.run(), name="outputs")
+                    self._telling = group.create_task(notifier.run(), name="outputs")
+                self._scan(group)
         finally:
+            self._group = None
+            self._feed(None)
             viewing.close()
-            if notifier is not None:
-                await notifier.close()
+            for opened in {notifier, self.notifier}:
+                if opened is not None:
+                    await opened.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `adopt` can be called."""
+        return self._group is not None
+
+    async def adopt(
+        self, site: Site, layout: Layout, *, outputs: bool, person: str | None, reason: str | None
+    ) -> None:
+        """Go by another site from now on, and record what changed; ``outputs``: theirs is another one."""
+        self._started = {"person": person, "reason": reason, "stated": WHEN_APPLIED}
+        values = any(output.values for output in (*self._site.outputs, *site.outputs))
+        moved, scanners = values and layout != self._layout, self._site.scanners
+        self._site, self._layout = site, layout
+        if outputs or moved:
+            await self._change_outputs(site)
+        if scanners != site.scanners and self._group is not None:
+            for task in self._scanning:
+                task.cancel()
+            if self._scanning:
+                # The old ones give their ports back first.
+                await asyncio.wait(self._scanning)
+            self._scan(self._group)
+        if self.viewing is not None:
+            self.viewing.adopt(site)
+        await self.records.adopt(site, layout, person, reason)
+
+    def _scan(self, group: asyncio.TaskGroup) -> None:
+        """Read codes with the scanners of the present site."""
+        site, clock = self._site, self._clock
+        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
+        self._scanning = [
+            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
+        ]
+
+    async def _change_outputs(self, site: Site) -> None:
+        """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
+        meanwhile stands in the alarms by which it begins."""
+        old, telling = self.notifier, self._telling
+        self._feed(None)
+        told = (site, self._layout, self._clock, self._event, self._condition)
+        self.notifier = new = _notifier(*told) if site.outputs else None
+        self._telling = None
+        if telling is not None:
+            telling.cancel()
+            await asyncio.wait((telling,))
+        if old is not None:
+            await old.close()
+        if new is not None:
+            await new.open()
+            await new.resync(self._assess.alarms)
+            assert self._group is not None
+            self._telling = self._group.create_task(new.run(), name="outputs")
+        self._give_values()
+
+    async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
+        handlers = NOBODY if self.notifier is None else self.notifier.handlers()
+        answer: Mapping[str, Any] = await handlers[name](request)
+        return answer
+
+    async def _plugins(self, _: Request) -> Mapping[str, Any]:
+        """Outputs and rules, and how they do."""
+        outputs = {} if self.notifier is None else self.notifier.plugins()
+        return {"plugins": {**outputs, **self._rules()}}
 
     async def _open_records(self) -> None:
         """Read what people have recorded; while the journal cannot be read, alarms and outputs go on without."""
         told = ""
         while True:
             try:
-                await self.records.open(
-                    self.control, self._journal.kept(), person=self._person, reason=self._reason
-                )
+                await self.records.open(self.control, self._journal.kept(), **self._started)
             except AuroraError as error:
                 if str(error) != told:
                     log.error("records cannot be made yet: %s", error)
@@ -125,12 +215,19 @@ class People:
             else:
                 return
 
+    async def _record(self, kind: str, request: Request) -> Mapping[str, Any]:
+        """A record that no person typed: what a scanner read."""
+        if self.records.requests is None:
+            raise OperatorError("records cannot be made yet", "scan it again in a minute")
+        return await self.records.requests.record(kind, request)
+
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
 
 
 def _notifier(
     site: Site,
+    layout: Layout,
     clock: Callable[[], ClockClaim],
     event: Callable[[Event], None],
     condition: Callable[[Condition], None],
@@ -138,7 +235,19 @@ def _notifier(
     """Loaded on need: a gateway that tells nobody does not carry what tells."""
     from gateway.notify.station import Notifier
 
-    return Notifier(site, clock, event, condition, timezone=site.time_zone)
+    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
+
+
+def _scanners(
+    site: Site,
+    record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
+    event: Callable[[Event], None],
+    clock: Callable[[], ClockClaim],
+) -> "list[Scanner]":
+    """Loaded on need, like what tells people."""
+    from gateway.scanners import Scanner
+
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

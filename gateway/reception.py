@@ -3,18 +3,18 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from gateway.access import Door
 from gateway.access.register import Register
+from gateway.board import BoardWatch
 from gateway.control import ControlError
 from gateway.metrics import Exposition
 from gateway.site import Site
 from gateway.status import Status
-from gateway.viewing.trends import Ring, Trends, past
+from gateway.viewing.trends import Trends, past
 from gateway.web.desk import Desk, Trend
 from gateway.web.pages import Pages
 from gateway.web.server import WebServer, own_names
@@ -28,15 +28,18 @@ __all__ = ["open_page"]
 def _trends(gateway: "Gateway") -> Callable[[str], Trend | None]:
     """Begin to keep the last hours of every point, and read what was before in a thread."""
     if gateway.trends is None:
-        trends = gateway.trends = Trends(gateway.site.points, gateway.layout)
+        trends: Trends = Trends(gateway.site.points, gateway.layout)
+        gateway.trends = trends
+        gateway.beside.feed("trends", lambda record: trends.take(record, gateway.site.points, gateway.layout))
         path, now = gateway.site.data_dir / "journal.db", gateway.clock.claim()
         loop = asyncio.get_running_loop()
         reading = loop.run_in_executor(None, past, path, gateway.site.points, now)
         reading.add_done_callback(lambda done: None if done.cancelled() else trends.merge(done.result()))
-    rings: dict[str, Ring] = gateway.trends.rings
+    kept: Trends = gateway.trends
 
     def trend(point: str) -> Trend | None:
-        return rings[point].trend(gateway.clock.now_ms()) if point in rings else None
+        ring = kept.rings.get(point)
+        return None if ring is None else ring.trend(gateway.clock.now_ms())
 
     return trend
 
@@ -52,6 +55,8 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
     """The server of the page with its listening socket. Raises `AuroraError` where it cannot listen."""
     site, spec = gateway.site, gateway.site.web
     assert spec is not None
+    if gateway.board is None:
+        gateway.board = BoardWatch(gateway.clock.now_ms)
 
     async def ask(order: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if gateway.people is None:
@@ -70,9 +75,9 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
         status=status.snapshot,
         waiting=status.waiting,
         trend=trends,
-        export=partial(_export, site),
+        export=lambda *stretch: _export(gateway.site, *stretch),
         printed=lambda name: None if gateway.people is None else gateway.people.viewing.printed(name),
-        metrics=Exposition(gateway).text,
+        metrics=Exposition(gateway).page,
         ask=ask,
         names=own_names() | set(spec.names),
         gateway=site.identity.gateway,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from firmware_interfaces.quality import BAD
 from gateway.errors import SealError
 from gateway.model import ClockClaim, Event, Layout, Miss, Quality, Scan
+from gateway.seal.backfill import BACKFILL, read_backfill
 from gateway.seal.batch import EVENT_TYPE, SCAN_TYPE, OpenBatch, open_batch
 from gateway.seal.columns import decode_events, decode_scans, layout_from_cbor, peek_scans
 
@@ -34,7 +35,7 @@ class Reading(NamedTuple):
     unit: str
     quality: Quality
     batch: int | None
-    """Sequence of the scan batch that holds it; None while it waits for its batch."""
+    """Sequence of the scan batch that holds it (of a backfilled one, the event batch); None while it waits."""
 
 
 class StoredEvent(NamedTuple):
@@ -56,6 +57,7 @@ class Archive:
     layouts: dict[bytes, Layout] = field(default_factory=dict)
     corrections: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """Boot id to (UTC minus boot time, largest error), both in milliseconds."""
+    _backfills: list[tuple[ClockClaim, Event, int]] = field(default_factory=list)
 
     def add_events(self, bodies: Iterable[bytes]) -> Iterator[StoredEvent]:
         """Yield the events of event batches, once all layouts and clock corrections in them are known."""
@@ -66,6 +68,8 @@ class Archive:
                 continue
             for event in decode_events(batch.payload):
                 self._note(event)
+                if event.kind == BACKFILL:
+                    self._backfills.append((batch.clock, event, batch.seq))
                 found.append((batch, event))
         for batch, event in found:
             yield StoredEvent(self._time(batch.clock, event.at_ms)[0], batch.clock.boot, event, batch.seq)
@@ -103,6 +107,32 @@ class Archive:
         for body in bodies:
             batch, layout, records = self.scans(body)
             yield from self.rows(batch.clock, layout, records, batch.seq)
+
+    def backfilled(self) -> Iterator[Reading]:
+        """What was read later from sensors' own memories, of the events that were added; raises `SealError`.
+
+        These are readings beside the missed slots, never in their place.
+        """
+        for clock, event, seq in self._backfills:
+            backfill = read_backfill(event.data)
+            for row, column, value in backfill.series():
+                utc_ms, error_ms = self._time(clock, row.at_ms)
+                yield Reading(
+                    utc_ms,
+                    None if error_ms is None else error_ms + row.error_ms,
+                    clock.boot,
+                    row.at_ms,
+                    row.slot,
+                    1,
+                    backfill.device,
+                    column.channel,
+                    column.role,
+                    value,
+                    column.decimals,
+                    column.unit,
+                    Quality.BACKFILLED,
+                    seq,
+                )
 
     def rows(
         self, clock: ClockClaim, layout: Layout, records: Iterable[Scan | Miss], batch: int | None

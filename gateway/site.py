@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 from gateway.profile import Hours, Profile
 
-BusKind = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-over-tcp", "ble"]
+BusKind = Literal[
+    "modbus-tcp",
+    "modbus-tls",
+    "modbus-rtu",
+    "modbus-rtu-over-tcp",
+    "ble",
+    "onewire",
+    "iio",
+    "hwmon",
+    "serial",
+    "mbus",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,12 @@ class BusSpec:
 
     ``timeout_s`` is how long an answer may take at most, ``gap_ms`` the least silence between two requests
     (None: from the baud rate), ``connect_pause_ms`` a rest after connecting. A ``ble`` bus has ``adapters`` instead
-    (none named: the first that has power) and the way to ``scan``.
+    (none named: the first that has power), the way to ``scan``, and the ``connections`` that one holds at once.
+
+    ``release``: the connection is given back after each poll, for devices that allow few. ``rs485`` is the
+    direction control of a serial line, None where there is none to be set. ``modbus-tls`` has the files of mutual
+    TLS, and the ``server_name`` in the device's certificate where that is not ``host``. ``sysfs`` is where the
+    kernel's files are.
     """
 
     id: str
@@ -47,11 +63,20 @@ class BusSpec:
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
     timeout_s: float = 1.0
     gap_ms: float | None = None
     connect_pause_ms: int = 0
     adapters: tuple[str, ...] = ()
     scan: Literal["auto", "passive", "active"] = "auto"
+    release: bool = False
+    rs485: Mapping[str, Any] | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+    sysfs: Path = Path("/sys")
+    connections: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +92,9 @@ class Calibration:
 class DeviceSpec:
     """Something that answers on a bus. ``channels`` empty means all that the model has.
 
-    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key.
+    On a ``ble`` bus it has an ``address`` (upper case, with colons) and no ``unit``; ``key_file`` holds its key,
+    ``backfill`` says whether its own memory is read after a gap (where its model has one), ``interval_s`` how often
+    it measures (None: that is learned).
     """
 
     id: str
@@ -80,6 +107,16 @@ class DeviceSpec:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     address: str = ""
     key_file: Path | None = None
+    write: tuple[str, ...] = ()
+    """Channels that may be written by order of a person; none by default."""
+
+    @property
+    def model_name(self) -> str:
+        """The model as the site file names it, without the description of inputs that ``model`` may carry."""
+        return self.model.partition(":{")[0]
+
+    backfill: bool = True
+    interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +208,8 @@ class BufferSpec:
 
     ``loss_window_ms`` is what a power cut may cost; a scan batch is sealed with at least ``batch_values`` values
     once it is ``batch_min_age_s`` old, and at ``batch_max_age_s`` in any case; delivered batches stay for
-    ``keep_days``; the file stays below ``max_bytes``.
+    ``keep_days``; the file stays below ``max_bytes``. ``card_endurance_bytes`` is what the card's maker promises
+    that can be written to it (TBW); None where nobody has said.
     """
 
     loss_window_ms: int = 1000
@@ -180,6 +218,7 @@ class BufferSpec:
     batch_max_age_s: float = 900.0
     keep_days: int = 400
     max_bytes: int = 4_000_000_000
+    card_endurance_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +257,8 @@ class OutputSpec:
 
     ``to`` are its recipients, empty for an output without any. To each of them it sends at most ``limit`` notices
     in ``per_s`` seconds; one sent after ``late_s`` is marked as late, after ``give_up_s`` it is given up, with a
-    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows`` and ``digests``
-    are what its plugin says of itself (`gateway.api.Output`).
+    record. ``alive_s`` is the time between two signs of life, None for none. ``sends``, ``follows``, ``digests``
+    and ``values`` are what its plugin says of itself (`gateway.api.Output`).
     """
 
     id: str
@@ -236,6 +275,27 @@ class OutputSpec:
     sends: bool = True
     follows: bool = False
     digests: bool = True
+    values: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is told of alarms; else it takes values alone."""
+        return self.sends or self.follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSpec:
+    """A rule of a plugin (``type``) with its ``settings``, for the readings of ``points`` (empty: of everything).
+
+    What it finds is an alarm of ``tier``; one call may take ``limit_s``.
+    """
+
+    id: str
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    tier: Literal["alert", "maintenance", "advisory"] = "advisory"
+    limit_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +326,27 @@ class NoticesSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerSpec:
+    """A barcode scanner on a serial port: what it reads came into the zone ``point``, or went out of it.
+
+    ``person`` is who stands in the records for it. ``plain``: its lines are lot numbers as they are, not GS1 codes.
+    The same line again within ``repeat_s`` is the same lot.
+    """
+
+    id: str
+    device: str
+    point: str
+    direction: Literal["in", "out"]
+    person: str
+    plain: bool = False
+    repeat_s: float = 3.0
+    baud: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """One checked site file."""
 
@@ -282,7 +363,9 @@ class Site:
     alarms: AlarmSpec = field(default_factory=AlarmSpec)
     outputs: tuple[OutputSpec, ...] = ()
     notify: tuple[NotifySpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     notices: NoticesSpec = NoticesSpec()
+    scanners: tuple[ScannerSpec, ...] = ()
     time_zone: str = "UTC"
     """IANA name of the site's zone: hours and days count by it, and reports, notices and pages tell the time by it.
     The record itself is in UTC."""

@@ -13,8 +13,7 @@ from gateway.report.names import STATE_KINDS, named
 from gateway.viewing.said import alarm_sentence
 
 if TYPE_CHECKING:
-    from gateway.acquire.air import AirPoller
-    from gateway.acquire.poller import Poller
+    from gateway.acquire.families import AnyPoller
     from gateway.app import Gateway
 
 __all__ = ["Status"]
@@ -91,7 +90,7 @@ class Status:
 
     # devices and points
 
-    def _device(self, poller: "Poller | AirPoller", now_ms: int, t: Language) -> dict[str, Any]:
+    def _device(self, poller: "AnyPoller", now_ms: int, t: Language) -> dict[str, Any]:
         gateway = self._gateway
         stats, layout = poller.stats, poller.layout
         gap = gateway.assess.gaps[poller.index]
@@ -234,6 +233,13 @@ class Status:
                 yield _fact(name, t("connected"))
             else:
                 yield _fact(name, t(stats.last_fault) if stats.last_fault else t("connecting"), "bad")
+        people = self._gateway.people
+        for scanner in () if people is None else people.scanners:
+            words = scanner.fault or (t("ready") if scanner.line.connected else t("connecting"))
+            yield _fact(t("Scanner {scanner}", scanner=scanner.spec.id), words, "bad" if scanner.fault else "good")
+        if self._gateway.board is not None:
+            for place, words, state in self._gateway.board.facts():
+                yield _fact(t(place), t(words), state)
         counters = self._gateway.counters
         if counters.last_restart:
             often = t.many("once", "{n} times", sum(counters.restarts.values()))
@@ -241,6 +247,10 @@ class Status:
         if counters.events_dropped:
             lost = t.many("{n} could not be stored", "{n} could not be stored", counters.events_dropped)
             yield _fact(t("Events"), lost, "bad")
+        box = self._gateway.box
+        for fact in box.shown if box is not None else ():
+            words = f"{t(fact.words)}: {t(fact.remedy)}" if fact.remedy else t(fact.words)
+            yield _fact(t(fact.name), words, "uncertain" if fact.state == "care" else fact.state)
 
     def _clock(self, t: Language) -> Fact:
         clock, name = self._gateway.clock, t("Clock")

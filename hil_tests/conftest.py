@@ -1,7 +1,8 @@
-"""The same tests on real hardware or on a pseudo-terminal.
+"""The same tests on real hardware or on what stands in for it.
 
-pytest hil_tests                                                # a simulated line
+pytest hil_tests                                                # a simulated line, a virtual machine
 pytest hil_tests --line /dev/serial/by-id/usb-... --unit 1      # an XY-MD02 on a real RS-485 adapter
+pytest hil_tests --adapter hci0                                 # this machine's own Bluetooth adapter
 """
 
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from vm.fixtures import machine, say_what_was_not_run
+
+__all__ = ["Line", "line", "machine"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--line", help="serial port with an XY-MD02 (default: simulated)")
     parser.addoption("--unit", type=int, default=1, help="its unit id")
     parser.addoption("--baud", type=int, default=9600)
+    parser.addoption("--adapter", help="Bluetooth adapter of this machine (default: virtual ones)")
+    parser.addoption("--need-machine", action="store_true", help="fail where the virtual machine cannot be had")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    say_what_was_not_run(terminalreporter, config)
 
 
 @pytest.fixture(scope="session")

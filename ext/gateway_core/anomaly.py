@@ -5,14 +5,14 @@ nothing needs to know the range of a stream. ``anomaly_twin.py`` has the arithme
 the compiler, ``_anomaly.pyx`` the compiled bank; docs/anomaly.md says what a score means.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 
-from gateway_core import compiled
-from gateway_core.anomaly_state import DOUBLES, State, freeze, thaw
+from gateway_core import compiled, snapshots
+from gateway_core.anomaly_state import DOUBLES, HEAD_BYTES, State, freeze, thaw
 from gateway_core.anomaly_twin import update
 from gateway_core.anomaly_words import THRESHOLD, Config, Explanation, Verdict
 
-__all__ = ["THRESHOLD", "Bank", "Config", "Explanation", "PureBank", "Verdict"]
+__all__ = ["THRESHOLD", "Bank", "Config", "Explanation", "PureBank", "Verdict", "carried"]
 
 
 class PureBank:
@@ -109,3 +109,11 @@ class PureBank:
 _core = compiled("_anomaly")
 Bank: type[PureBank] = PureBank if _core is None else _core.Bank
 """The compiled bank where there is one."""
+
+
+def carried(fresh: bytes, kept: bytes, channels: Mapping[int, int]) -> bytes:
+    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``; the rest is ``fresh``.
+
+    Raises `ValueError` for a ``kept`` that is damaged or of other settings.
+    """
+    return snapshots.carried(fresh, kept, channels, head=HEAD_BYTES)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 
 from gateway_core.anomaly_words import STATISTICS, Config, Verdict, config_hash
 
-__all__ = ["CYCLE_BINS", "DAY_BINS", "DOUBLES", "UNSET", "WEEK_BINS", "State", "freeze", "thaw"]
+__all__ = ["CYCLE_BINS", "DAY_BINS", "DOUBLES", "HEAD_BYTES", "UNSET", "WEEK_BINS", "State", "freeze", "thaw"]
 
 BANDS = len(STATISTICS)
 DAY_BINS, WEEK_BINS, CYCLE_BINS = 24, 56, 16
@@ -143,6 +143,7 @@ DOUBLES = sum(count or 1 for count in SIZES.values())
 _MAGIC = b"AGan"
 _VERSION = 1
 _HEAD = struct.Struct("<4sHHI8s")
+HEAD_BYTES = _HEAD.size
 
 
 def freeze(config: Config, states: bytes) -> bytes:

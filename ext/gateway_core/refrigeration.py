@@ -8,15 +8,15 @@ What comes out is advice and labels: nothing here knows or touches a limit.
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from typing import Any, NamedTuple, Protocol
 
-from gateway_core import compiled, refrigeration_steps
+from gateway_core import compiled, refrigeration_steps, snapshots
 from gateway_core.refrigeration_state import FIELDS, KINDS, NAN, RING, Channel, Kind, Notices
 from gateway_core.refrigeration_words import FINDINGS, LABELS, explained
 
-__all__ = ["Bank", "Core", "Finding", "Label", "PureCore", "exchanged"]
+__all__ = ["Bank", "Core", "Finding", "Label", "PureCore", "carried", "exchanged"]
 
 MAGIC = b"AGR1"
 HEAD = struct.Struct("<4sHHI")
@@ -223,6 +223,14 @@ class Bank:
                 raise ValueError("the memory is of channels of other kinds")
         for channel, (word, *values) in enumerate(rows):
             self._core.write(channel, values, word & 0xFFFFFF)
+
+
+def carried(fresh: bytes, kept: bytes, channels: Mapping[int, int]) -> bytes:
+    """A snapshot for another bank: ``channels`` maps its channels to those of ``kept``; the rest is ``fresh``.
+
+    A channel that is of another kind now begins anew. Raises `ValueError` for a ``kept`` that is damaged.
+    """
+    return snapshots.carried(fresh, kept, channels, head=HEAD.size, kind=slice(3, 4))
 
 
 def exchanged(findings: Iterable[Finding]) -> list[tuple[int, int]]:

@@ -14,32 +14,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dbus_fast import AuthError, BusType, DBusError, Message, MessageType, Variant
-from dbus_fast.aio import MessageBus
+from dbus_fast import Message, Variant
 
-from firmware_interfaces.errors import BusError
+from firmware_interfaces.ble.systembus import (
+    BLUEZ,
+    DBUS,
+    OBJECTS,
+    PROPERTIES,
+    BluezRefused,
+    NoBus,
+    SystemBus,
+)
+from firmware_interfaces.ble.systembus import plain as _plain
 
 __all__ = ["AdapterFacts", "Bluez", "BluezRefused", "NoBus", "Report", "reset_adapter"]
 
-SERVICE = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
 DEVICE = "org.bluez.Device1"
-PROPERTIES = "org.freedesktop.DBus.Properties"
-OBJECTS = "org.freedesktop.DBus.ObjectManager"
-DBUS = "org.freedesktop.DBus"
 
 _DEVICE_PATH = re.compile(r"/org/bluez/(hci\d+)/dev_((?:[0-9A-F]{2}_){5}[0-9A-F]{2})")
 
 HCIDEVUP, HCIDEVDOWN = 0x400448C9, 0x400448CA
 """ioctl numbers of the kernel's Bluetooth sockets (include/net/bluetooth/hci_sock.h)."""
-
-
-class NoBus(BusError):  # noqa: N818 - named for what there is not
-    """The system D-Bus cannot be reached, or does not let this user in."""
-
-
-class BluezRefused(BusError):  # noqa: N818 - named for what happened
-    """bluetoothd, or the machine, refused something; the words say what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,51 +77,35 @@ class Bluez:
     ) -> None:
         self._on_report = on_report
         self._on_change = on_change
-        self._bus: MessageBus | None = None
+        self._bus = SystemBus(self._signal)
 
     async def open(self) -> None:
         """Connect and listen; raises `NoBus`."""
-        bus: MessageBus | None = None
-        try:
-            bus = MessageBus(bus_type=BusType.SYSTEM)
-            await bus.connect()
-        except (OSError, AuthError, EOFError, ValueError) as error:
-            if bus is not None:
-                bus.disconnect()
-            raise NoBus(f"system D-Bus: {error or type(error).__name__}") from error
-        self._bus = bus
-        bus.add_message_handler(self._signal)
+        await self._bus.open()
         for rule in (
             f"type='signal',interface='{PROPERTIES}',member='PropertiesChanged',path_namespace='/org/bluez'",
-            f"type='signal',interface='{OBJECTS}',sender='{SERVICE}'",
-            f"type='signal',interface='{DBUS}',member='NameOwnerChanged',arg0='{SERVICE}'",
+            f"type='signal',interface='{OBJECTS}',sender='{BLUEZ}'",
+            f"type='signal',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
         ):
-            await self._call(DBUS, "/org/freedesktop/DBus", DBUS, "AddMatch", "s", [rule])
+            await self._bus.listen(rule)
 
     async def lost(self) -> None:
         """Return when the connection is no more."""
-        assert self._bus is not None
-        try:
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-        except (OSError, EOFError, AuthError, DBusError):
-            return
+        await self._bus.lost()
 
     def close(self) -> None:
         """End the connection."""
-        if self._bus is not None:
-            self._bus.disconnect()
-            self._bus = None
+        self._bus.close()
 
     async def running(self) -> bool:
         """Whether bluetoothd is on the bus (it is not started by asking)."""
-        (owned,) = await self._call(DBUS, "/org/freedesktop/DBus", DBUS, "NameHasOwner", "s", [SERVICE])
+        (owned,) = await self._bus.call(DBUS, "/org/freedesktop/DBus", DBUS, "NameHasOwner", "s", [BLUEZ])
         return bool(owned)
 
     async def adapters(self) -> dict[str, AdapterFacts]:
         """The adapters by name; raises `BluezRefused` where bluetoothd does not answer."""
-        (objects,) = await self._call(SERVICE, "/", OBJECTS, "GetManagedObjects", "", [])
         found = {}
-        for path, interfaces in objects.items():
+        for path, interfaces in (await self._bus.objects()).items():
             facts = interfaces.get(ADAPTER)
             if facts is not None:
                 name = path.rsplit("/", 1)[-1]
@@ -137,34 +117,9 @@ class Bluez:
     async def power(self, adapter: str, *, on: bool) -> None:
         """Give an adapter power or take it; raises `BluezRefused` (blocked by rfkill, not permitted)."""
         body = [ADAPTER, "Powered", Variant("b", on)]
-        await self._call(SERVICE, f"/org/bluez/{adapter}", PROPERTIES, "Set", "ssv", body)
-
-    async def _call(  # noqa: PLR0917 - the parts of a D-Bus message, in their order
-        self, destination: str, path: str, interface: str, member: str, signature: str, body: list[Any]
-    ) -> list[Any]:
-        if self._bus is None or not self._bus.connected:
-            raise NoBus("system D-Bus: connection lost")
-        message = Message(
-            destination=destination,
-            path=path,
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=body,
-        )
-        try:
-            reply = await self._bus.call(message)
-        except (OSError, EOFError) as error:
-            raise NoBus(f"system D-Bus: {error}") from error
-        if reply is None:
-            raise BluezRefused(f"{member}: no answer")
-        if reply.message_type is MessageType.ERROR:
-            raise BluezRefused(f"{member}: {reply.error_name} {' '.join(map(str, reply.body))}".strip())
-        return list(reply.body)
+        await self._bus.call(BLUEZ, f"/org/bluez/{adapter}", PROPERTIES, "Set", "ssv", body)
 
     def _signal(self, message: Message) -> None:
-        if message.message_type is not MessageType.SIGNAL:
-            return
         member, body = message.member, message.body
         if member == "PropertiesChanged" and message.path is not None:
             if body[0] == DEVICE:
@@ -205,10 +160,6 @@ class Bluez:
                 first,
             )
         )
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Variant) else value
 
 
 def reset_adapter(adapter: str) -> None:

@@ -60,8 +60,18 @@ WORDS = {
 }
 
 
-def _patterns() -> Iterator[OrPattern]:
-    """What passive scanning is to wake up for: the companies and services that a decoder knows."""
+PATTERNS_A_MONITOR = 7
+"""bluetoothd of BlueZ 5.66 aborts ("free(): invalid next size") at a monitor with eight: 34 bytes each are more
+than one byte can count."""
+EVERYBODY = (b"\x06", b"\x04", b"\x05", b"\x02", b"\x1a")
+"""Flags that begin the advertisements of nearly all devices (Core Specification Supplement, part A, 1.3)."""
+
+
+def _patterns(*, everybody: bool = False) -> Iterator[OrPattern]:
+    """What passive scanning is to wake up for: the companies and services that a decoder knows, or everybody."""
+    if everybody:
+        for flags in EVERYBODY:
+            yield OrPattern(0, AdvertisementDataType.FLAGS, flags)
     maker, service = AdvertisementDataType.MANUFACTURER_SPECIFIC_DATA, AdvertisementDataType.SERVICE_DATA_UUID16
     for company in BY_COMPANY:
         yield OrPattern(0, maker, company.to_bytes(2, "little"))
@@ -69,8 +79,41 @@ def _patterns() -> Iterator[OrPattern]:
         yield OrPattern(0, service, uuid.to_bytes(2, "little"))
 
 
+class _Scan:
+    """A scan that bleak asks BlueZ for; passively it takes several monitors, started and stopped as one."""
+
+    def __init__(self, mode: Literal["passive", "active"], adapter: str, *, everybody: bool) -> None:
+        # DuplicateData: BlueZ is to report equal payloads as well, since an equal value is news, too.
+        chosen = [BlueZScannerArgs(adapter=adapter, filters={"DuplicateData": True})]
+        if mode == "passive":
+            patterns: list[OrPattern | tuple[int, AdvertisementDataType, bytes]] = []
+            patterns += _patterns(everybody=everybody)
+            chosen = [
+                BlueZScannerArgs(adapter=adapter, or_patterns=[*patterns[at : at + PATTERNS_A_MONITOR]])
+                for at in range(0, len(patterns), PATTERNS_A_MONITOR)
+            ]
+        self._parts = [BleakScanner(scanning_mode=mode, bluez=bluez) for bluez in chosen]
+        self._started: list[BleakScanner] = []
+
+    async def start(self) -> None:
+        """Start all; where one is refused, none is left behind."""
+        try:
+            for part in self._parts:
+                await part.start()
+                self._started.append(part)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop those that run. An adapter or a daemon that is gone leaves nothing to stop."""
+        while self._started:
+            await _quietly(self._started.pop().stop())
+
+
 class Scanner:
-    """Scans with one adapter. ``adapter`` is its name; None takes the first that has power.
+    """Scans with one adapter. ``adapter`` is its name; None takes the first that has power. ``everybody``: BlueZ is
+    to know all devices in the air, and not only those whose advertisements can be read.
 
     ``on_report`` gets each advertisement with the time (seconds of the loop's clock) at which it came,
     ``on_state`` gets each change of state with what is to be said about it, ``on_step`` each step of the ladder
@@ -83,6 +126,7 @@ class Scanner:
         *,
         adapter: str | None = None,
         mode: Mode = "auto",
+        everybody: bool = False,
         on_state: Callable[[RadioState, str], None] = lambda _, __: None,
         on_step: Callable[[Step, str], None] = lambda _, __: None,
         ladder: Ladder | None = None,
@@ -92,6 +136,7 @@ class Scanner:
     ) -> None:
         self.adapter = adapter
         self.mode: Mode = mode
+        self.everybody = everybody
         self.ladder = ladder or Ladder()
         self.state = RadioState.IDLE
         self.scanning_with = ""
@@ -173,40 +218,37 @@ class Scanner:
 
     async def _scan(self, bluez: Bluez, name: str, lost: "asyncio.Task[None]") -> str:
         """One scan, until silence, a change or a refusal (whose words are returned) ends it."""
+        # What comes while the last monitors are still being registered counts as heard.
+        self.scanning_with = name
         scanner, refusal = await self._started(name)
         if scanner is None:
             return refusal
         try:
-            self.scanning_with = name
             self.ladder.started(self._now())
             self._say(RadioState.SCANNING, f"{name}, {'passive' if self.passive else 'active'}")
             step = await self._until_silent(name, lost)
         finally:
-            await _quietly(scanner.stop())
+            await scanner.stop()
         if step is not None:
             await self._take(step, bluez, name)
         return ""
 
-    async def _started(self, name: str) -> tuple[BleakScanner | None, str]:
-        """bleak's scanner, running; None and why where BlueZ refuses."""
+    async def _started(self, name: str) -> tuple[_Scan | None, str]:
+        """A scan, running; None and why where BlueZ refuses."""
         refusal = ""
         modes: list[Literal["passive", "active"]] = ["passive", "active"] if self.mode == "auto" else [self.mode]
         for mode in modes:
-            # DuplicateData: BlueZ is to report equal payloads as well, since an equal value is news, too.
-            bluez = BlueZScannerArgs(adapter=name, filters={"DuplicateData": True})
-            if mode == "passive":
-                bluez["or_patterns"] = list(_patterns())
             try:
                 async with asyncio.timeout(CALL_LIMIT_S):
-                    scanner = BleakScanner(scanning_mode=mode, bluez=bluez)
-                    await scanner.start()
+                    scan = _Scan(mode, name, everybody=self.everybody)
+                    await scan.start()
             except BleakBluetoothNotAvailableError as error:
                 return None, str(error.args[0])
             except (BleakError, OSError, EOFError, TimeoutError) as error:
                 refusal = str(error) or type(error).__name__
                 continue
             self.passive = mode == "passive"
-            return scanner, ""
+            return scan, ""
         return None, refusal
 
     async def _until_silent(self, name: str, lost: "asyncio.Task[None]") -> Step | None:

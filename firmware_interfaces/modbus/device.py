@@ -1,11 +1,12 @@
 """One unit on a Modbus link, read by its model: bytes from the bus in, readings or named faults out."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from firmware_interfaces.asked import Introduction
 from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer
 from firmware_interfaces.modbus.decode import Decoder
 from firmware_interfaces.modbus.link import Link, data_size, read_request
@@ -34,6 +35,10 @@ class Answer(NamedTuple):
     blocks: "list[bytes | None]"
     slowest_s: float
     silent: bool = False
+
+    def raw(self) -> bytes:
+        """The blocks for the record, see `raw_blocks`."""
+        return raw_blocks(self.reads, self.blocks)
 
 
 class Ask(NamedTuple):
@@ -162,6 +167,32 @@ class ModbusDevice:
             self._set_plan(pieces)
             self._refused = refused & set(pieces)
         return await self.poll(timeout_s)
+
+    async def introduce(self, timeout_s: float) -> AsyncIterator[Introduction]:
+        """Read identity and correction registers. A register that the device does not have is None; a `BusError`
+        other than a refusal ends the attempt.
+        """
+        if self.model.identity:
+            yield Introduction("identity", await self._found(self.model.identity, timeout_s))
+        if self.model.audit:
+            found = await self._found(self.model.audit, timeout_s)
+            unexpected = {
+                register.key: register.expect
+                for register in self.model.audit
+                if register.expect is not None
+                and found[register.key] is not None
+                and not register.meets(register.expect, found[register.key])
+            }
+            yield Introduction("audit", found, unexpected)
+
+    async def _found(self, registers: Sequence[Channel], timeout_s: float) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for register in registers:
+            try:
+                found[register.key] = await self.registers(register, timeout_s)
+            except DeviceRefused:
+                found[register.key] = None
+        return found
 
     async def registers(self, channel: Channel, timeout_s: float) -> object:
         """Value of one identity or audit register: number, text, or None with the quality's words."""

@@ -1,6 +1,6 @@
 """One Modbus connection with one request on the line at a time; what TCP and RTU share.
 
-The CRC and the serial transport are pymodbus's. The transaction is not: pymodbus hands a late
+The CRC is pymodbus's. The transaction is not: pymodbus hands a late
 RTU answer to the next request and closes a shared TCP connection because one unit behind it is dead. Here an
 answer is taken only when unit, function, length and (on TCP) transaction agree with the request, and a unit
 that let a request time out on RTU is left alone until its late answer can no longer come.
@@ -10,42 +10,20 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from time import monotonic
+from typing import Any, Literal, cast
 
+from firmware_interfaces.asked import RING, Frame, LinkStats
 from firmware_interfaces.errors import BadFrame, BusError, DeviceRefused, NoAnswer, NotConnected
 from firmware_interfaces.modbus.limits import TimeLimits
 
 __all__ = ["RING", "Connection", "Frame", "Link", "LinkStats", "connect_tcp", "data_size", "read_request"]
 
-RING = 64
-"""Frames kept for the field engineer."""
+ECHO = 5
+"""Bytes of the acknowledgement of a write: function, address, and the value or the count, as they were sent."""
+RECONNECT_S = 3.0
 UNANSWERED_MS = 10_000
 """A TCP peer that acknowledges nothing for so long is gone, even if nobody said so (a switch lost its power)."""
-
-
-class Frame(NamedTuple):
-    """One frame as it was on the line; ``at`` is the event loop's time in seconds."""
-
-    at: float
-    sent: bool
-    data: bytes
-
-
-@dataclass(slots=True)
-class LinkStats:
-    """Counters of one connection since the start of the process."""
-
-    connects: int = 0
-    requests: int = 0
-    answers: int = 0
-    timeouts: int = 0
-    bad_frames: int = 0
-    exceptions: int = 0
-    late_answers: int = 0
-    stray_frames: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
 
 
 def read_request(function: int, address: int, count: int) -> bytes:
@@ -76,9 +54,12 @@ class Connection(asyncio.Protocol):
             self._link.disconnected(exc)
 
 
-async def connect_tcp(link: "Link", loop: asyncio.AbstractEventLoop, host: str, port: int) -> None:
-    """Connect a link over TCP, such that a peer that vanished without a word is noticed in about ten seconds."""
-    transport, _ = await loop.create_connection(lambda: Connection(link), host, port)
+async def connect_tcp(link: "Link", loop: asyncio.AbstractEventLoop, host: str, port: int, **tls: Any) -> None:
+    """Connect a link over TCP, such that a peer that vanished without a word is noticed in about ten seconds.
+
+    ``tls`` is what `asyncio.loop.create_connection` takes for it.
+    """
+    transport, _ = await loop.create_connection(lambda: Connection(link), host, port, **tls)
     line: socket.socket = transport.get_extra_info("socket")
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -94,6 +75,7 @@ class Link:
     """
 
     kind: Literal["tcp", "rtu", "rtu-over-tcp"]
+    longest_retry_s = 5.0
 
     def __init__(
         self,
@@ -102,8 +84,13 @@ class Link:
         connect_pause_s: float = 0.0,
         limits: TimeLimits | None = None,
         frames_kept: int = RING,
+        rest_after_s: float | None = None,
     ) -> None:
         self.deadline = 0.0
+        self.rest_after_s = rest_after_s
+        """After so long without a request the connection is given back, for devices that allow few; None: never."""
+        self._resting = False
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._limits = limits or TimeLimits()
         self.stats = LinkStats()
         self._frames: deque[tuple[float, bool, bytes]] = deque(maxlen=frames_kept)
@@ -119,6 +106,7 @@ class Link:
         self._quiet_from = 0.0
         self._buffer = b""
         self._unit = self._function = self._size = 0
+        self._echo = b""
 
     def time(self) -> float:
         """The event loop's time in seconds, as in `Frame.at`."""
@@ -126,8 +114,8 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether a request can be sent now."""
-        return self._transport is not None
+        """Whether a request can be sent now; a link that rests connects again for it."""
+        return self._transport is not None or self._resting
 
     @property
     def frames(self) -> list[Frame]:
@@ -150,11 +138,36 @@ class Link:
 
     def close(self) -> None:
         """Drop the connection; a pending request fails with `NotConnected`."""
+        self._stay_awake()
+        self._resting = False
+        self._hang_up()
+        self._fail(NotConnected(f"{self}: connection closed"))
+        self._buffer = b""
+
+    def _hang_up(self) -> None:
         transport, self._transport, self.connection = self._transport, None, None
         if transport is not None:
             transport.close()
-        self._fail(NotConnected(f"{self}: connection closed"))
-        self._buffer = b""
+
+    def _stay_awake(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
+
+    def _give_back(self) -> None:
+        """Give the connection back until the next request."""
+        self._rest_timer = None
+        if self._answer is None and self._transport is not None:
+            self._resting = True
+            self._hang_up()
+            self._buffer = b""
+
+    async def _wake(self) -> None:
+        """Connect again after a rest. Raises `NotConnected`; the link is then down like any other."""
+        self._resting = False
+        await self.open(RECONNECT_S)
+        if self._transport is None:
+            raise NotConnected(f"{self}: connection lost at once")
 
     def ready_at(self, unit: int) -> float:  # noqa: ARG002 - for the kinds that need it
         """Loop time from which ``unit`` may be asked again without risk of taking a late answer."""
@@ -179,16 +192,21 @@ class Link:
         ``timeout_s`` counts from the moment the request is on its way.
         """
         loop = self._loop
-        if loop is None or self._transport is None:
+        if loop is None or not self.connected:
             raise NotConnected(f"{self}: not connected")
         if self._answer is not None:
             raise RuntimeError("one request at a time: the bus worker is the only caller")
-        if self.gap_s and (wait := self._quiet_from + self.gap_s - loop.time()) > 0:
-            await asyncio.sleep(wait)
+        self._stay_awake()
+        if self._resting:
+            await self._wake()
+        if self.gap_s:
+            # The loop's own time is one of whole milliseconds; a timer may come a fraction of one too early.
+            while (wait := self._quiet_from + self.gap_s - monotonic()) > 0:
+                await self._be_silent(wait)
         transport = self._transport
         if transport is None:
             raise NotConnected(f"{self}: connection lost while the line had to be silent")
-        self._unit, self._function, self._size = unit, pdu[0], size
+        self._unit, self._function, self._size, self._echo = unit, pdu[0], size, pdu[:ECHO] if size < 0 else b""
         frame = self._frame(unit, pdu)
         answer: asyncio.Future[bytes] = loop.create_future()
         self._answer = answer
@@ -207,8 +225,22 @@ class Link:
         finally:
             self._limits.stop(self)
             self._answer = None
+            if self.rest_after_s is not None:
+                self._rest_timer = loop.call_later(self.rest_after_s, self._give_back)
+
+    async def write(self, unit: int, pdu: bytes, timeout_s: float) -> None:
+        """Send a request that changes the device (functions 5, 6, 15, 16), once.
+
+        Returns when the device has acknowledged exactly it; raises as `request` does. After `NoAnswer`, `BadFrame`
+        or `NotConnected` it may have been carried out or not.
+        """
+        await self.request(unit, pdu, -1, timeout_s)
 
     # what the kinds differ in
+
+    async def _be_silent(self, seconds: float) -> None:
+        """Wait out a silence."""
+        await asyncio.sleep(seconds)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         raise NotImplementedError
@@ -230,6 +262,7 @@ class Link:
 
     def disconnected(self, exc: Exception | None) -> None:
         """Fail the pending request; the worker connects again."""
+        self._stay_awake()
         self.connection = self._transport = None
         self._buffer = b""
         self._fail(NotConnected(f"{self}: connection lost ({exc or 'closed by the other side'})"))
@@ -238,7 +271,8 @@ class Link:
         """Collect bytes and look for the answer."""
         self.stats.bytes_received += len(data)
         now = self.time()
-        self._quiet_from = now
+        if self.gap_s:
+            self._quiet_from = monotonic()
         self._frames.append((now, False, data))
         self._buffer = self._buffer + data if self._buffer else data
         self._parse()
@@ -247,7 +281,7 @@ class Link:
         """The time limit of the pending request has passed."""
         answer = self._answer
         if answer is not None and not answer.done():
-            self._quiet_from = self.time()
+            self._quiet_from = monotonic()
             self.stats.timeouts += 1
             self._timed_out()
             if self._buffer:
@@ -271,6 +305,11 @@ class Link:
             answer.set_exception(DeviceRefused(pdu[1]))
         elif function != self._function:
             answer.set_exception(BadFrame(f"{self}: function {function} answers {self._function}", raw=pdu))
+        elif self._echo and pdu != self._echo:
+            answer.set_exception(BadFrame(f"{self}: it acknowledges another write than this one", raw=pdu))
+        elif self._echo:
+            self.stats.answers += 1
+            answer.set_result(pdu)
         elif len(pdu) != self._size + 2 or pdu[1] != self._size:
             answer.set_exception(
                 BadFrame(f"{self}: {len(pdu) - 2} data bytes where {self._size} were asked for", raw=pdu)

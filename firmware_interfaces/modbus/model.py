@@ -7,6 +7,7 @@ beside this module says how to write one.
 from pathlib import Path
 
 from firmware_interfaces.errors import ModelError, ModelProblem
+from firmware_interfaces.extra import modbus_files
 from firmware_interfaces.modbus.modelfile import read_model
 from firmware_interfaces.modbus.modeltest import TestFailure, run_tests
 from firmware_interfaces.modbus.nouns import Channel, DeviceModel, Fault, LinkFacts, Span, TestCase
@@ -43,8 +44,10 @@ def load_model(name_or_path: str | Path) -> DeviceModel:
         path = Path(name_or_path)
     else:
         path = MODELS / f"{name_or_path}{SUFFIX}"
-        if name_or_path not in list_models():
-            hint = did_you_mean(name_or_path, list_models())
+        if name_or_path not in list_models() and (added := modbus_files().get(name_or_path)) is not None:
+            path = added
+        elif name_or_path not in list_models():
+            hint = did_you_mean(name_or_path, [*list_models(), *modbus_files()])
             problem = ModelProblem("model", f"there is no model {name_or_path!r}", hint)
             raise ModelError(name_or_path, [problem])
     try:

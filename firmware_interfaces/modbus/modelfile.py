@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Literal, cast
 
 from firmware_interfaces.errors import ModelError, ModelProblem
+from firmware_interfaces.modbus.modelwrite import check_write_rule, read_marks, read_write_rule
 from firmware_interfaces.modbus.nouns import (
     DOUBTED,
     KINDS,
@@ -155,10 +156,12 @@ def _channel(section: Section, link: LinkFacts, group: str) -> Channel:
         faults=tuple(_fault(entry, link) for entry in section.take_tables("fault")),
         word_order=cast(Order, section.take_choice("word_order", ORDERS, link.word_order)),
         byte_order=link.byte_order,
-        writable=section.take_flag("writable") if group == "channel" else False,
+        write=read_write_rule(section, function, kind.registers, word) if group == "channel" else None,
+        mark=read_marks(section) if group != "channel" else (),
         expect=_expected(section) if group == "audit" else None,
         is_text=kind.form == "string" or (kind.form == "bcd" and group == "identity"),
     )
+    check_write_rule(section, channel)
     section.finish()
     return channel
 

@@ -3,15 +3,32 @@
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from firmware_interfaces.quality import Quality
 
-__all__ = ["DOUBTED", "KINDS", "Channel", "DeviceModel", "Fault", "Kind", "LinkFacts", "Order", "Span", "TestCase"]
+__all__ = [
+    "DOUBTED",
+    "KINDS",
+    "UNIT",
+    "Channel",
+    "DeviceModel",
+    "Fault",
+    "Kind",
+    "LinkFacts",
+    "Order",
+    "Span",
+    "TestCase",
+    "WriteRule",
+]
 
 Order = Literal["big", "little"]
 
 FLOAT32_MAX = 3.4028234e38
+
+UNIT = "unit"
+"""A mark: the register holds the device's own unit id."""
 
 DOUBTED = Quality.DEVICE_UNCERTAIN
 """Quality of a value that the device itself calls uncertain: it is kept, and marked."""
@@ -70,6 +87,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRule:
+    """What may be written to a channel: from ``low`` to ``high`` in its unit, by function 5, 6, 15 or 16."""
+
+    low: Decimal
+    high: Decimal
+    function: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One quantity of a device: a measured channel, or an identity or audit register.
 
@@ -105,7 +131,11 @@ class Channel:
     faults: tuple[Fault, ...] = ()
     word_order: Order = "big"
     byte_order: Order = "big"
-    writable: bool = False
+    write: WriteRule | None = None
+    """None: it is only read."""
+    mark: tuple[float | str, ...] = ()
+    """What an identity or audit register of this make holds, one of these; `UNIT` is its own unit id. Documented
+    by the maker, so that the make can be told by it."""
     expect: float | str | None = None
     """What an audit register must hold for the model to be right (a unit register: Celsius); see `meets`."""
     is_text: bool = False
@@ -120,6 +150,11 @@ class Channel:
     def spans(self) -> tuple[Span, ...]:
         """All that must be read to judge it: its value and its fault references."""
         return (self.span, *(fault.span for fault in self.faults))
+
+    @property
+    def writable(self) -> bool:
+        """Whether the model allows it to be written at all."""
+        return self.write is not None
 
     def meets(self, wanted: object, found: object) -> bool:
         """Whether what was found is what was wanted; a float32 is compared as far as it can tell numbers apart."""

@@ -1,23 +1,29 @@
 """RTU frames, on a serial line or through a converter.
 
-The CRC and the serial transport are pymodbus's.
+The CRC is pymodbus's.
 """
 
 import asyncio
-import contextlib
-from typing import Any
+import logging
+from typing import Any, Literal
 
 from pymodbus.framer import FramerRTU
-from pymodbus.transport.serialtransport import create_serial_connection
 
 from firmware_interfaces.errors import BadFrame, NoAnswer
 from firmware_interfaces.modbus.link import Connection, Link, connect_tcp
+from firmware_interfaces.modbus.rs485 import Rs485, apply_rs485
+from firmware_interfaces.serial.finetimer import FineTimer
+from firmware_interfaces.serial.port import LineSettings, SerialTransport, open_port
 
 __all__ = ["RtuLink", "RtuOverTcpLink", "SerialLink"]
+
+log = logging.getLogger(__name__)
 
 SETTLE_S = 0.1
 """How long an RTU line is listened to before a unit that had timed out is polled again."""
 
+FINE_BELOW_S = 0.02
+"""Shorter silences are waited for by a timer of the kernel: event loops count in milliseconds."""
 EXCEPTION_RTU = 5
 """Bytes of an exception answer on RTU: unit, function, code, CRC."""
 
@@ -148,36 +154,63 @@ class SerialLink(RtuLink):
     """
 
     kind = "rtu"
+    longest_retry_s = 1.0
+    """Looking for a device file costs nothing, and it should be in use soon after it was plugged in."""
 
-    def __init__(self, device: str, *, baud: int, parity: str, stop_bits: int, **timing: Any) -> None:
+    def __init__(
+        self,
+        device: str,
+        *,
+        baud: int,
+        parity: Literal["N", "E", "O"],
+        stop_bits: Literal[1, 2],
+        rs485: Rs485 | None = None,
+        **timing: Any,
+    ) -> None:
         super().__init__(**timing)
-        self.device, self.baud, self.parity, self.stop_bits = device, baud, parity, stop_bits
-        bits = 1 + 8 + (parity != "N") + stop_bits
-        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * bits / baud)
+        self.rs485 = rs485
+        self._said = ""
+        self._timer: FineTimer | None = None
+        self.device = device
+        self.settings = LineSettings(baud, parity, stop_bits)
+        self.gap_s = max(self.gap_s, 0.00175 if baud > 19200 else 3.5 * self.settings.character_s)
 
     def __str__(self) -> str:
         return f"Modbus RTU {self.device}"
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        made: asyncio.Future[None] = loop.create_future()
-        self._made = made
-        with contextlib.ExitStack() as undo:
-            transport, _ = await create_serial_connection(
-                loop,
-                lambda: Connection(self),
-                self.device,
-                baudrate=self.baud,
-                bytesize=8,
-                parity=self.parity,
-                stopbits=self.stop_bits,
-                timeout=0,
-            )
-            undo.callback(transport.close)
-            await made
-            undo.pop_all()
+        if self.gap_s < FINE_BELOW_S:
+            self._timer = FineTimer(loop)
+        fd = open_port(self.device, self.settings)
+        if self.rs485 is not None:
+            self._direct(fd, self.rs485)
+        SerialTransport(loop, fd, Connection(self))
 
-    def connected_by(self, connection: Connection, transport: asyncio.Transport) -> None:
-        """Take the transport; the port is ready."""
-        super().connected_by(connection, transport)
-        if not self._made.done():
-            self._made.set_result(None)
+    async def _be_silent(self, seconds: float) -> None:
+        """Of a fast line a millisecond more is a tenth of its time."""
+        if self._timer is None:
+            await super()._be_silent(seconds)
+        else:
+            await self._timer.sleep(seconds)
+
+    def close(self) -> None:
+        """As `Link.close`."""
+        super().close()
+        self._no_timer()
+
+    def disconnected(self, exc: Exception | None) -> None:
+        """As `RtuLink.disconnected`."""
+        super().disconnected(exc)
+        self._no_timer()
+
+    def _no_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _direct(self, descriptor: int, rs485: Rs485) -> None:
+        """Set the direction control; what the driver does not take is said once."""
+        words = apply_rs485(descriptor, rs485)
+        if words and words != self._said:
+            log.warning("%s: rs485: %s", self, words)
+        self._said = words

@@ -1,0 +1,1 @@
+"""Serial lines and the instruments on them: scales, electrodes, receivers of position, meters, scanners."""

@@ -5,7 +5,7 @@ budget: a probe that cost t seconds of bus time pays for itself by t / share sec
 units together never take more than that share of the bus, however many they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
@@ -76,6 +76,13 @@ class Breaker:
         self._bad_frames += 1
         if self.open or self._bad_frames >= BAD_FRAMES_IN_A_ROW:
             self.silent(now, cost_s)
+
+    def moved(self, budget: ProbeBudget) -> "Breaker":
+        """The same state on a bus that was begun anew, whose budget this is."""
+        breaker = replace(self, budget=budget)
+        if breaker.open:
+            budget.enter(breaker, self._next_probe - self._pause_s)
+        return breaker
 
     def answered(self) -> None:
         """The device answered, if only with an exception."""

@@ -20,7 +20,7 @@ class Metronome:
         others = self._waiting.get(due_ms)
         if others is None:
             self._waiting[due_ms] = [waiter]
-            loop.call_later(wait_s, self._ring, due_ms)
+            loop.call_later(wait_s, self.ring, due_ms)
         else:
             others.append(waiter)
         await waiter
@@ -28,9 +28,10 @@ class Metronome:
     def ring_all(self) -> None:
         """Wake everybody now. The machine slept: timers stood still, and boot time went on."""
         for due_ms in list(self._waiting):
-            self._ring(due_ms)
+            self.ring(due_ms)
 
-    def _ring(self, due_ms: int) -> None:
+    def ring(self, due_ms: int) -> None:
+        """Wake those who wait for this instant, whether it has come or not."""
         for waiter in self._waiting.pop(due_ms, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -3,20 +3,15 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from firmware_interfaces.errors import BusError
-from firmware_interfaces.modbus.device import Answer, ModbusDevice, raw_blocks
-from firmware_interfaces.modbus.model import DeviceModel
+from firmware_interfaces.asked import AskedDevice, Model, Reading
 from firmware_interfaces.quality import BAD
 from gateway.acquire.breaker import Breaker, Patience, ProbeBudget
 from gateway.acquire.calibration import Correction, corrected
 from gateway.acquire.schedule import Grid
 from gateway.model import Column, DeviceLayout, Event, Miss, Quality, Scan
 from gateway.site import DeviceSpec
-
-if TYPE_CHECKING:
-    from firmware_interfaces.ble.models import BleModel
 
 DOUBTED = bytes((Quality.DEVICE_UNCERTAIN, *range(1, 256)))
 """Turns good into uncertain: the device is set up otherwise than its model needs."""
@@ -77,7 +72,7 @@ def _decimals(correction: Correction | None, decimals: int | None) -> int | None
     return decimals if correction is None else correction.decimals
 
 
-def device_layout(spec: DeviceSpec, model: "DeviceModel | BleModel") -> DeviceLayout:
+def device_layout(spec: DeviceSpec, model: Model) -> DeviceLayout:
     """What the scans of a device hold: a column per channel, and one more for each calibrated channel."""
     columns: list[Column] = []
     for key in spec.channels or tuple(model.channels):
@@ -110,7 +105,7 @@ class Poller:
     """Turns the answers of one device into scans. All times of breakers are the loop's seconds."""
 
     def __init__(
-        self, index: int, spec: DeviceSpec, device: ModbusDevice, budget: ProbeBudget, limit_s: float
+        self, index: int, spec: DeviceSpec, device: AskedDevice, budget: ProbeBudget, limit_s: float
     ) -> None:
         self.index = index
         self.spec = spec
@@ -123,7 +118,7 @@ class Poller:
         self.next_slot = 0
         self.introduced = False
         self.unexpected: dict[str, object] = {}
-        """Audit registers that do not hold what the model needs (a unit register: Celsius), and what that is."""
+        """Settings of the device that are not what its model needs (a unit register: Celsius), and what that is."""
         self._corrections = [
             Correction(spec.calibration[channel.key].points, channel.decimals)
             if channel.key in spec.calibration
@@ -133,12 +128,20 @@ class Poller:
         self._all_good = bytes(len(device.channels))
         self._calibrated = any(correction is not None for correction in self._corrections)
 
-    def scan(self, slot: int, at_ms: int, answer: Answer) -> Scan:
+    def follow(self, old: "Poller", *, same_line: bool) -> None:
+        """Go on in place of ``old``: counters count on, and where nothing of device and line was changed, so does
+        what was learned of its pace, and whether it is silent."""
+        self.stats = old.stats
+        if same_line and self.spec == old.spec:
+            self.patience = old.patience
+            self.breaker = old.breaker.moved(self.breaker.budget)
+
+    def scan(self, slot: int, at_ms: int, answer: Reading) -> Scan:
         """The answer as a scan, with corrected and indicated values where a channel is calibrated."""
         values, quality = answer.values, answer.quality
         raw = None
         if quality != self._all_good and max(quality) >= BAD:
-            raw = raw_blocks(answer.reads, answer.blocks)
+            raw = answer.raw()
         if self.unexpected:
             quality = quality.translate(DOUBTED)
         if self._calibrated:
@@ -146,30 +149,17 @@ class Poller:
         return Scan(self.index, slot, at_ms, values, quality, raw)
 
     async def introduce(self, event: Callable[[str, dict[str, object]], None], timeout_s: float) -> None:
-        """Read identity and correction registers and hand them over as events. A register that the device does
-        not have is recorded as None; a `BusError` other than a refusal ends the attempt.
+        """Ask the device who it is and how it is set up, and hand that over as events; a `BusError` ends the
+        attempt.
         """
-        model = self.device.model
-        for kind, registers in (("device.identity", model.identity), ("device.audit", model.audit)):
-            if not registers:
-                continue
-            found: dict[str, object] = {}
-            for register in registers:
-                try:
-                    found[register.key] = await self.device.registers(register, timeout_s)
-                except BusError as error:
-                    if error.quality != Quality.DEVICE_EXCEPTION:
-                        raise
-                    found[register.key] = None
-            data: dict[str, object] = {"device": self.spec.id, "model": model.id, "registers": found}
-            if kind == "device.audit":
-                self.unexpected = {
-                    register.key: register.expect
-                    for register in registers
-                    if register.expect is not None
-                    and found[register.key] is not None
-                    and not register.meets(register.expect, found[register.key])
-                }
+        async for kind, found, unexpected in self.device.introduce(timeout_s):
+            data: dict[str, object] = {
+                "device": self.spec.id,
+                "model": self.device.model.id,
+                "registers": dict(found),
+            }
+            if kind == "audit":
+                self.unexpected = dict(unexpected)
                 data["unexpected"] = self.unexpected
-            event(kind, data)
+            event(f"device.{kind}", data)
         self.introduced = True

@@ -1,68 +1,36 @@
-"""The acquire station: links, devices and workers as the site file says, each worker supervised."""
+"""The acquire station: the workers of all buses as the site file says, each supervised."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from firmware_interfaces.modbus.device import ModbusDevice
+from firmware_interfaces.asked import Model
 from firmware_interfaces.modbus.limits import TimeLimits
-from firmware_interfaces.modbus.link import RING, Link
-from firmware_interfaces.modbus.links import open_link
-from firmware_interfaces.modbus.model import DeviceModel, load_model
-from gateway.acquire.breaker import ProbeBudget
+from gateway.acquire.families import AnyPoller, Common, Worker, family
 from gateway.acquire.metronome import Metronome
-from gateway.acquire.poller import Poller, Sink, device_layout
+from gateway.acquire.poller import Sink, device_layout
 from gateway.acquire.worker import BusWorker
-from gateway.model import Event, Layout
-from gateway.site import BusSpec, DeviceSpec, Site
+from gateway.model import Event, Layout, Quality
+from gateway.site import Site
 
 if TYPE_CHECKING:
-    from firmware_interfaces.ble.models import BleModel
-    from gateway.acquire.air import AirPoller, AirWorker
+    from gateway.acquire.air import AirWorker
 
-__all__ = ["Acquire", "AnyModel", "layout_of", "make_link", "models_of"]
-
-AnyModel: TypeAlias = "DeviceModel | BleModel"
+__all__ = ["Acquire", "layout_of", "models_of"]
 
 log = logging.getLogger(__name__)
 
 RESTART_S = 1.0
 
 
-def make_link(bus: BusSpec, gap_ms: float = 0.0, limits: TimeLimits | None = None, frames_kept: int = RING) -> Link:
-    """The link of a bus, not yet connected; ``gap_ms`` is the rest its devices need between requests.
-
-    Links that are given the same ``limits`` share one timer.
-    """
-    timing: dict[str, Any] = {
-        "limits": limits,
-        "frames_kept": frames_kept,
-        "gap_s": (gap_ms if bus.gap_ms is None else bus.gap_ms) / 1000,
-        "connect_pause_s": bus.connect_pause_ms / 1000,
-    }
-    if bus.kind != "modbus-tcp":
-        timing["limit_s"] = bus.timeout_s
-    if bus.kind == "modbus-rtu":
-        line = {"baud": bus.baud, "parity": bus.parity, "stop_bits": bus.stop_bits}
-        return open_link(bus.kind, device=bus.device, **line, **timing)
-    return open_link(bus.kind, host=bus.host, port=bus.port, **timing)
-
-
-def models_of(site: Site) -> "dict[str, AnyModel]":
-    """The models that a site names: of sensors that are heard, and of devices that are asked. Raises `ModelError`.
-
-    What Bluetooth needs (16 MB, a tenth of a second) is loaded only where a site has some.
-    """
+def models_of(site: Site) -> dict[str, Model]:
+    """The models that a site names. Raises `ModelError`."""
     kinds = {bus.id: bus.kind for bus in site.buses}
-    found: dict[str, AnyModel] = {}
+    found: dict[str, Model] = {}
     for device in site.devices:
-        if kinds.get(device.bus) == "ble":
-            from firmware_interfaces.ble.models import MODELS
-
-            found[device.model] = MODELS[device.model]
-        elif device.model not in found:
-            found[device.model] = load_model(device.model)
+        if device.model not in found:
+            found[device.model] = family(kinds[device.bus]).load(device.model)
     return found
 
 
@@ -73,80 +41,140 @@ def layout_of(site: Site) -> Layout:
 
 
 class Acquire:
-    """All buses of a site. ``models`` maps a model's name in the site file to the loaded model."""
+    """All buses of a site, or ``only`` some that another station is to `take over` (it is ``beside`` this one).
 
-    def __init__(self, site: Site, models: Mapping[str, AnyModel], sink: Sink, now_ms: Callable[[], int]) -> None:
-        self.workers: list[BusWorker] = []
-        """The buses that are asked."""
-        self.air: list[AirWorker] = []
-        """The buses that are listened to."""
+    ``models`` maps a model's name in the site file to the loaded model; ``on_time`` is told what satellite
+    receivers say (`Common.on_time`).
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        models: Mapping[str, Model],
+        sink: Sink,
+        now_ms: Callable[[], int],
+        on_time: Callable[[int, int], None] | None = None,
+        *,
+        only: Container[str] | None = None,
+        beside: "Acquire | None" = None,
+    ) -> None:
+        self.buses: list[Worker] = []
+        """The workers of all buses that have devices."""
         self.ended_ms = 0
         """Boot time of the end of polling, once it has ended."""
         self._sink = sink
         self._now_ms = now_ms
-        pollers: dict[int, Poller | AirPoller] = {}
-        limits, metronome = TimeLimits(), Metronome()
-        self._metronome = metronome
+        if beside is None:
+            self._common = Common(sink, now_ms, Metronome(), TimeLimits(), on_time)
+        else:
+            self._common = beside._common
+        self._lines = {bus.id: bus for bus in site.buses}
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[Worker, asyncio.Task[None]] = {}
         for bus in site.buses:
-            mine = [(i, spec) for i, spec in enumerate(site.devices) if spec.bus == bus.id]
-            if not mine:
+            if only is not None and bus.id not in only:
                 continue
-            if bus.kind == "ble":
-                listened = self._listen(bus, mine, models)
-                pollers.update({poller.index: poller for poller in listened})
-                continue
-            asked = {index: cast("DeviceModel", models[spec.model]) for index, spec in mine}
-            link = make_link(bus, max(model.link.min_gap_ms for model in asked.values()), limits)
-            budget = ProbeBudget()
-            mine_pollers = []
-            for index, spec in mine:
-                device = ModbusDevice(link, spec.unit, asked[index], spec.channels)
-                mine_pollers.append(Poller(index, spec, device, budget, bus.timeout_s))
-            pollers.update({poller.index: poller for poller in mine_pollers})
-            self.workers.append(
-                BusWorker(bus.id, link, mine_pollers, sink=sink, now_ms=now_ms, metronome=metronome)
-            )
-        self.pollers: tuple[Poller | AirPoller, ...] = tuple(pollers[index] for index in sorted(pollers))
+            mine = {index: spec for index, spec in enumerate(site.devices) if spec.bus == bus.id}
+            if mine:
+                self.buses.append(family(bus.kind).serve(bus, mine, models, self._common))
+        pollers: dict[int, AnyPoller] = {poller.index: poller for bus in self.buses for poller in bus.pollers}
+        self.pollers = tuple(pollers[index] for index in sorted(pollers))
         self.layout = Layout(tuple(poller.layout for poller in self.pollers))
 
-    def _listen(
-        self, bus: BusSpec, mine: Sequence[tuple[int, DeviceSpec]], models: Mapping[str, AnyModel]
-    ) -> "list[AirPoller]":
-        from gateway.acquire.air import AirPoller, AirWorker, read_key
-
-        pollers = []
-        for index, spec in mine:
-            pollers.append(AirPoller(index, spec, cast("BleModel", models[spec.model])))
-        keys = {spec.address: key for _, spec in mine if (key := read_key(spec)) is not None}
-        self.air.append(
-            AirWorker(bus, pollers, sink=self._sink, now_ms=self._now_ms, metronome=self._metronome, keys=keys)
-        )
-        return pollers
+    @property
+    def workers(self) -> list[BusWorker]:
+        """The buses that are asked."""
+        return [worker for worker in self.buses if isinstance(worker, BusWorker)]
 
     @property
-    def buses(self) -> "list[BusWorker | AirWorker]":
-        """All of them."""
-        return [*self.workers, *self.air]
+    def air(self) -> "list[AirWorker]":
+        """The buses that are listened to by radio."""
+        return [cast("AirWorker", worker) for worker in self.buses if worker.stats.kind == "ble"]
 
     async def run(self, resume: Mapping[str, int], started_ms: int) -> None:
         """Poll from boot time ``started_ms`` until cancelled; account for every slot due up to ``ended_ms``."""
         for worker in self.buses:
             worker.start(resume, started_ms)
         try:
+            if not self.buses:  # a new box, whose first sensor is still to come
+                await asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 for worker in self.buses:
-                    group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
+                    self._set_going(worker)
+                # Buses come and go while it runs; it ends when it is cancelled.
+                await asyncio.get_running_loop().create_future()
         finally:
+            self._group = None
             self.ended_ms = self._now_ms()
             for worker in self.buses:
                 worker.account(self.ended_ms)
                 worker.close()
 
+    def _set_going(self, worker: Worker) -> None:
+        assert self._group is not None
+        self._tasks[worker] = self._group.create_task(self._supervise(worker), name=f"bus {worker.stats.id}")
+
+    # changes while it runs
+
+    async def halt(self, buses: Container[str]) -> None:
+        """End the workers of some buses: their slots up to now are accounted for, and their lines are free."""
+        halted = [worker for worker in self.buses if worker.stats.id in buses]
+        tasks = [task for worker in halted if (task := self._tasks.pop(worker, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        now = self._now_ms()
+        for worker in halted:
+            worker.account(now, Quality.NOT_STARTED)
+            worker.close()
+
+    def go_on(self) -> None:
+        """Begin again what `halt` has ended, because the change is not made after all."""
+        now = self._now_ms()
+        for worker in self.buses:
+            if worker not in self._tasks:
+                resume = {poller.spec.id: poller.next_slot - 1 for poller in worker.pollers}
+                worker.start(resume, now, Quality.NOT_STARTED)
+                self._set_going(worker)
+
+    def abandon(self) -> None:
+        """Let go of all buses as they are: what a next start accounts for is better than what is wrong."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks, self.buses = {}, []
+
+    def take_over(self, other: "Acquire", devices: Sequence[str], newest: Mapping[str, int]) -> None:
+        """Put the buses of ``other`` in the place of those that were halted, and begin with them.
+
+        ``devices`` are all of the site now, in their order; ``newest`` is the newest slot on record by device.
+        """
+        indices = {device: index for index, device in enumerate(devices)}
+        before = {poller.spec.id: poller for poller in self.pollers}
+        kept = [worker for worker in self.buses if worker in self._tasks]
+        for worker in kept:
+            worker.renumber(indices)
+        self.buses = [*kept, *other.buses]
+        found = [poller for worker in self.buses for poller in worker.pollers]
+        self.pollers = tuple(sorted(found, key=lambda poller: poller.index))
+        self.layout = Layout(tuple(poller.layout for poller in self.pollers))
+        now = self._now_ms()
+        lines, self._lines = self._lines, other._lines
+        for worker in other.buses:
+            same_line = lines.get(worker.stats.id) == self._lines[worker.stats.id]
+            for poller in worker.pollers:
+                old = before.get(poller.spec.id)
+                if type(old) is type(poller):
+                    poller.follow(cast(Any, old), same_line=same_line)
+            worker.start(newest, now, Quality.NOT_STARTED)
+            self._set_going(worker)
+
     def awake(self) -> None:
         """The machine has slept; what became due meanwhile is looked at now."""
-        self._metronome.ring_all()
+        self._common.metronome.ring_all()
 
-    async def _supervise(self, worker: "BusWorker | AirWorker") -> None:
+    async def _supervise(self, worker: Worker) -> None:
         """A worker that dies of a defect is recorded and started again; the other buses do not notice."""
         while True:
             try:

@@ -3,22 +3,22 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 
+from firmware_interfaces.asked import Line
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
-from firmware_interfaces.modbus.link import Link
+from gateway.acquire.guests import Guests
+from gateway.acquire.keeper import BusStats, Keeper
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Poller, Sink
-from gateway.model import Event, Miss, Quality
+from gateway.model import Event, Quality
 
-__all__ = ["BusStats", "BusWorker"]
+__all__ = ["BusWorker"]
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.2
-LONGEST_RETRY_S = 5.0
-SERIAL_RETRY_S = 1.0
 CONNECT_LIMIT_S = 3.0
 FULL_WAIT_EVERY = 8
 """Every so many probes a device that never answered gets the whole time limit, lest a slow one be never found."""
@@ -27,19 +27,7 @@ INTRODUCE_AFTER_S = 20.0
 IDLE_ENOUGH_S = 0.15
 
 
-@dataclass(slots=True)
-class BusStats:
-    """State of one bus."""
-
-    id: str
-    kind: str
-    connected: bool = False
-    connects: int = 0
-    lost: int = 0
-    last_fault: str = ""
-
-
-class BusWorker:
+class BusWorker(Keeper[Poller]):
     """Polls the devices of one bus at their slots.
 
     ``now_ms`` is the boot-time clock; the grid is kept on it. Every slot of every device leaves here exactly once,
@@ -49,7 +37,7 @@ class BusWorker:
     def __init__(
         self,
         bus: str,
-        link: Link,
+        link: Line,
         pollers: Sequence[Poller],
         *,
         sink: Sink,
@@ -57,33 +45,17 @@ class BusWorker:
         metronome: Metronome,
     ) -> None:
         self.link = link
-        self.pollers = list(pollers)
-        self.stats = BusStats(bus, link.kind)
-        self._sink = sink
-        self._now_ms = now_ms
-        self._metronome = metronome
-        self._queue: list[tuple[int, int, Poller]] = []
+        super().__init__(BusStats(bus, link.kind), pollers, sink=sink, now_ms=now_ms, metronome=metronome)
         self._retry_s = FIRST_RETRY_S
         self._next_connect = 0.0
         self._down = False
         self._probes = 0
+        self.lock = asyncio.Lock()
+        """Held by whoever talks on the bus: this worker, or an order between two polls."""
+        self._napping: int | None = None
+        self.guests = Guests(self._wake)
+        """Requests of people who look at the bus: served in its idle time alone."""
         link.on_late = self._late_answer
-
-    def start(self, resume: Mapping[str, int], now: int) -> None:
-        """Put every device at its place in the grid at boot time ``now``. ``resume`` is the newest slot that the
-        record holds for a device in this boot: the slots since then were missed because the gateway was down.
-        """
-        for poller in self.pollers:
-            slot = max(0, poller.grid.slot_at(now))
-            newest = resume.get(poller.spec.id)
-            if newest is None:
-                poller.next_slot = slot
-            else:
-                poller.next_slot = newest + 1
-                if slot > poller.next_slot:
-                    self._missed(poller, slot - poller.next_slot, Quality.GATEWAY_DOWN)
-            self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
-        heapq.heapify(self._queue)
 
     async def run(self) -> None:
         """Poll for ever. Cancel to stop."""
@@ -91,14 +63,16 @@ class BusWorker:
         started = loop.time()
         while True:
             if not self.link.connected:
-                await self._connect(loop)
+                async with self.lock:
+                    await self._connect(loop)
             due, _, poller = self._queue[0]
             now = self._now_ms()
             if due > now:
                 await self._idle(due, (due - now) / 1000, loop.time() - started)
                 continue
             try:
-                await self._serve(poller, now, loop)
+                async with self.lock:
+                    await self._serve(poller, now, loop)
             except Exception as error:  # noqa: BLE001 - a device's border: its defect is recorded, the bus goes on
                 self._defect(poller, error, loop.time())
             finally:
@@ -108,25 +82,22 @@ class BusWorker:
         """Give the bus up."""
         self.link.close()
 
-    def account(self, now: int) -> None:
-        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended."""
+    def account(self, now: int, late: int = Quality.GATEWAY_DOWN) -> None:
+        """Hand over the slots that are due at ``now`` and will not be polled any more: the worker has ended. Those
+        that it might still have come to are missed for ``late``.
+        """
         for poller in self.pollers:
             owed = poller.grid.slot_at(now) + 1 - poller.next_slot
             if owed > 0:
                 cause = self._cause(poller)
-                self._missed(poller, owed, Quality.GATEWAY_DOWN if cause == Quality.LATE else cause)
+                self._missed(poller, owed, late if cause == Quality.LATE else cause)
 
     def _defect(self, poller: Poller, error: Exception, now: float) -> None:
         """Something of ours broke over one device: it is left alone for a while, its neighbours are not."""
-        if not poller.breaker.open:
-            log.error("%s: a defect prevented the reading", poller.spec.id, exc_info=error)
-            data = {"device": poller.spec.id, "why": repr(error)}
-            self._sink.event(Event("device.fault", self._now_ms(), data))
+        owed = int(poller.grid.due_ms(poller.next_slot) <= self._now_ms())
+        first = not poller.breaker.open
         poller.breaker.silent(now, 0.0)
-        poller.stats.defects += 1
-        poller.stats.last_fault = repr(error)
-        if poller.grid.due_ms(poller.next_slot) <= self._now_ms():
-            self._missed(poller, 1, Quality.GATEWAY_FAULT)
+        self._broke(poller, error, owed, first=first)
 
     # waiting and connecting
 
@@ -140,14 +111,34 @@ class BusWorker:
             if stranger is not None and not stranger.breaker.open:
                 await self._introduce(stranger)
                 return
-        await self._metronome.until(due_ms, wait_s)
+        if self.guests.waiting and not self.lock.locked():
+            async with self.lock:
+                served = await self.guests.serve(wait_s, self._polled_in_s)
+            if served:
+                return
+        self._napping = due_ms
+        try:
+            await self._metronome.until(due_ms, wait_s)
+        finally:
+            self._napping = None
+
+    def _wake(self) -> None:
+        if self._napping is not None:
+            self._metronome.ring(self._napping)
+
+    def _polled_in_s(self, unit: int) -> float:
+        """Seconds until a unit's own next poll; infinite for one that is not polled."""
+        now = self._now_ms()
+        dues = (p.grid.due_ms(p.next_slot) - now for p in self.pollers if p.device.unit == unit)
+        return min(dues, default=math.inf) / 1000
 
     async def _introduce(self, poller: Poller) -> None:
         def event(kind: str, data: dict[str, object]) -> None:
             self._sink.event(Event(kind, self._now_ms(), data))
 
         try:
-            await poller.introduce(event, poller.patience.timeout_s)
+            async with self.lock:
+                await poller.introduce(event, poller.patience.timeout_s)
         except BusError as error:
             poller.introduced = True
             log.info("%s: identity registers could not be read: %s", poller.spec.id, error)
@@ -171,18 +162,14 @@ class BusWorker:
                 poller.introduced = False
         # An endpoint that accepts and hangs up is not there: only an answer makes the pauses short again.
         self._next_connect = loop.time() + self._retry_s
-        longest = SERIAL_RETRY_S if self.link.kind == "rtu" else LONGEST_RETRY_S
-        self._retry_s = min(2 * self._retry_s, longest)
+        self._retry_s = min(2 * self._retry_s, self.link.longest_retry_s)
 
     def _lost(self, why: str) -> None:
         self.stats.connected = False
         if self._down:
             return
         self._down = True
-        self.stats.lost += 1
-        self.stats.last_fault = why
-        log.warning("bus %s: %s; the gateway keeps trying", self.stats.id, why)
-        self._sink.event(Event("bus.lost", self._now_ms(), {"bus": self.stats.id, "why": why}))
+        self._went_down(why)
 
     def _proven(self) -> None:
         """A device of the bus has answered."""
@@ -190,7 +177,7 @@ class BusWorker:
         if self._down:
             self._down = False
             log.info("bus %s: back", self.stats.id)
-            self._sink.event(Event("bus.back", self._now_ms(), {"bus": self.stats.id}))
+            self._came_back()
 
     # one slot
 
@@ -258,12 +245,6 @@ class BusWorker:
     def _failed(self, poller: Poller, error: BusError, raw: bytes | None = None) -> None:
         poller.stats.last_fault = str(error)
         self._missed(poller, 1, error.quality, raw)
-
-    def _missed(self, poller: Poller, count: int, cause: int, raw: bytes | None = None) -> None:
-        poller.stats.missed[cause] = poller.stats.missed.get(cause, 0) + count
-        miss = Miss(poller.index, poller.next_slot, count, cause, raw)
-        poller.next_slot += count
-        self._sink.miss(miss)
 
     def _cause(self, poller: Poller) -> int:
         """Why slots passed that nobody polled."""

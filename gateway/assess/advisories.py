@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
+from typing import Any
 
 from gateway_core import anomaly, refrigeration
 from gateway_core.refrigeration_words import FINDINGS
@@ -97,9 +98,13 @@ class AdvisoryJudge:
 
     def __init__(self, site: Site, layout: Layout, memory: bytes | None = None) -> None:
         self._watches: list[_Watch] = []
+        self._colds = 0
         self._batches: dict[int, _Batch] = {}
+        by_device: dict[str, list[PointSpec]] = {}
+        for point in watched(site):
+            by_device.setdefault(point.device, []).append(point)
         for index, device in enumerate(layout.devices):
-            if mine := self._watch(device, watched(site)):
+            if mine := self._watch(device, by_device.get(device.id, ())):
                 self._batches[index] = _Batch(mine)
         self._by_cold = {watch.cold: watch for watch in self._watches if watch.cold >= 0}
         self._bank = anomaly.Bank(max(1, len(self._watches)))
@@ -118,7 +123,7 @@ class AdvisoryJudge:
             self._load(memory)
 
     def _watch(self, device: DeviceLayout, points: Sequence[PointSpec]) -> list[_Watch]:
-        found = []
+        found: list[_Watch] = []
         for place, column in enumerate(device.columns):
             if column.role != "value" or not column.unit:
                 continue
@@ -126,7 +131,7 @@ class AdvisoryJudge:
                 if (point.device, point.channel) == (device.id, column.channel):
                     watch = _Watch(point, device.id, column, place, len(self._watches))
                     if column.unit == "degC":
-                        watch.cold = sum(other.cold >= 0 for other in self._watches)
+                        watch.cold, self._colds = self._colds, self._colds + 1
                     self._watches.append(watch)
                     found.append(watch)
         return found
@@ -343,6 +348,10 @@ class AdvisoryJudge:
             )
         return found
 
+    def go_on(self, _: "AdvisoryJudge", claim: ClockClaim) -> None:
+        """Take over from a judge of the site before, whose memory was written just now."""
+        self._kept_ms = claim.boot_ms
+
     def stopping(self) -> None:
         """The gateway ends on purpose: the next memory is a fresh one."""
         self._ending = True
@@ -363,7 +372,7 @@ class AdvisoryJudge:
             "at_s": self._now_ms / 1000 + self._base_s,
             "base_s": self._base_s,
             "utc_ms": utc_ms,
-            "points": [[watch.point.id, watch.column.channel, watch.cold >= 0] for watch in self._watches],
+            "points": self._points(),
             "unusual": [watch.point.id for watch in self._watches if watch.unusual],
             "bank": self._bank.snapshot().hex(),
             "cold": self._cold.snapshot().hex(),
@@ -373,11 +382,11 @@ class AdvisoryJudge:
     def _load(self, memory: bytes) -> None:
         data = unpack(self.name, VERSION, memory)
         try:
-            mine = [[watch.point.id, watch.column.channel, watch.cold >= 0] for watch in self._watches]
-            if data["points"] != mine:
-                raise StorageError("the points that advise are others now", "nothing to do: they are learned anew")
-            self._bank.restore(bytes.fromhex(data["bank"]))
-            self._cold.restore(bytes.fromhex(data["cold"]))
+            bank, cold = bytes.fromhex(data["bank"]), bytes.fromhex(data["cold"])
+            if data["points"] != self._points():
+                bank, cold = self._carried(data["points"], bank, cold)
+            self._bank.restore(bank)
+            self._cold.restore(cold)
             unusual = set(data["unusual"])
             for watch in self._watches:
                 watch.unusual = watch.point.id in unusual
@@ -386,6 +395,24 @@ class AdvisoryJudge:
         except (KeyError, TypeError, ValueError) as error:
             remedy = "nothing to do: it is learned anew"
             raise StorageError(f"what was learned cannot be read ({error})", remedy) from error
+
+    def _points(self) -> list[list[Any]]:
+        return [[watch.point.id, watch.column.channel, watch.cold >= 0] for watch in self._watches]
+
+    def _carried(self, before: Sequence[Sequence[Any]], bank: bytes, cold: bytes) -> tuple[bytes, bytes]:
+        """Snapshots that hold what was learned of the points that are still there; the others are learned anew."""
+        rows = {tuple(point): row for row, point in enumerate(before)}
+        cold_rows = {point: row for row, point in enumerate(point for point in rows if point[2])}
+        kept, kept_cold = {}, {}
+        for watch, point in zip(self._watches, map(tuple, self._points()), strict=True):
+            if point in rows:
+                kept[watch.channel] = rows[point]
+                if watch.cold >= 0:
+                    kept_cold[watch.cold] = cold_rows[point]
+        return (
+            anomaly.carried(self._bank.snapshot(), bank, kept),
+            refrigeration.carried(self._cold.snapshot(), cold, kept_cold),
+        )
 
     def _begin(self, boot: bytes | None, at_ms: int) -> None:
         """The first sign of time. In another boot the banks' clock goes on from where it stood, by what the wall

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from gateway.assess.judge import Judge
 from gateway.errors import StorageError
-from gateway.model import Condition, Event, Layout, Tier
+from gateway.model import ClockClaim, Condition, Event, Layout, Tier
 from gateway.site import Site
 
 __all__ = ["Border", "JudgeFactory", "Standing"]
@@ -72,6 +72,13 @@ class Border:
             data = {"judge": self.name, "error": error.what, "words": f"{self.name} begins anew: {error.what}"}
             return [Event("judge.memory-lost", now_ms, data)]
         return []
+
+    def follow(self, old: "Border", claim: ClockClaim) -> None:
+        """Go on in place of ``old``, which judged by the site before: its failures and its time count."""
+        self.failures = old.failures
+        go_on = getattr(self.judge, "go_on", None)
+        if go_on is not None and isinstance(old.judge, type(self.judge)):
+            go_on(old.judge, claim)
 
     def failed(self, error: Exception, now_ms: int) -> list[Event | Condition]:
         """It raised: it rests, longer each time, and is made anew from what it kept last."""

@@ -79,8 +79,8 @@ class GapTracker:
             {"device": self._device, "slot": run.first, "cause": cause, "words": words},
         )
 
-    def answered(self, at_ms: int) -> Event | None:
-        """A value came; returns the event when that closes a gap."""
+    def answered(self, at_ms: int, why: str = "") -> Event | None:
+        """A value came, or nobody waits any more (``why``); returns the event when that closes a gap."""
         run = self._run
         if run.count == 0:
             return None
@@ -91,4 +91,6 @@ class GapTracker:
         data = {"device": self._device, "slot": run.first, "count": run.count, "causes": causes}
         if run.boot:
             data["boot"] = bytes.fromhex(run.boot)
+        if why:
+            data["words"] = why
         return Event("gap.closed", at_ms, data)

@@ -18,8 +18,9 @@ from firmware_interfaces.quality import BAD
 from gateway.assess.bootline import BootLine, Move
 from gateway.assess.memory import pack, unpack
 from gateway.assess.rules_time import TimeState
-from gateway.assess.upkeep import CalibrationWatch, DeviceWatch, battery_profiled, power_loss
+from gateway.assess.upkeep import CalibrationWatch, DeviceWatch, power_loss
 from gateway.assess.watch import PointWatch
+from gateway.assess.wear import worn
 from gateway.errors import StorageError
 from gateway.model import ClockClaim, Condition, DeviceLayout, Layout, Miss, Quality, Scan
 from gateway.site import Site
@@ -41,7 +42,7 @@ class LimitJudge:
     def __init__(self, site: Site, layout: Layout, memory: bytes | None = None) -> None:
         self._zone = ZoneInfo(site.time_zone)
         self.points: list[PointWatch] = []
-        self._devices: list[tuple[DeviceWatch, tuple[PointWatch, ...], DeviceLayout]] = []
+        self._devices: list[tuple[DeviceWatch, tuple[PointWatch, ...]]] = []
         self._calibrations: list[CalibrationWatch] = []
         for device in layout.devices:
             self._add(site, device)
@@ -75,9 +76,9 @@ class LimitJudge:
         )
         self.points.extend(watches)
         critical = {point.channel for point in mine if point.critical}
-        battery = battery_profiled(device, (watch.point.channel for watch in watches))
-        watch = DeviceWatch(device, site.alarms.silence_s, critical=bool(critical), battery=battery)
-        self._devices.append((watch, watches, device))
+        wear = worn(device, [watch.point.channel for watch in watches])
+        watch = DeviceWatch(device, site.alarms.silence_s, critical=bool(critical), wear=wear)
+        self._devices.append((watch, watches))
         self._calibrations.extend(
             CalibrationWatch(device.id, channel, calibration, critical=channel in critical)
             for channel, calibration in device.calibration.items()
@@ -89,7 +90,7 @@ class LimitJudge:
         """One answered poll. Uncertain values count; bad ones neither count nor clear."""
         if self._line.begun_ms is None:
             self._begin(None, scan.at_ms)
-        device, points, layout = self._devices[scan.device]
+        device, points = self._devices[scan.device]
         quality, values, at_ms = scan.quality, scan.values, scan.at_ms
         found: list[Condition] = []
         if quality[0] < BAD or min(quality) not in NO_ANSWER:
@@ -110,10 +111,11 @@ class LimitJudge:
                 continue
             found += watch.value(value, at_ms, before)
             self._touched = True
-        if device.battery_at is not None and quality[device.battery_at] < BAD:
-            low = device.battery(values[device.battery_at], layout.columns[device.battery_at], at_ms)
-            if low is not None:
+        for wear in device.wear:
+            if quality[wear.at] < BAD and (low := wear.value(values[wear.at], at_ms)) is not None:
                 found.append(low)
+            if wear.stirred:
+                wear.stirred, self._touched = False, True
         if found:
             self._due_ms = 0.0
         return found
@@ -122,7 +124,7 @@ class LimitJudge:
         """Slots without an answer: only the cause is noted, silence is told by `tick`."""
         if self._line.begun_ms is None:
             self._begin(None, now_ms)
-        device, points, _ = self._devices[miss.device]
+        device, points = self._devices[miss.device]
         device.cause = miss.quality
         for watch in points:
             watch.cause = miss.quality
@@ -140,7 +142,7 @@ class LimitJudge:
             found += self._power_lost(now_ms)
         if now_ms >= self._due_ms:
             due_ms = inf
-            for device, points, _ in self._devices:
+            for device, points in self._devices:
                 if (lost := device.tick(now_ms, begun_ms)) is not None:
                     found.append(lost)
                 due_ms = min(due_ms, device.due_ms(begun_ms))
@@ -209,10 +211,28 @@ class LimitJudge:
         if self._line.rebooted and not self._orderly_before:
             self._power_ms = at_ms
 
+    def go_on(self, old: "LimitJudge", claim: ClockClaim) -> None:
+        """Take over from a judge of the site before: a silence is as long as it is, whoever watched its beginning.
+
+        What ``old`` did not watch is waited for from now on.
+        """
+        if (begun_ms := old._line.begun_ms) is None:
+            return
+        self._begin(claim.boot, begun_ms)
+        devices = {device.id for device, _ in old._devices}
+        points = {watch.point.id for watch in old.points}
+        for device, watches in self._devices:
+            if device.id not in devices:
+                device.answered_ms = claim.boot_ms
+            for watch in watches:
+                if watch.point.id not in points:
+                    watch.seen_ms = claim.boot_ms
+        self._due_ms = 0.0
+
     def _move(self, move: Move | None) -> None:
         if move is None:
             return
-        for device, points, _ in self._devices:
+        for device, points in self._devices:
             device.move(move)
             for watch in points:
                 watch.move(move)
@@ -234,8 +254,8 @@ class LimitJudge:
             for alarm, condition in standing.items():
                 if condition.point == watch.point.id and alarm not in active:
                     watch.take_over(condition)
-        for device, _, layout in self._devices:
-            found += device.reconcile(standing, layout, at_ms)
+        for device, _ in self._devices:
+            found += device.reconcile(standing, at_ms)
         for calibration in self._calibrations:
             found += calibration.reconcile(standing, at_ms, dated=self._day is not None)
         if "gateway/power-loss" in standing:
@@ -246,12 +266,12 @@ class LimitJudge:
 
     def catalogue(self) -> Iterable[Condition]:
         """Every alarm that this judge can raise and that is not active now, as inactive conditions."""
-        for device, points, layout in self._devices:
+        for device, points in self._devices:
             for watch in points:
                 yield from watch.catalogue(0)
             yield device.loss(0, active=False)
-            if device.battery_at is not None:
-                yield device.low_battery(None, layout.columns[device.battery_at], 0, active=False)
+            for wear in device.wear:
+                yield wear.condition(None, 0, active=False)
         for calibration in self._calibrations:
             for rule in calibration.RULES:
                 yield calibration.condition(rule, 0, 0, active=False)
@@ -267,13 +287,13 @@ class LimitJudge:
         return self._packed
 
     def _pack(self) -> bytes:
-        newest = max((device.answered_ms or 0 for device, _, _ in self._devices), default=0)
+        newest = max((device.answered_ms or 0 for device, _ in self._devices), default=0)
         data = {
             **self._line.head(newest),
             "orderly": self._orderly,
             "power": self._power_ms,
             "points": {watch.point.id: watch.save() for watch in self.points},
-            "devices": {device.id: device.save() for device, _, _ in self._devices},
+            "devices": {device.id: device.save() for device, _ in self._devices},
         }
         return pack(self.name, VERSION, data)
 
@@ -283,7 +303,7 @@ class LimitJudge:
             for watch in self.points:
                 if (saved := data["points"].get(watch.point.id)) is not None:
                     watch.load(saved)
-            for device, _, _ in self._devices:
+            for device, _ in self._devices:
                 if (held := data["devices"].get(device.id)) is not None:
                     device.load(held)
             self._line.load(data)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 from gateway.assess.alarms import AlarmEngine
 from gateway.assess.border import Border, JudgeFactory, Standing
@@ -12,9 +13,14 @@ from gateway.assess.judge import Finding, Judge
 from gateway.assess.limits import LimitJudge
 from gateway.assess.memory import pack, unpack
 from gateway.assess.quality import Care, ScanQuality
+from gateway.assess.removal import ended
 from gateway.errors import StorageError
 from gateway.model import Alarm, ClockClaim, Column, Condition, DeviceLayout, Event, Layout, Miss, Quality, Scan
+from gateway.seal.backfill import BACKFILL
 from gateway.site import Site
+
+if TYPE_CHECKING:
+    from gateway.assess.backfilled import PastJudge
 
 __all__ = ["JUDGES", "Assess", "judges_of"]
 
@@ -53,6 +59,11 @@ def judges_of(site: Site) -> tuple[tuple[str, JudgeFactory], ...]:
 
         judges = (*judges, (AdvisoryJudge.name, AdvisoryJudge))
     return judges
+
+
+def _grid(device: DeviceLayout) -> tuple[str, int, int]:
+    """A device with the schedule that its slots are numbers of."""
+    return device.id, device.period_ms, device.phase_ms
 
 
 def _cares(site: Site, device: DeviceLayout) -> list[Care]:
@@ -98,6 +109,7 @@ class Assess:
         self._now_ms = now_ms
         self._boot = ""
         self._urgent = False
+        self._past: PastJudge | None = None
         self._memories_ms: int | None = None
         self._given: dict[str, bytes] = {}
         self.recall(memories or {})
@@ -107,22 +119,72 @@ class Assess:
         its boot id tells whether times go on or the machine was off."""
         self._given = dict(memories)
         now_ms = self._now_ms()
+        self._make_engine(now_ms)
+        if (gaps := memories.get(GAPS)) is not None:
+            self._recall_gaps(gaps, now_ms)
+        for border in self.borders:
+            self._begin(border, now_ms)
+        if claim is not None:
+            self.tick(claim)
+
+    def _make_engine(self, now_ms: int) -> None:
+        """The alarms as they were kept last; without them where that cannot be read, and that is said."""
         try:
-            self.engine = AlarmEngine(self._site, self._layout, memories.get(ENGINE))
+            self.engine = AlarmEngine(self._site, self._layout, self._given.get(ENGINE))
         except StorageError as error:
             log.error("%s", error)
             self.engine = AlarmEngine(self._site, self._layout)
             words = f"alarms begin anew: {error.what}"
             self._event(Event("judge.memory-lost", now_ms, {"judge": ENGINE, "error": error.what, "words": words}))
-        if (gaps := memories.get(GAPS)) is not None:
-            self._recall_gaps(gaps, now_ms)
-        for border in self.borders:
-            try:
-                self._tell(border.start(memories.get(border.name), now_ms))
-            except Exception as error:  # noqa: BLE001 - the border of a judge
-                self._failed(border, error)
-        if claim is not None:
-            self.tick(claim)
+
+    def _begin(self, border: Border, now_ms: int) -> None:
+        try:
+            self._tell(border.start(self._given.get(border.name), now_ms))
+        except Exception as error:  # noqa: BLE001 - the border of a judge
+            self._failed(border, error)
+
+    def reconfigure(self, site: Site, layout: Layout, claim: ClockClaim, why: str) -> dict[str, bytes]:
+        """Judge by another site from now on: what stands and is under way goes on, as over a restart in one boot.
+
+        Open gaps and counters go on for each device that keeps its grid. What is no longer in the site ends, and
+        its event says ``why``. Returns what must be kept, as `memories` does. What it raises it raises before
+        anything has changed.
+        """
+        chosen = [(name, Border(name, factory, site, layout)) for name, factory in judges_of(site)]
+        qualities = tuple(ScanQuality(_cares(site, device)) for device in layout.devices)
+        followed = {device: index for index, device in enumerate(map(_grid, self._layout.devices))}
+        places = {device.id: index for index, device in enumerate(self._layout.devices)}
+        gaps = tuple(
+            GapTracker(device.id, device.period_ms)
+            if (at := followed.pop(_grid(device), None)) is None
+            else self.gaps[at]
+            for device in layout.devices
+        )
+        values: tuple[dict[int, int], ...] = tuple(
+            self.values[places[device.id]] if device.id in places else {} for device in layout.devices
+        )
+        self.stopping()
+        changed = self.memories(final=True)
+        left = [
+            event for at in followed.values() if (event := self.gaps[at].answered(claim.boot_ms, why)) is not None
+        ]
+        before, rates = {border.name: border for border in self.borders}, self.engine.rates
+        self._site, self._layout, self._past = site, layout, None
+        self.gaps, self.values, self._qualities = gaps, values, qualities
+        self.borders = tuple(border for _, border in chosen)
+        self._tell(left)
+        self.update(claim)
+        self._make_engine(claim.boot_ms)
+        self.engine.rates = rates
+        for name, border in chosen:
+            self._begin(border, claim.boot_ms)
+            if (old := before.get(name)) is not None:
+                border.follow(old, claim)
+        for owner, condition in ended(self.engine, site, before, why=why, at_ms=claim.boot_ms):
+            self.condition(condition, owner)
+        self.tick(claim)
+        # The judges before wrote as for an orderly end; those now have only begun.
+        return changed | self.memories(final=True)
 
     def _recall_gaps(self, memory: bytes, now_ms: int) -> None:
         """Gaps that were open go on, so that each is closed with its whole length."""
@@ -202,8 +264,28 @@ class Assess:
                 self._take(border.name, findings)
 
     def event(self, event: Event) -> None:
-        """Events of acquire pass through."""
+        """Events of acquire pass through; what a sensor's memory says of a gap is judged as the past."""
         self._event(event)
+        if event.kind == BACKFILL:
+            self._judge_past(event)
+
+    def _judge_past(self, event: Event) -> None:
+        from gateway.assess.backfilled import JUDGE, PastJudge, over
+
+        if self._past is None:
+            self._past = PastJudge(self._site, self._layout)
+        try:
+            found = self._past.judge(event)
+        except Exception as error:
+            log.exception("what was backfilled could not be judged")
+            words = f"what was backfilled could not be judged: {type(error).__name__}"
+            data = {"judge": JUDGE, "error": repr(error)[:500], "count": 1, "words": words}
+            self._tell((Event("judge.failed", self._now_ms(), data),))
+            return
+        for told, condition in found:
+            self._tell((told,))
+            self.condition(condition, JUDGE)
+            self.condition(over(condition), JUDGE)
 
     def tick(self, claim: ClockClaim) -> None:
         """About once a second: what follows from time passing."""

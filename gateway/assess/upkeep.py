@@ -1,21 +1,19 @@
-"""Care of the measuring itself: devices that fall silent, calibrations that run out, batteries, lost power."""
+"""Care of the measuring itself: devices that fall silent or wear out, calibrations that run out, lost power."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from math import inf
 from typing import Any
 
 from gateway.assess.bootline import Move
-from gateway.assess.sentences import duration, quantity
-from gateway.model import Column, Condition, DeviceLayout, Quality, Tier
+from gateway.assess.sentences import duration
+from gateway.assess.wear import Wear
+from gateway.model import Condition, DeviceLayout, Quality, Tier
 
-__all__ = ["BATTERY_LOW", "CalibrationWatch", "DeviceWatch", "battery_profiled", "power_loss"]
+__all__ = ["CalibrationWatch", "DeviceWatch", "power_loss"]
 
 SILENT_PERIODS = 3
 """A device is not silent before so many periods, however short the silence that is allowed."""
-BATTERY_LOW = 20.0
-BATTERY_BACK = 25.0
-"""Percent of charge below which a battery is low, and at which it is good again."""
 STEPS = (("calibration-due-90d", 30, 90), ("calibration-due-30d", 0, 30))
 """Rules before the last day of a certificate: active while above the one and up to the other days are left."""
 
@@ -25,17 +23,18 @@ class DeviceWatch:
 
     __slots__ = (
         "answered_ms",
-        "battery_at",
-        "battery_low",
         "bus",
         "cause",
         "critical",
         "id",
         "lost_since_ms",
         "silence_ms",
+        "wear",
     )
 
-    def __init__(self, device: DeviceLayout, silence_s: float, *, critical: bool, battery: int | None) -> None:
+    def __init__(
+        self, device: DeviceLayout, silence_s: float, *, critical: bool, wear: Sequence[Wear] = ()
+    ) -> None:
         self.id = device.id
         self.bus = device.bus
         self.critical = critical
@@ -43,9 +42,7 @@ class DeviceWatch:
         self.answered_ms: int | None = None
         self.lost_since_ms: int | None = None
         self.cause = int(Quality.NOT_STARTED)
-        self.battery_at = battery
-        """Column of its battery in percent, None where it has none or a point watches it."""
-        self.battery_low: int | None = None
+        self.wear = tuple(wear)
 
     def answered(self, at_ms: int) -> Condition | None:
         """At least one value came; the condition that this ends."""
@@ -90,42 +87,13 @@ class DeviceWatch:
             detail={"bus": self.bus, "silence_s": self.silence_ms / 1000, "cause": self.cause},
         )
 
-    def battery(self, value: float, column: Column, at_ms: int) -> Condition | None:
-        """A battery that is low, or good again."""
-        if self.battery_low is None and value < BATTERY_LOW:
-            self.battery_low = at_ms
-        elif self.battery_low is None or value < BATTERY_BACK:
-            return None
-        else:
-            condition = self.low_battery(value, column, at_ms, active=False)
-            self.battery_low = None
-            return condition
-        return self.low_battery(value, column, at_ms, active=True)
-
-    def low_battery(self, value: float | None, column: Column, at_ms: int, *, active: bool) -> Condition:
-        """The condition of a battery."""
-        now = "" if value is None else f" at {quantity(value, column.unit)}"
-        return Condition(
-            alarm=f"{self.id}.{column.channel}/battery-low",
-            active=active,
-            at_ms=at_ms,
-            since_ms=self.battery_low if self.battery_low is not None else at_ms,
-            rule="battery-low",
-            tier=Tier.MAINTENANCE,
-            device=self.id,
-            value=value,
-            limit=BATTERY_LOW,
-            unit=column.unit,
-            words=f"battery of {self.id} is {'low' if active else 'good again'}{now}",
-            detail={"hysteresis": BATTERY_BACK - BATTERY_LOW},
-        )
-
     def move(self, moved: Move) -> None:
         """Move all times: see `RuleState.move`."""
         self.answered_ms, self.lost_since_ms = moved(self.answered_ms), moved(self.lost_since_ms)
-        self.battery_low = moved(self.battery_low)
+        for wear in self.wear:
+            wear.move(moved)
 
-    def reconcile(self, standing: Mapping[str, Condition], layout: DeviceLayout, at_ms: int) -> list[Condition]:
+    def reconcile(self, standing: Mapping[str, Condition], at_ms: int) -> list[Condition]:
         """Take over what stands and is forgotten here; say again what is held here and does not stand."""
         found = []
         loss = standing.get(f"{self.id}/communication-loss")
@@ -133,34 +101,22 @@ class DeviceWatch:
             self.lost_since_ms = loss.since_ms
         elif loss is None and self.lost_since_ms is not None:
             found.append(self.loss(at_ms, active=True))
-        if self.battery_at is not None:
-            column = layout.columns[self.battery_at]
-            low = standing.get(f"{self.id}.{column.channel}/battery-low")
-            if low is not None and self.battery_low is None:
-                self.battery_low = low.since_ms
-            elif low is None and self.battery_low is not None:
-                found.append(self.low_battery(None, column, at_ms, active=True))
+        for wear in self.wear:
+            found += wear.reconcile(standing, at_ms)
         return found
 
     def save(self) -> list[Any]:
         """Plain data for a restart."""
-        return [self.answered_ms, self.lost_since_ms, self.battery_low]
+        worn = {wear.column.channel: wear.save() for wear in self.wear}
+        return [self.answered_ms, self.lost_since_ms, worn]
 
     def load(self, saved: list[Any]) -> None:
-        """Take back what `save` gave."""
-        self.answered_ms, self.lost_since_ms, self.battery_low = (
-            None if one is None else int(one) for one in saved
-        )
-
-
-def battery_profiled(device: DeviceLayout, watched: Iterable[str]) -> int | None:
-    """Column of a battery in percent that no point watches; a voltage alone does not say when it is low."""
-    taken = set(watched)
-    for index, column in enumerate(device.columns):
-        name = column.channel
-        if column.role == "value" and column.unit == "%" and "battery" in name and name not in taken:
-            return index
-    return None
+        """Take back what `save` gave, in this version or the one before it."""
+        answered_ms, lost_ms, worn = saved
+        self.answered_ms, self.lost_since_ms = (None if one is None else int(one) for one in (answered_ms, lost_ms))
+        for wear in self.wear:
+            if isinstance(worn, dict) and (held := worn.get(wear.column.channel)) is not None:
+                wear.load(held)
 
 
 class CalibrationWatch:

@@ -49,6 +49,11 @@ class Backlog:
         if self.values > self.limit:
             self._give_up()
 
+    def cut(self, count: int) -> None:
+        """Take back all but the ``count`` oldest records: they are to be accounted for otherwise."""
+        del self.records[count:]
+        self.values = sum(map(weight, self.records))
+
     def _give_up(self) -> None:
         """Fold the oldest records until an eighth of the limit is free, so that this is seldom done."""
         target, count = self.limit - self.limit // 8, 0

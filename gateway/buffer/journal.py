@@ -12,6 +12,7 @@ from gateway.buffer.ledger import NOTHING_DELIVERED, Acknowledgement, Book, Deli
 from gateway.buffer.messages import Done, Oldest, Request
 from gateway.buffer.reader import Finding, Previous, Reader
 from gateway.buffer.schema import STREAMS
+from gateway.buffer.slots import index_moves, on_grid
 from gateway.buffer.stats import JournalStats, backlog
 from gateway.buffer.worker import Worker
 from gateway.buffer.writer import Writer
@@ -165,6 +166,36 @@ class Journal:
         await self._commit(close=seal)
         return self._stats.state == "ok"
 
+    async def relayout(self, layout: Layout, spec: BufferSpec, switch: Callable[[Mapping[str, int]], None]) -> None:
+        """Close the open batch, and store by another layout from then on.
+
+        ``switch`` is called without a pause between the last record of the old layout and the first of the new one:
+        in it the caller changes the indices by which it puts records, and begins devices anew. It is given, by
+        device id, the newest slot on record of the device's present grid. What was put meanwhile must be of devices
+        that are in both layouts alike. When it raises, or the store fails, all is as it was and the error is
+        raised.
+        """
+        async with self._committing:
+            await self._commit_locked(close=True)
+            if self._stats.state != "ok":
+                raise StorageError(f"the journal cannot be written ({self._stats.fault})", "try again when it can")
+            before, rules, book = self._layout, self._spec, self._writer.book
+            done, newest = await self._write(self._writer.relayout, layout, spec, self._clock())
+            waiting, moves = list(self._backlog.records), index_moves(before, layout)
+            self._layout, self._spec = layout, spec
+            try:
+                if not all(record.device in moves for record in waiting):
+                    raise StorageError("a device that is changed still brings records", "report this defect")
+                switch(newest)
+            except BaseException:
+                self._backlog.cut(len(waiting))
+                self._layout, self._spec = before, rules
+                await self._write(self._writer.write_by, book, self._clock())
+                raise
+            for record in waiting:
+                record.device = moves[record.device]
+            self._adopt(done)
+
     async def close(self) -> None:
         """Commit what waits, seal the open batch, copy the log into the file, and close.
 
@@ -225,11 +256,11 @@ class Journal:
         What lies between that and the first slot of this run was missed because the gateway was down. Records that
         leave this out, because the journal could be opened only later, are completed when they are stored.
         """
-        grids = {device.id: (device.period_ms, device.phase_ms) for device in self._layout.devices}
+        grids = {on_grid(device): device.id for device in self._layout.devices}
         return {
             device: (newest.boot, newest.slot)
-            for device, newest in self._writer.slots.items()
-            if grids.get(device) == (newest.period_ms, newest.phase_ms)
+            for place, newest in self._writer.slots.items()
+            if (device := grids.get(place)) is not None
         }
 
     def previous(self) -> Previous | None:
@@ -290,37 +321,40 @@ class Journal:
 
     async def _commit_group(self, *, close: bool) -> None:
         async with self._committing:
-            self._cancel_timers()
-            clock = self._clock()
-            values, records = self._backlog.values, self._backlog.take()
-            events, self._events = self._events, []
-            receipts, self._receipts = self._receipts, {}
-            memories, self._memories = self._memories, {}
-            ticket, self._ticket = self._ticket, self._loop.create_future()
-            signer = self._signer
-            dropped, events_dropped = self._backlog.dropped, self._events_dropped
-            request = Request(clock, records, [*self._outage(clock), *events], receipts, close, signer, memories)
-            self._in_flight = values
-            done: Done | None = None
-            try:
-                done = await self._write(self._writer.commit, request)
-            except (StorageError, SealError) as error:
-                self._failed(error, clock)
-                if not self._closed:
-                    self._after("commit", self._window_s())
-            finally:
-                self._in_flight = 0
-                if done is None:
-                    self._backlog.give_back(records)
-                    self._events = events + self._events
-                    self._receipts = receipts | self._receipts
-                    self._memories = memories | self._memories
-                ticket.set_result(done is not None)
-            if done is not None:
-                if self._signer is signer:
-                    self._signer = None
-                self._restored(dropped, events_dropped)
-                self._adopt(done)
+            await self._commit_locked(close=close)
+
+    async def _commit_locked(self, *, close: bool) -> None:
+        self._cancel_timers()
+        clock = self._clock()
+        values, records = self._backlog.values, self._backlog.take()
+        events, self._events = self._events, []
+        receipts, self._receipts = self._receipts, {}
+        memories, self._memories = self._memories, {}
+        ticket, self._ticket = self._ticket, self._loop.create_future()
+        signer = self._signer
+        dropped, events_dropped = self._backlog.dropped, self._events_dropped
+        request = Request(clock, records, [*self._outage(clock), *events], receipts, close, signer, memories)
+        self._in_flight = values
+        done: Done | None = None
+        try:
+            done = await self._write(self._writer.commit, request)
+        except (StorageError, SealError) as error:
+            self._failed(error, clock)
+            if not self._closed:
+                self._after("commit", self._window_s())
+        finally:
+            self._in_flight = 0
+            if done is None:
+                self._backlog.give_back(records)
+                self._events = events + self._events
+                self._receipts = receipts | self._receipts
+                self._memories = memories | self._memories
+            ticket.set_result(done is not None)
+        if done is not None:
+            if self._signer is signer:
+                self._signer = None
+            self._restored(dropped, events_dropped)
+            self._adopt(done)
 
     async def _write(self, work: Callable[..., _T], *args: object) -> _T:
         """Run on the writer's thread; the reader looks at the new file if that one was replaced."""

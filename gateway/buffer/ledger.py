@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.buffer.faults import StoreError
 from gateway.buffer.schema import CODES, STREAMS, on
-from gateway.buffer.slots import Newest
+from gateway.buffer.slots import Newest, OnGrid
 from gateway.buffer.tail import BEGINNING, Place
 from gateway.errors import SealError
 from gateway.model import Head, Layout, Miss, Scan, Stream
@@ -69,14 +69,14 @@ class Filling:
 @dataclass(slots=True)
 class Ledger:
     """``bodies`` is, by stream, a sequence below which no batch but the registration has a body left; ``slots``
-    the newest slot of each device that stands in a batch.
+    the newest slot of each device that stands in a batch, on each of its grids.
     """
 
     heads: dict[Stream, Head | None]
     delivered: dict[Stream, Delivered]
     bodies: dict[Stream, int]
     filling: Filling = field(default_factory=Filling)
-    slots: dict[str, Newest] = field(default_factory=dict)
+    slots: dict[OnGrid, Newest] = field(default_factory=dict)
 
     def copy(self) -> "Ledger":
         """A draft for one transaction."""

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from gateway.buffer import schema, tail
 from gateway.buffer.faults import STORE_ERRORS, StoreError, fault_of
 from gateway.buffer.schema import CODES, KEY, STREAMS, on
-from gateway.buffer.slots import Newest, advance
+from gateway.buffer.slots import Newest, OnGrid, advance
 from gateway.buffer.tail import Group
 from gateway.errors import SealError, StorageError
 from gateway.model import ClockClaim, Layout, Miss, Scan, StoredBatch, Stream
@@ -256,7 +256,7 @@ def newest_issuer(connection: sqlite3.Connection, stream: Stream) -> str | None:
         return None
 
 
-def slots_since(connection: sqlite3.Connection, seq: int, known: dict[str, Newest]) -> dict[str, Newest]:
+def slots_since(connection: sqlite3.Connection, seq: int, known: dict[OnGrid, Newest]) -> dict[OnGrid, Newest]:
     """``known``, which holds for the batches up to ``seq``, brought up to date with the `LOOK_BACK` newest ones."""
     found = dict(known)
     layouts_known = layouts(connection)

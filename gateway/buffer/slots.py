@@ -1,14 +1,21 @@
-"""How far the record of each device has come: its newest slot, with the grid that the number belongs to."""
+"""How far the record of each device has come: its newest slot on each grid that it has had in this boot.
+
+A device can come back to an earlier grid (a change of the site file that is rolled back): there its record goes on
+after the newest slot of that grid.
+"""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.model import DeviceLayout, Layout, Miss, Scan
 from gateway.seal import cbor
 
 MEMORY: Final = "slots"
 """Under this name they are kept with the batches."""
+
+OnGrid: TypeAlias = tuple[str, int, int]
+"""A device with the period and phase of one of its grids."""
 
 
 class Newest(NamedTuple):
@@ -19,9 +26,10 @@ class Newest(NamedTuple):
     phase_ms: int
     slot: int
 
-    def of(self, device: DeviceLayout, boot: bytes) -> bool:
-        """Whether the device's present grid is the one that the slot is a number of."""
-        return (self.boot, self.period_ms, self.phase_ms) == (boot, device.period_ms, device.phase_ms)
+
+def on_grid(device: DeviceLayout) -> OnGrid:
+    """The device on its present grid."""
+    return device.id, device.period_ms, device.phase_ms
 
 
 def end_of(record: Scan | Miss) -> int:
@@ -29,21 +37,21 @@ def end_of(record: Scan | Miss) -> int:
     return record.slot if isinstance(record, Scan) else record.slot + record.count - 1
 
 
-def advance(known: dict[str, Newest], layout: Layout, boot: bytes, records: Iterable[Scan | Miss]) -> None:
+def advance(known: dict[OnGrid, Newest], layout: Layout, boot: bytes, records: Iterable[Scan | Miss]) -> None:
     """Note the records of one boot and layout, those of each device in order."""
     for index, record in {record.device: record for record in records}.items():
         device, slot = layout.devices[index], end_of(record)
-        before = known.get(device.id)
-        if before is None or not before.of(device, boot) or before.slot < slot:
-            known[device.id] = Newest(boot, device.period_ms, device.phase_ms, slot)
+        before = known.get(place := on_grid(device))
+        if before is None or before.boot != boot or before.slot < slot:
+            known[place] = Newest(boot, device.period_ms, device.phase_ms, slot)
 
 
-def to_bytes(known: Mapping[str, Newest], boot: bytes, seq: int) -> bytes:
+def to_bytes(known: Mapping[OnGrid, Newest], boot: bytes, seq: int) -> bytes:
     """Those of one boot, because the slots of an earlier one are of no more use; in few bytes, for they are written
     with every batch. ``seq`` is the newest scan batch that they include.
     """
     grids: dict[tuple[int, int], tuple[list[str], list[int]]] = {}
-    for device, newest in known.items():
+    for (device, _, _), newest in known.items():
         if newest.boot == boot:
             ids, slots = grids.setdefault((newest.period_ms, newest.phase_ms), ([], []))
             ids.append(device)
@@ -52,18 +60,31 @@ def to_bytes(known: Mapping[str, Newest], boot: bytes, seq: int) -> bytes:
     return zlib.compress(cbor.dumps([seq, boot, rows]), 1)
 
 
-def from_bytes(body: bytes) -> tuple[dict[str, Newest], int]:
+def from_bytes(body: bytes) -> tuple[dict[OnGrid, Newest], int]:
     """The inverse; raises `SealError`, ValueError or TypeError for anything else."""
     try:
         seq, boot, rows = cbor.loads(zlib.decompress(body), "bad-memory")
     except zlib.error as error:
         raise ValueError(str(error)) from error
     known = {
-        device: Newest(boot, period_ms, phase_ms, slot)
+        (device, period_ms, phase_ms): Newest(boot, period_ms, phase_ms, slot)
         for period_ms, phase_ms, ids, slots in rows
         for device, slot in zip(ids, slots, strict=True)
     }
     return known, seq
+
+
+def goes_on(known: Mapping[OnGrid, Newest], layout: Layout, boot: bytes) -> dict[str, int]:
+    """By device id, the newest slot on record of its present grid in this boot."""
+    found = ((device.id, known.get(on_grid(device))) for device in layout.devices)
+    return {device: newest.slot for device, newest in found if newest is not None and newest.boot == boot}
+
+
+def index_moves(before: Layout, after: Layout) -> dict[int, int]:
+    """From the index of a device in one layout to that in another, for the devices that are in both alike."""
+    places = {device.id: index for index, device in enumerate(after.devices)}
+    found = ((index, device, places.get(device.id)) for index, device in enumerate(before.devices))
+    return {old: new for old, device, new in found if new is not None and after.devices[new] == device}
 
 
 class Join:
@@ -73,13 +94,13 @@ class Join:
     later has told it nothing: then slots between the two runs are missing, or one stands on record already.
     """
 
-    def __init__(self, known: Mapping[str, Newest], layout: Layout, boot: bytes, cause: int) -> None:
+    def __init__(self, known: Mapping[OnGrid, Newest], layout: Layout, boot: bytes, cause: int) -> None:
         self._cause = cause
         self._boot = boot
         self._open = {
             index: newest.slot
             for index, device in enumerate(layout.devices)
-            if (newest := known.get(device.id)) is not None and newest.of(device, boot)
+            if (newest := known.get(on_grid(device))) is not None and newest.boot == boot
         }
 
     @property

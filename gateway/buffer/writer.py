@@ -19,16 +19,19 @@ from gateway.buffer.messages import Done, Oldest, Request
 from gateway.buffer.reader import Previous, decoded, layouts, meta, newest_issuer, newest_record, slots_since
 from gateway.buffer.salvage import Damaged, finish, salvage
 from gateway.buffer.schema import ISSUER, KEY, SALVAGED, STREAMS, on
-from gateway.buffer.slots import MEMORY, Join, Newest, from_bytes
+from gateway.buffer.slots import MEMORY, Join, Newest, OnGrid, from_bytes, goes_on
 from gateway.buffer.transaction import Tally, Transaction, due_ms
 from gateway.errors import SealError, StorageError
-from gateway.model import ClockClaim, Event, Miss, Quality, Scan, Stream
-from gateway.seal.columns import decode_events
+from gateway.model import ClockClaim, Event, Layout, Miss, Quality, Scan, Stream
+from gateway.seal.columns import decode_events, layout_id
+from gateway.site import BufferSpec
 
 log = logging.getLogger(__name__)
 
 DAY_MS: Final = 86_400_000
 SALVAGE_PAUSE_MS: Final = 60_000
+RENEW: Final = 5_000
+"""Transactions after which the connection is exchanged for a new one."""
 
 
 class Writer:
@@ -44,10 +47,11 @@ class Writer:
         self.book = book
         self.ledger: Ledger | None = None
         self.aside: list[str] = []
-        self.slots: dict[str, Newest] = {}
+        self.slots: dict[OnGrid, Newest] = {}
         self.memories: dict[str, bytes] = {}
         self.previous: Previous | None = None
         self._connection: sqlite3.Connection | None = None
+        self._used = 0
         self._lock: int | None = None
         self._tally = Tally()
         self._sizes = (0, 0)
@@ -76,6 +80,34 @@ class Writer:
             self._ready(request.clock)
             unencodable = self._write(request)
         return self._done(request.clock, started, unencodable)
+
+    def relayout(self, layout: Layout, spec: BufferSpec, clock: ClockClaim) -> tuple[Done, dict[str, int]]:
+        """Write by another layout and other rules from now on; there must be no open batch. All of it, or nothing.
+
+        Returns also, by device id, the newest slot on record of its grid in this boot.
+        """
+        started = time.perf_counter()
+        self._ready(clock)
+        assert self.ledger is not None
+        if self.ledger.filling.records:
+            raise StorageError("a batch of the old layout is still open", "try again")
+        before = self.book
+        self.book = replace(before, layout=layout, layout_id=layout_id(layout), spec=spec)
+        try:
+            with self._transaction(clock) as transaction:
+                event = transaction.know_layout()
+                transaction.add_events([] if event is None else [event])
+        except BaseException:
+            self.book = before
+            raise
+        self.write_by(self.book, clock)
+        return self._done(clock, started), goes_on(self.ledger.slots, layout, clock.boot)
+
+    def write_by(self, book: Book, clock: ClockClaim) -> None:
+        """Go by a book whose layout the file knows."""
+        self.book = book
+        if self.ledger is not None:
+            self._join = Join(self.ledger.slots, book.layout, clock.boot, Quality.NOT_STARTED)
 
     def expire(self, clock: ClockClaim) -> int:
         """Strip a part of what is older than ``keep_days``; returns how many bodies went, 0 when all is done."""
@@ -110,6 +142,7 @@ class Writer:
     def _ready(self, clock: ClockClaim) -> None:
         """Have the file open."""
         if self._connection is not None:
+            self._renew()
             return
         self._take_lock()
         try:
@@ -123,6 +156,24 @@ class Writer:
         except BaseException:
             self._drop()
             raise
+
+    def _renew(self) -> None:
+        """Exchange a connection that has served long.
+
+        CPython keeps a weak reference (some 90 bytes) to each blob that a connection has ever opened, until that is
+        closed (Modules/_sqlite/blob.c, 3.11): at a commit a second that is 8 MB a day.
+        """
+        self._used += 1
+        if self._used < RENEW or self._connection is None:
+            return
+        self._used = 0
+        try:
+            # The new one first: closing the last one of a file would copy the log back.
+            fresh = schema.connect(self.path, max_bytes=self.book.spec.max_bytes)
+        except (*STORE_ERRORS, StorageError):
+            return  # The old one serves on; what ails the file is seen by what is written.
+        self._connection.close()
+        self._connection = fresh
 
     def _take_lock(self) -> None:
         """Only one process may append to a chain; the lock goes with the process."""
@@ -368,9 +419,9 @@ def _faults() -> Iterator[None]:
         raise fault_of(error) from error
 
 
-def _slots_on_record(connection: sqlite3.Connection, memories: dict[str, bytes]) -> dict[str, Newest]:
+def _slots_on_record(connection: sqlite3.Connection, memories: dict[str, bytes]) -> dict[OnGrid, Newest]:
     """The newest slot of each device in the batches: as kept, and by reading those that came after."""
-    known: dict[str, Newest] = {}
+    known: dict[OnGrid, Newest] = {}
     seq = 0
     try:
         if MEMORY in memories:

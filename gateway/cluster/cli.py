@@ -14,6 +14,7 @@ import uvloop
 
 from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
+from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.enrolment import enrol, read_enrolment
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.receiver import Receiver
@@ -88,6 +89,26 @@ def _enrol(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _setup_file(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Admit a new box and write the signed file that sets it up."""
+    box, answers = read_box(arguments.box), read_answers(arguments.answers)
+    signer = cluster_signer(settings.data_dir)
+    given = {"ca.pem": arguments.box_ca, "broker.pem": arguments.box_certificate}
+    out = arguments.out / f"aurora-setup-{box.public.thumbprint.hex()[:8]}.cose"
+    try:
+        files = {name: path.read_bytes() for name, path in given.items() if path is not None}
+        with closing(SqliteStore(settings.database)) as store:
+            content = admit(store, signer, box, answers=answers, files=files, at_ms=utc_ms())
+        out.write_bytes(content)
+    except OSError as error:
+        print(f"aurora-cluster: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    print(f"{answers['member']}.{answers['gateway']} is enrolled with key {box.public.thumbprint.hex()}")
+    print(f"written: {out}; on the box: aurora-gateway setup --from STICK --cluster-key FINGERPRINT")
+    print(f"fingerprint of this cluster, by another way than the stick: {signer.thumbprint.hex()}")
+    return 0
+
+
 def _keys(settings: Settings, _arguments: argparse.Namespace) -> int:
     print(cluster_signer(settings.data_dir).public.pem().decode(), end="")
     return 0
@@ -136,6 +157,16 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, help="what `aurora-gateway keys export` printed; - for standard input"
     )
     enrolling.set_defaults(command=_enrol)
+
+    boxes = commands.add_parser("setup-file", parents=[shared], help="admit a new box, and sign what sets it up")
+    boxes.add_argument("box", type=Path, help="what `aurora-gateway setup --identify` wrote")
+    boxes.add_argument("answers", type=Path, help="TOML: member, site, gateway, broker ...")
+    boxes.add_argument(
+        "--box-ca", type=Path, metavar="FILE", help="certificate authority of the broker, for the box"
+    )
+    boxes.add_argument("--box-certificate", type=Path, metavar="FILE", help="the box's own certificate")
+    boxes.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="the stick")
+    boxes.set_defaults(command=_setup_file)
 
     keys = commands.add_parser("keys", parents=[shared], help="print the key that gateways check receipts with")
     keys.set_defaults(command=_keys)

@@ -10,6 +10,7 @@ from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
 from firmware_interfaces.ble.decoders.dispatch import Outcome, decode_advert, full_uuid
 from firmware_interfaces.ble.decoders.nouns import AdvertFault, Context
 from firmware_interfaces.ble.models import model_of
+from firmware_interfaces.extra import extra
 from gateway.errors import AuroraError
 
 __all__ = ["as_json", "decode_ble"]
@@ -19,6 +20,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 def decode_ble(arguments: argparse.Namespace) -> int:
     """Print the outcome of each part of the advertisement; exit status 0 with readings, 1 without."""
+    extra()
     advert = _advert(arguments)
     context = _context(arguments, advert)
     outcomes = decode_advert(advert.manufacturer, advert.service, context)

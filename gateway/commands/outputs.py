@@ -43,6 +43,11 @@ def _show(answer: dict[str, Any]) -> None:
             f"{name:20} {output['type']:14} {state:8} {output['sent']} sent, {output['queued']} waiting,"
             f" {output['held']} held, {output['given_up']} given up"
         )
+        if (values := output["values"]) is not None:
+            print(
+                f"{'':20} values: {values['taken']} taken, {values['queued']} waiting, {values['dropped']} dropped,"
+                f" {values['refused']} refused"
+            )
         if output["to"]:
             print(f"{'':20} to {', '.join(output['to'])}")
         if output["failing"]:

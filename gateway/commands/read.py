@@ -2,27 +2,24 @@
 
 import argparse
 import asyncio
-import math
-import struct
 from urllib.parse import urlsplit
 
-from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.device import ModbusDevice
-from firmware_interfaces.modbus.model import Channel, DeviceModel, load_model
+from firmware_interfaces.modbus.model import DeviceModel, load_model
 from firmware_interfaces.quality import BAD
-from gateway.acquire.station import make_link
+from gateway.acquire.modbus import make_link
+from gateway.commissioning.trial import take_reading
 from gateway.errors import AuroraError
-from gateway.model import Quality
 from gateway.site import BusSpec
 
-__all__ = ["read_once"]
+__all__ = ["endpoint", "read_once"]
 
 FRAMES_KEPT = 4096
 """More than one poll of any model takes, with identity and correction registers."""
-FUNCTIONS = {1: "coil", 2: "discrete input", 3: "holding register", 4: "input register"}
 
 
-def _endpoint(text: str, default_port: int) -> tuple[str, int]:
+def endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of ``HOST[:PORT]``. Raises `AuroraError`."""
     try:
         place = urlsplit(f"//{text}")
         host, port = place.hostname, place.port
@@ -44,58 +41,51 @@ def _bus(arguments: argparse.Namespace, model: DeviceModel) -> BusSpec:
             parity=arguments.parity or facts.parity or "N",
             stop_bits=arguments.stop_bits or facts.stop_bits or 1,
         )
+    if arguments.tls:
+        files = arguments.ca, arguments.certificate, arguments.key
+        if None in files:
+            raise AuroraError("Modbus over TLS has certificates on both sides: add --ca, --certificate and --key")
+        host, port = endpoint(arguments.tls, 802)
+        secured = dict(zip(("ca", "certificate", "key"), files, strict=True))
+        name = arguments.server_name
+        return BusSpec(id="read", kind="modbus-tls", host=host, port=port, server_name=name, **secured)
     kind = "modbus-tcp" if arguments.tcp else "modbus-rtu-over-tcp"
-    host, port = _endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
+    host, port = endpoint(arguments.tcp or arguments.rtu_over_tcp, 502)
     return BusSpec(id="read", kind=kind, host=host, port=port)  # type: ignore[arg-type]
 
 
 def read_once(arguments: argparse.Namespace) -> int:
     """Print what the device says; exit status 1 when a channel has no value, 2 when there was no answer."""
+    if arguments.onewire or arguments.iio or arguments.hwmon or arguments.board:
+        from gateway.commands.read_files import read_files
+
+        return read_files(arguments)
+    if not arguments.model:
+        raise AuroraError("name the model: --model NAME (aurora-gateway models lists them)")
+    from gateway.commands.read_serial import find_serial_model, read_serial
+
+    if (other := find_serial_model(arguments.model)) is not None:
+        return read_serial(arguments, other)
     model = load_model(arguments.model)
-    if not (1 <= arguments.unit <= 247 or (arguments.tcp and arguments.unit in {0, 255})):
+    if not (1 <= arguments.unit <= 247 or ((arguments.tcp or arguments.tls) and arguments.unit in {0, 255})):
         raise AuroraError(f"unit {arguments.unit}: a Modbus unit id is 1 to 247 (0 and 255 too on Modbus TCP)")
     return asyncio.run(_read(_bus(arguments, model), model, arguments.unit, arguments.timeout))
 
 
 async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -> int:
     link = make_link(bus, model.link.min_gap_ms, frames_kept=FRAMES_KEPT)
-    device = ModbusDevice(link, unit, model)
     try:
         await link.open(timeout_s + 2)
-        answer = await device.poll(timeout_s)
-        for name, registers in (("identity", model.identity), ("corrections", model.audit)):
-            for register in registers:
-                print(f"{name:12} {register.key:20} {await _register(device, register, timeout_s)}")
+        found = await take_reading(ModbusDevice(link, unit, model), timeout_s)
+        for name in ("identity", "corrections"):
+            for register in found[name]:
+                print(f"{name:12} {register['key']:20} {register['text']}")
     finally:
         for frame in link.frames:
             print(f"{'sent' if frame.sent else 'received':12} {frame.data.hex(' ')}")
         link.close()
-    for read, block in zip(answer.reads, answer.blocks, strict=True):
-        shown = "no answer" if block is None else _words(read.function, block)
-        print(f"{FUNCTIONS[read.function]:17} {read.address}..{read.address + read.count - 1}: {shown}")
-    for channel, value, quality in zip(device.channels, answer.values, answer.quality, strict=True):
-        text = (
-            "no value"
-            if math.isnan(value)
-            else f"{value:.{channel.decimals}f}"
-            if channel.decimals is not None
-            else f"{value:g}"
-        )
-        print(f"{channel.key:24} {text:>12} {channel.unit:6} {Quality(quality).words}")
-    return 1 if max(answer.quality) >= BAD else 0
-
-
-async def _register(device: ModbusDevice, register: Channel, timeout_s: float) -> object:
-    try:
-        value = await device.registers(register, timeout_s)
-    except BusError as error:
-        return f"({error})"
-    if register.expect is not None and not register.meets(register.expect, value):
-        return f"{value}: NOT what the model needs, {register.expect}"
-    return value
-
-
-def _words(function: int, block: bytes) -> str:
-    if function in {1, 2}:
-        return " ".join(f"{byte:08b}"[::-1] for byte in block)
-    return " ".join(f"{word}" for word in struct.unpack(f">{len(block) // 2}H", block))
+    for read in found["reads"]:
+        print(f"{read['table']:17} {read['address']}..{read['address'] + read['count'] - 1}: {read['text']}")
+    for channel in found["channels"]:
+        print(f"{channel['key']:24} {channel['text']:>12} {channel['unit']:6} {channel['words']}")
+    return 1 if max(channel["quality"] for channel in found["channels"]) >= BAD else 0

@@ -2,14 +2,17 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.acquire.station import layout_of
 from gateway.buffer.reader import Reader
 from gateway.clock import Clock
+from gateway.commands.foreign_report import foreign_report, known_report
 from gateway.errors import AuroraError, StorageError
 from gateway.identity import public_keys
 from gateway.language import Language, language, local_time
@@ -28,12 +31,16 @@ from gateway.site import PointSpec, Site
 
 __all__ = ["report_site"]
 
+FORMS = ("html", "pdf", "json", "csv")
+"""Those that come with the gateway; others are plugins."""
 SETTLING_MS = 10_000
 """How long the newest samples of a running gateway may be on their way to the disk: they are not missing."""
 
 
 def report_site(site: Site, arguments: argparse.Namespace) -> int:
     """Write the report that was asked for; exit status 0, or an `AuroraError` with the remedy."""
+    if arguments.format not in FORMS:
+        known_report(arguments.format, arguments.kind)
     zone = zone_of(arguments.zone or site.time_zone)
     words = language(arguments.lang or site.language)
     path = site.data_dir / "journal.db"
@@ -60,8 +67,8 @@ def _make(record: Record, arguments: argparse.Namespace, zone: ZoneInfo, words: 
                 raise AuroraError(f"a report of a {arguments.kind} needs --date, for instance --date {example}")
             period = (day_period if arguments.kind == "day" else month_period)(arguments.date, zone, now_ms)
             haccp = record.haccp(point, period)
-            if arguments.format == "json":
-                return as_json(haccp_data(haccp)).encode()
+            if arguments.format not in {"html", "pdf", "csv"}:
+                return _electronic(arguments, haccp_data(haccp), words)
             if arguments.format == "csv":
                 return as_csv(haccp_rows(haccp)).encode()
             return _printed(haccp_document(haccp, words), arguments.format)
@@ -69,8 +76,8 @@ def _make(record: Record, arguments: argparse.Namespace, zone: ZoneInfo, words: 
             if not arguments.lot:
                 raise AuroraError("a lot passport needs --lot and the lot's name, as it was recorded")
             passport = _passport(record, arguments.lot, now_ms, zone)
-            if arguments.format == "json":
-                return as_json(passport_data(passport)).encode()
+            if arguments.format not in {"html", "pdf", "csv"}:
+                return _electronic(arguments, passport_data(passport), words)
             if arguments.format == "csv":
                 return as_csv(passport_rows(passport)).encode()
             names = {point.id: point.name for point in record.site.points}
@@ -79,11 +86,18 @@ def _make(record: Record, arguments: argparse.Namespace, zone: ZoneInfo, words: 
             )
         case _:
             register = _register(record, now_ms, zone)
-            if arguments.format == "json":
-                return as_json(register_data(register)).encode()
+            if arguments.format not in {"html", "pdf", "csv"}:
+                return _electronic(arguments, register_data(register), words)
             if arguments.format == "csv":
                 return as_csv(register_rows(register)).encode()
             return _printed(register_document(register, words), arguments.format)
+
+
+def _electronic(arguments: argparse.Namespace, data: Mapping[str, Any], words: Language) -> bytes:
+    """JSON, or what a plugin makes of the same data."""
+    if arguments.format == "json":
+        return as_json(data).encode()
+    return foreign_report(arguments.format, arguments.kind, data, words.tag)
 
 
 def _printed(document: Document, form: str) -> bytes:

@@ -14,6 +14,7 @@ from firmware_interfaces.ble.ladder import Ladder, Step
 from firmware_interfaces.ble.models import RSSI, BleModel, model_of
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import News, Sensor, Sensors
+from firmware_interfaces.extra import extra
 from gateway.commands.decode import as_json
 
 __all__ = ["Heard", "listen", "scan_ble", "site_lines"]
@@ -40,6 +41,7 @@ class Heard:
 
 def scan_ble(arguments: argparse.Namespace) -> int:
     """Listen, then print; exit status 0 when a sensor was heard, 1 when none was, 2 when nobody could listen."""
+    extra()
     heard = asyncio.run(listen(arguments.seconds, arguments.adapter, "active" if arguments.active else "auto"))
     if not any(state is RadioState.SCANNING for state, _ in heard.states):
         state, words = heard.states[-1] if heard.states else (RadioState.IDLE, "")

@@ -60,6 +60,7 @@ def _print_words(report: Report, *, trusted: bool) -> None:
         print(
             f"{stream.iss} {stream.stream}: batches {stream.first} to {stream.last}, {stream.count} with a good "
             f"signature, {stream.values} {what}, {covered}"
+            + (f", {stream.backfilled} missed slots backfilled" if stream.backfilled else "")
         )
     if not report.streams:
         print("nothing to verify: no batch was found")

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from firmware_interfaces.modbus.model import DeviceModel
-from gateway.config.ble import BleBus
+from gateway.config.files import named
 from gateway.config.food import AlarmsTable
 from gateway.config.judging import alarm_spec
+from gateway.config.kinds import KINDS
+from gateway.config.lookup import kind_of, model_of
 from gateway.config.models import ModelBook
 from gateway.config.process import build_processes
-from gateway.config.relations import is_heard, period_ms
+from gateway.config.relations import period_ms
 from gateway.config.shape import (
     BufferTable,
     ClockTable,
@@ -18,7 +20,9 @@ from gateway.config.shape import (
     DeviceTable,
     GatewayTable,
     RtuBus,
+    RtuOverTcpBus,
     SerialLine,
+    TcpBus,
     WebTable,
 )
 from gateway.config.tables import AnyBus, Entry, Tables
@@ -58,8 +62,10 @@ def build_buses(tables: Tables, models: ModelBook, report: Report) -> list[BusSp
 
 
 def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, report: Report) -> BusSpec:
-    if isinstance(bus, BleBus):
-        return BusSpec(id=bus.id, kind="ble", adapters=tuple(bus.adapters), scan=bus.scan)
+    if not isinstance(bus, RtuBus | TcpBus | RtuOverTcpBus):
+        devices = (device for device in tables.devices if device.text("bus") == entry.text("id"))
+        of = [model for device in devices if (model := model_of(device, tables, models)) is not None]
+        return KINDS[str(entry.text("type"))].spec(entry.at, bus, of, report)
     mine = {
         device.text("id") or "?": model
         for device in tables.devices
@@ -79,6 +85,8 @@ def _bus(entry: Entry[AnyBus], bus: AnyBus, tables: Tables, models: ModelBook, r
         timeout_s=bus.timeout_s if bus.timeout_s is not None else max(TIMEOUT_S, slowest_s),
         gap_ms=bus.gap_ms,
         connect_pause_ms=bus.connect_pause_ms,
+        release=not isinstance(bus, RtuBus) and bus.connection == "release",
+        rs485=bus.rs485 if isinstance(bus, RtuBus) else None,
     )
 
 
@@ -115,7 +123,6 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
         device = entry.table
         if device is None or (period := period_ms(device)) is None:
             continue
-        heard = is_heard(entry, tables)
         calibration = {
             channel: Calibration(
                 certificate=table.certificate,
@@ -125,17 +132,21 @@ def build_devices(tables: Tables, models: ModelBook, base: Path) -> list[tuple[E
             for channel in device.calibration
             if (table := tables.calibrations.get((*entry.at, "calibration", channel))) is not None
         }
+        kind = kind_of(entry, tables)
         spec = DeviceSpec(
             id=device.id,
             bus=device.bus,
-            model=device.model if heard else models.name(device.model),
+            model=models.name(device.model) if kind is None or device.inputs is None else named(entry.raw),
             unit=device.unit or 0,
             period_ms=round(period),
             phase_ms=round(device.phase_s * 1000),
             channels=tuple(device.channels or ()),
             calibration=calibration,
-            address=(device.address or "").upper(),
+            address=str(kind.who(device)) if kind is not None and device.address else "",
             key_file=_whole(base, device.key_file) if device.key_file is not None else None,
+            write=tuple(device.write or ()),
+            backfill=device.backfill is not False,
+            interval_s=device.interval,
         )
         built.append((entry, spec))
     return built
@@ -149,9 +160,9 @@ def check_load(
     report: Report,
 ) -> None:
     """No line may be asked for more than it can carry, even if the devices took no time at all to answer."""
-    entries = {entry.table.id: entry for entry in tables.buses if entry.table is not None}
+    entries = {str(entry.text("id")): entry for entry in tables.buses if entry.table is not None}
     for bus in buses:
-        if bus.kind in {"modbus-tcp", "ble"} or (
+        if (bus.kind in {"modbus-tcp", "modbus-tls"} or bus.kind in KINDS) or (
             bus.kind == "modbus-rtu-over-tcp" and "baud" not in entries[bus.id].raw
         ):
             continue
@@ -236,6 +247,7 @@ def build_site(
             batch_max_age_s=buffer.batch_max_age_s,
             keep_days=buffer.keep_days,
             max_bytes=buffer.max_size,
+            card_endurance_bytes=buffer.card_endurance,
         ),
         clock=ClockSpec(source=clock.source, error_s=clock.error_s),
         time_zone=gateway.time_zone,

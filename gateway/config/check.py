@@ -15,6 +15,9 @@ from gateway.config.locate import locate
 from gateway.config.models import ModelBook
 from gateway.config.outputs import build_outputs, check_outputs, read_outputs
 from gateway.config.relations import check_relations
+from gateway.config.rules import build_rules, check_rules, read_rules
+from gateway.config.scanners import build_scanners, check_scanners, read_scanners
+from gateway.config.secure import check_rs485, check_writes, secured
 from gateway.config.tables import read_tables
 from gateway.config.words import Report
 from gateway.errors import ConfigError, Problem
@@ -81,7 +84,9 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
     models = ModelBook(base)
     tables = read_tables(document, report)
     check_relations(tables, models, report)
-    buses = build_buses(tables, models, report)
+    buses = secured(tables, build_buses(tables, models, report), base, report)
+    check_rs485(tables, report)
+    check_writes(tables, models, report)
     devices = build_devices(tables, models, base)
     points = build_points(tables, models, report)
     check_load(tables, buses, devices, models, report)
@@ -91,10 +96,15 @@ def _checked(document: dict[str, Any], source: str, base: Path, report: Report) 
             check_key_file(entry.at, entry.table, base, report)
     outputs = read_outputs(document, report)
     check_outputs(outputs, tables, base, report)
+    rules = read_rules(document, report)
+    check_rules(rules, tables, report)
+    scanners = read_scanners(document, report)
+    check_scanners(scanners, tables, report)
     if report.fatal:
         return None
     site = build_site(tables, buses, devices, points, base=base, source=source)
-    return replace(site, **build_outputs(outputs, base))
+    site = replace(site, scanners=build_scanners(scanners))
+    return replace(site, **build_outputs(outputs, base), **build_rules(rules, base))
 
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")

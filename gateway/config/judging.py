@@ -4,9 +4,10 @@ from typing import Any
 
 from gateway_core.refrigeration_words import FINDINGS
 
-from firmware_interfaces.modbus.model import DeviceModel
+from firmware_interfaces.asked import Model
 from gateway.config.food import AlarmsTable, Layer, ProfileTable
 from gateway.config.hours import parse_hours
+from gateway.config.lookup import model_of
 from gateway.config.models import ModelBook
 from gateway.config.profiles import EMPTY, Draft, derive, draft_of, finish
 from gateway.config.quantities import Wrong
@@ -124,7 +125,7 @@ def build_points(tables: Tables, models: ModelBook, report: Report) -> list[Poin
             continue
         name, _, channel = point.channel.partition(".")
         device = devices.get(name)
-        model = models.get(device.text("model") or "") if device is not None else None
+        model = model_of(device, tables, models) if device is not None else None
         profile = _profile(entry, point, tables.layers[entry.at], own, unit=_unit(model, channel), report=report)
         if profile is not None and device is not None:
             _against_device(entry, profile, device, _unit(model, channel), report)
@@ -146,7 +147,7 @@ def build_points(tables: Tables, models: ModelBook, report: Report) -> list[Poin
     return built
 
 
-def _unit(model: DeviceModel | None, channel: str) -> str | None:
+def _unit(model: Model | None, channel: str) -> str | None:
     return model.channels[channel].unit if model is not None and channel in model.channels else None
 
 

@@ -9,7 +9,7 @@ import tomllib
 from bisect import bisect_left
 from collections.abc import Mapping
 
-__all__ = ["Key", "locate"]
+__all__ = ["Key", "Scanner", "locate"]
 
 Key = tuple[str | int, ...]
 """Path of a value: names of keys, and indices from 0 in arrays and arrays of tables."""
@@ -26,12 +26,14 @@ _PLAIN = re.compile(r"[^,\]}\n#]*")
 
 def locate(text: str) -> Mapping[Key, int]:
     """Line (from 1) of every key path of a valid TOML document, tables and array elements included."""
-    scanner = _Scanner(text)
+    scanner = Scanner(text)
     scanner.document()
     return scanner.lines
 
 
-class _Scanner:
+class Scanner:
+    """Goes through a text once; ``at`` is where it stands. A subclass may note more than lines."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
@@ -41,6 +43,7 @@ class _Scanner:
         """Arrays of tables: how many tables each has so far."""
 
     def document(self) -> None:
+        """Read all of it."""
         table: Key = ()
         while True:
             self._skip(_SPACE)
@@ -48,13 +51,14 @@ class _Scanner:
                 return
             line = self._line()
             if self.text.startswith("[[", self.at):
-                table = self._header(2, line)
+                table = self.header(2, line)
             elif self.text[self.at] == "[":
-                table = self._header(1, line)
+                table = self.header(1, line)
             else:
-                self._pair(table)
+                self.pair(table)
 
-    def _header(self, brackets: int, line: int) -> Key:
+    def header(self, brackets: int, line: int) -> Key:
+        """Read the header of a table, or of one of an array of tables; returns its path."""
         self.at += brackets
         names = self._names()
         self.at += brackets
@@ -75,7 +79,13 @@ class _Scanner:
         self._note(path, line)
         return (*path, self._tables[path] - 1) if path in self._tables else path
 
-    def _pair(self, table: Key) -> None:
+    def pair(self, table: Key) -> None:
+        """Read a key and its value."""
+        path, _ = self.key(table)
+        self.value(path)
+
+    def key(self, table: Key) -> tuple[Key, int]:
+        """Read up to a value; returns its path and where it begins."""
         line = self._line()
         path = table
         for name in self._names():
@@ -83,9 +93,10 @@ class _Scanner:
             self._note(path, line)
         self.at += 1
         self._skip(_BLANK)
-        self._value(path)
+        return path, self.at
 
-    def _value(self, path: Key) -> None:
+    def value(self, path: Key) -> None:
+        """Read a value."""
         first = self.text[self.at]
         if first == "[":
             self._array(path)
@@ -111,7 +122,7 @@ class _Scanner:
                 self.at += 1
                 return
             self._note((*path, number), self._line())
-            self._value((*path, number))
+            self.value((*path, number))
             number += 1
             self._skip(_SPACE)
             if self.text[self.at] == ",":
@@ -124,7 +135,7 @@ class _Scanner:
             if self.text[self.at] == "}":
                 self.at += 1
                 return
-            self._pair(path)
+            self.pair(path)
             self._skip(_SPACE)
             if self.text[self.at] == ",":
                 self.at += 1

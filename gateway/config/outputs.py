@@ -9,6 +9,7 @@ from typing import Any
 from gateway.api import Mistake, Output, PluginError, Secret, load_output, output_types
 from gateway.config.locate import Key
 from gateway.config.outputs_shape import NoticesTable, NotifyTable, OutputTable, output_shape, own_settings
+from gateway.config.serial import MbusBus, SerialBus
 from gateway.config.shape import RtuBus
 from gateway.config.tables import Entry, Tables, _entries, _read
 from gateway.config.words import Report, did_you_mean
@@ -107,7 +108,7 @@ def check_outputs(found: OutputTables, tables: Tables, base: Path, report: Repor
         _check_rule(rule, outputs, places - {""}, report)
     used = {rule.text("output") for rule in found.rules}
     for name, entry in outputs.items():
-        if name not in used:
+        if name not in used and (entry.table is None or _tells(entry.table)):
             remedy = f'add a [[notify]] table with output = "{name}"'
             report.add(entry.at, "is told nothing: no rule names it", remedy, fatal=False)
         if entry.table is not None:
@@ -138,7 +139,9 @@ def _check_rule(
         report.add((*rule.at, "to"), f"{name!r} has no recipients to choose from", "take it away")
     elif rule.table.to:
         _check_addresses(plugin, rule.table.to, (*rule.at, "to"), report)
-    if not plugin.sends and "transitions" in rule.raw:
+    if not (plugin.sends or plugin.follows):
+        report.add((*rule.at, "output"), f"{name!r} takes values, and is told of no alarms", "take the rule away")
+    elif not plugin.sends and "transitions" in rule.raw:
         what = f"{name!r} shows what stands, and is not told of transitions"
         report.add((*rule.at, "transitions"), what, "take it away")
 
@@ -147,7 +150,7 @@ def _check_line(entry: Entry[OutputTable], table: OutputTable, tables: Tables, r
     """A serial line has one master: an output on the line of a bus would garble its readings."""
     device = own_settings(table).get("device")
     for bus in tables.buses:
-        if device and isinstance(bus.table, RtuBus) and bus.table.device == device:
+        if device and isinstance(bus.table, RtuBus | SerialBus | MbusBus) and bus.table.device == device:
             what = f"is the line of bus {bus.table.id!r}, and two masters on one line disturb each other"
             report.add((*entry.at, "device"), what, "give the output a line of its own, or reach it over TCP")
 
@@ -167,16 +170,23 @@ def _check_secrets(entry: Entry[OutputTable], table: OutputTable, base: Path, re
             report.add((*entry.at, name), f"{value.file}: {why}", remedy, fatal=False)
 
 
+def _tells(table: OutputTable) -> bool:
+    """Whether it is told of alarms, or takes values alone."""
+    plugin = load_output(table.type)
+    return plugin.sends or plugin.follows
+
+
 def _check_critical(found: OutputTables, report: Report) -> None:
     told = [
         rule.table
         for rule in found.rules
         if rule.table is not None and not rule.table.level and not rule.table.points
     ]
-    if found.outputs and not any("critical" in rule.tiers and "raised" in rule.transitions for rule in told):
+    tellers = [entry for entry in found.outputs if entry.table is None or _tells(entry.table)]
+    if tellers and not any("critical" in rule.tiers and "raised" in rule.transitions for rule in told):
         what = "no rule tells anybody of every critical alarm"
         remedy = 'add a [[notify]] table with tiers = ["critical"], without points and level'
-        report.add(found.outputs[0].at, what, remedy, fatal=False)
+        report.add(tellers[0].at, what, remedy, fatal=False)
 
 
 def build_outputs(found: OutputTables, base: Path) -> dict[str, Any]:
@@ -208,6 +218,7 @@ def _output(table: OutputTable, base: Path) -> OutputSpec:
         sends=plugin.sends,
         follows=plugin.follows,
         digests=plugin.digests,
+        values=plugin.values,
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, create_model
@@ -21,7 +21,9 @@ from gateway.config.quantities import Wrong, parse_duration_s
 from gateway.config.shape import Identifier, Table, Text, _said
 from gateway.profile import Hours
 
-__all__ = ["NoticesTable", "NotifyTable", "OutputTable", "output_shape", "own_settings"]
+__all__ = ["NoticesTable", "NotifyTable", "OutputTable", "output_shape", "own_settings", "plugin_shape"]
+
+Base = TypeVar("Base", bound=Table)
 
 
 def _link(text: str) -> str:
@@ -81,13 +83,19 @@ class NoticesTable(Table):
 
 def output_shape(plugin: type[Output]) -> type[OutputTable]:
     """The table of one kind of output: what all have, and the plugin's settings. Raises `PluginError`."""
-    wanted = plugin.Settings
+    return plugin_shape(plugin, plugin.Settings, OutputTable)
+
+
+def plugin_shape(plugin: type, wanted: Any, base: type[Base]) -> type[Base]:
+    """The table of a plugin: what all of its kind have (``base``), and its settings. Raises `PluginError`."""
     try:
         hints = get_type_hints(wanted)
         parts: dict[str, Any] = {part.name: _part(part, hints[part.name]) for part in fields(wanted)}
-        if taken := sorted(parts.keys() & OutputTable.model_fields.keys()):
-            raise PluginError(f"its settings {', '.join(taken)} are names that every output has", "rename them")
-        model = create_model(f"{plugin.__name__}Table", __base__=OutputTable, **parts)
+        if taken := sorted(parts.keys() & base.model_fields.keys()):
+            raise PluginError(
+                f"its settings {', '.join(taken)} are names that every {_kind(base)} has", "rename them"
+            )
+        model = create_model(f"{plugin.__name__}Table", __base__=base, **parts)
         model.model_rebuild()
     except PluginError:
         raise
@@ -169,7 +177,11 @@ def _secret(value: Any) -> Any:
 _SECRET = BeforeValidator(_secret)
 
 
-def own_settings(table: OutputTable) -> dict[str, Any]:
+def _kind(base: type[Table]) -> str:
+    return base.__name__.removesuffix("Table").lower()
+
+
+def own_settings(table: Table, base: type[Table] = OutputTable) -> dict[str, Any]:
     """The plugin's own settings out of a checked table."""
-    own = [name for name in type(table).model_fields if name not in OutputTable.model_fields]
+    own = [name for name in type(table).model_fields if name not in base.model_fields]
     return {name: getattr(table, name) for name in own}

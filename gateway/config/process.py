@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from firmware_interfaces.modbus.model import DeviceModel
 from gateway.assess.process.calculation import Calculation
 from gateway.assess.process.catalogue import CALCULATIONS
 from gateway.assess.process.parameters import ParameterError
+from gateway.config.lookup import model_of
 from gateway.config.shape import Identifier, Table, Text
 from gateway.config.words import Report, did_you_mean
 from gateway.site import ProcessSpec
@@ -114,7 +114,7 @@ def _unit(
     if device not in devices:
         report.add(at, f"there is no device {device!r}", did_you_mean(device, [str(known) for known in devices]))
         return None
-    model: DeviceModel | None = models.get(devices[device].text("model") or "")
+    model = model_of(devices[device], tables, models)
     if model is None:
         return None
     chosen = devices[device].raw.get("channels")

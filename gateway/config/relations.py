@@ -3,9 +3,12 @@ whatever is wrong elsewhere in the file."""
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gateway.config.ble import BleBus, ble_model, check_adapters, check_ble_device, check_unit
+from gateway.config.ble import check_unit
+from gateway.config.files import named
+from gateway.config.kinds import KINDS
+from gateway.config.lookup import kind_of, model_of
 from gateway.config.models import ModelBook
 from gateway.config.process import check_processes
 from gateway.config.shape import (
@@ -15,17 +18,14 @@ from gateway.config.shape import (
     ClusterTable,
     DeviceTable,
     RtuBus,
+    RtuOverTcpBus,
     TcpBus,
     WebTable,
 )
 from gateway.config.tables import Entry, Tables
 from gateway.config.words import Report, did_you_mean
 
-if TYPE_CHECKING:
-    from firmware_interfaces.ble.models import BleModel
-    from firmware_interfaces.modbus.model import DeviceModel
-
-__all__ = ["check_relations", "is_heard", "model_of", "period_ms"]
+__all__ = ["check_relations", "period_ms"]
 
 
 def check_relations(tables: Tables, models: ModelBook, report: Report) -> None:
@@ -54,13 +54,12 @@ def _unique_ids(entries: Iterable[Entry[Any]], kind: str, report: Report) -> Non
 
 def _bus_addresses(tables: Tables, report: Report) -> None:
     seen: dict[object, str] = {}
-    adapters: dict[str, str] = {}
     for entry in tables.buses:
         bus = entry.table
         if bus is None:
             continue
-        if isinstance(bus, BleBus):
-            check_adapters(entry.at, bus, adapters, report)
+        if not isinstance(bus, RtuBus | TcpBus | RtuOverTcpBus):
+            KINDS[str(entry.text("type"))].check_bus(entry.at, bus, seen, report)
             continue
         place: object = bus.device if isinstance(bus, RtuBus) else (bus.host, bus.port)
         if place in seen:
@@ -76,11 +75,12 @@ def _device(entry: Entry[DeviceTable], tables: Tables, models: ModelBook, report
     if bus is not None and bus not in buses:
         known = [str(name) for name in buses]
         report.add((*entry.at, "bus"), f"there is no bus {bus!r}", did_you_mean(bus, known))
-    if is_heard(entry, tables):
-        check_ble_device(entry.at, entry.raw, report)
+    kind = kind_of(entry, tables)
+    if kind is not None:
+        kind.check_device(entry.at, entry.raw, report)
     else:
         check_unit(entry.at, entry.raw, report)
-    unit = entry.raw.get("unit")
+    unit = entry.raw.get("unit") if kind is None else None
     on_tcp = bus in buses and isinstance(buses[bus].table, TcpBus)
     if (
         isinstance(unit, int)
@@ -93,22 +93,6 @@ def _device(entry: Entry[DeviceTable], tables: Tables, models: ModelBook, report
         )
     _times(entry, report)
     _model(entry, tables, models, report)
-
-
-def is_heard(entry: Entry[DeviceTable], tables: Tables) -> bool:
-    """Whether a device is a sensor that is heard: by the kind of its bus; where there is none, by its address."""
-    for bus in tables.buses:
-        if bus.text("id") == entry.text("bus"):
-            return bus.text("type") == "ble"
-    return "address" in entry.raw
-
-
-def model_of(entry: Entry[DeviceTable], tables: Tables, models: ModelBook) -> "DeviceModel | BleModel | None":
-    """The model that a device names; None where it cannot be used."""
-    written = entry.text("model")
-    if not written:
-        return None
-    return ble_model(written) if is_heard(entry, tables) else models.get(written)
 
 
 def _times(entry: Entry[DeviceTable], report: Report) -> None:
@@ -139,17 +123,18 @@ def _model(entry: Entry[DeviceTable], tables: Tables, models: ModelBook, report:
     if not written:
         return
     model = model_of(entry, tables, models)
-    if model is None and is_heard(entry, tables):
-        return
     if model is None:
         # The mistakes of one model file are told at the first device that uses it.
         first = next(other for other in tables.devices if other.text("model") == written)
         if not written.endswith(".toml"):
             first = entry
-        for problem in models.problems(written):
+        for problem in models.problems(named(entry.raw) if kind_of(entry, tables) is not None else written):
             what = problem.what if problem.path == "model" else f"{written}: {problem.path}: {problem.what}"
             report.add((*first.at, "model"), what, problem.remedy)
         return
+    check_model = getattr(kind_of(entry, tables), "check_model", None)
+    if check_model is not None:
+        check_model(entry.at, entry.raw, model, report)
     wanted = entry.raw.get("channels")
     chosen = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
     for number, name in enumerate(chosen):
@@ -181,13 +166,14 @@ def _rising(at: tuple[str | int, ...], calibration: CalibrationTable, report: Re
 
 def _units(tables: Tables, models: ModelBook, report: Report) -> None:
     """One unit id is one device on a bus; it may be listed twice to poll some of its channels more often."""
-    seen: dict[tuple[str, int | str | None], list[tuple[DeviceTable, set[str]]]] = {}
+    seen: dict[tuple[str, object], list[tuple[DeviceTable, set[str]]]] = {}
     for entry in tables.devices:
         device = entry.table
         if device is None or (model := model_of(entry, tables, models)) is None:
             continue
-        heard = is_heard(entry, tables)
-        whom = (device.address or "").upper() if heard else device.unit
+        kind = kind_of(entry, tables)
+        heard = kind is not None and kind.whom == "address"
+        whom = device.unit if kind is None else kind.who(device)
         channels = set(device.channels or model.channels)
         for other, others in seen.setdefault((device.bus, whom), []):
             at = (*entry.at, "address" if heard else "unit")

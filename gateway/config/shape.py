@@ -32,11 +32,13 @@ __all__ = [
     "GatewayTable",
     "Identifier",
     "PointTable",
+    "Rs485Table",
     "RtuBus",
     "RtuOverTcpBus",
     "Table",
     "TcpBus",
     "Text",
+    "TlsBus",
     "WebTable",
     "said",
 ]
@@ -45,11 +47,13 @@ NAME = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"
 IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
 HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$"
 ADAPTER = "^hci[0-9]{1,3}$"
+MASTER = "^w1_bus_master[0-9]{1,3}$"
 PATTERNS = {
     NAME: "use lower-case letters, digits and hyphens (it becomes part of an MQTT topic)",
     IDENTIFIER: "use letters, digits, - and _",
     HOST: "write a host name as a browser shows it, without port",
     ADAPTER: "write hci0, hci1 ...",
+    MASTER: "write w1_bus_master1 ...",
 }
 
 
@@ -146,6 +150,9 @@ class BufferTable(Table):
     batch_max_age_s: float = Field(900.0, ge=0.1, le=86400, examples=[900.0])
     keep_days: int = Field(400, ge=1, le=36500, examples=[400])
     max_size: Annotated[int, _said(parse_size), Field(ge=10**7, le=10**15)] = Field(4 * 10**9, examples=["4 GB"])
+    card_endurance: Annotated[int, _said(parse_size), Field(ge=10**11, le=10**17)] | None = Field(
+        None, examples=["117 TB"]
+    )
 
 
 class ClockTable(Table):
@@ -191,6 +198,29 @@ class TcpBus(BusTable):
     type: Literal["modbus-tcp"] = Field(examples=["modbus-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[502])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
+
+
+class TlsBus(TcpBus):
+    """One Modbus TCP endpoint behind TLS with certificates on both sides."""
+
+    type: Literal["modbus-tls"] = Field(examples=["modbus-tls"])  # type: ignore[assignment]
+    port: Port = Field(802, examples=[802])
+    ca: Text = Field(examples=["plant-ca.pem"])
+    certificate: Text = Field(examples=["gateway.pem"])
+    key: Text = Field(examples=["gateway.key"])
+    server_name: Text | None = Field(None, examples=["controller-7.plant.example"])
+
+
+class Rs485Table(Table):
+    """Direction control of an RS-485 line by its driver."""
+
+    rts_on_send: bool = Field(True, examples=[True])
+    rts_after_send: bool = Field(False, examples=[False])
+    delay_before_ms: int = Field(0, ge=0, le=100, examples=[0])
+    delay_after_ms: int = Field(0, ge=0, le=100, examples=[0])
+    rx_during_tx: bool = Field(False, examples=[False])
+    terminate: bool = Field(False, examples=[False])
 
 
 class RtuBus(SerialLine):
@@ -198,6 +228,7 @@ class RtuBus(SerialLine):
 
     type: Literal["modbus-rtu"] = Field(examples=["modbus-rtu"])
     device: Text = Field(examples=["/dev/serial/by-id/usb-..."])
+    rs485: dict[str, Any] | None = Field(None, examples=[{"rts_on_send": True}])
 
 
 class RtuOverTcpBus(SerialLine):
@@ -206,10 +237,12 @@ class RtuOverTcpBus(SerialLine):
     type: Literal["modbus-rtu-over-tcp"] = Field(examples=["modbus-rtu-over-tcp"])
     host: Text = Field(examples=["192.168.1.20"])
     port: Port = Field(502, examples=[4001])
+    connection: Literal["keep", "release"] = Field("keep", examples=["release"])
 
 
 BUSES: dict[str, type[TcpBus | RtuBus | RtuOverTcpBus]] = {
     "modbus-tcp": TcpBus,
+    "modbus-tls": TlsBus,
     "modbus-rtu": RtuBus,
     "modbus-rtu-over-tcp": RtuOverTcpBus,
 }
@@ -232,11 +265,15 @@ class DeviceTable(Table):
     unit: int | None = Field(None, examples=[1])
     address: Text | None = Field(None, examples=["CB:B8:33:4C:88:4F"])
     key_file: Text | None = Field(None, examples=["keys/cold-room-1.key"])
+    backfill: bool | None = Field(None, examples=[False])
+    interval: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     period_s: Seconds | None = Field(None, examples=[10])
     period: Annotated[Seconds | None, _said(parse_duration_s)] = Field(None, examples=["10s"])
     phase_s: float = Field(0.0, ge=0, le=86400, examples=[0.5])
     channels: list[Text] | None = Field(None, min_length=1, max_length=200, examples=[["temperature"]])
     calibration: dict[str, Any] = Field(default_factory=dict, examples=[{}])
+    inputs: dict[str, Any] | None = Field(None, examples=[{"pressure": {"input": "voltage0"}}])
+    write: list[Text] | None = Field(None, min_length=1, max_length=50, examples=[["setpoint"]])
 
 
 class PointTable(Table):

@@ -1,30 +1,30 @@
 """What a site file amounts to, in a few lines for the person who wrote it."""
 
 from firmware_interfaces.modbus.model import load_model
+from gateway.config.kinds import KINDS, Kind
 from gateway.config.wire import line_load, reads_of
-from gateway.site import BusSpec, OutputSpec, PointSpec, Site
+from gateway.site import BusSpec, DeviceSpec, OutputSpec, PointSpec, Site
 
 __all__ = ["explain"]
 
 
 def explain(site: Site) -> str:
     """Devices with their reads and values a second, load of the lines, points, and where it all goes."""
-    air = {bus.id for bus in site.buses if bus.kind == "ble"}
-    models = {name: load_model(name) for name in {device.model for device in site.devices if device.bus not in air}}
+    other = {bus.id for bus in site.buses if bus.kind in KINDS}
+    models = {
+        name: load_model(name) for name in {device.model for device in site.devices if device.bus not in other}
+    }
     lines = [f"{site.identity.urn}, site {site.identity.site}; records in {site.data_dir}"]
     values_s = 0.0
     for bus in site.buses:
         mine = [device for device in site.devices if device.bus == bus.id]
-        if bus.kind == "ble":
-            from firmware_interfaces.ble.models import MODELS
-
-            adapters = ", ".join(bus.adapters) or "the first adapter with power"
-            lines.append(f"bus {bus.id}: Bluetooth LE, {adapters}")
+        if (kind := KINDS.get(bus.kind)) is not None:
+            lines.append(f"bus {bus.id}: {kind.place(bus)}")
             for device in mine:
-                values_s += len(device.channels) * 1000 / device.period_ms
+                title, count = _title_and_values(kind, device)
+                values_s += count * 1000 / device.period_ms
                 lines.append(
-                    f"  {device.id}: {MODELS[device.model].title}, {device.address},"
-                    f" {_many(len(device.channels), 'value')} every {device.period_ms / 1000:g} s"
+                    f"  {device.id}: {title}, {_many(count, 'value')} every {device.period_ms / 1000:g} s"
                     f"{_calibrated(len(device.calibration))}"
                 )
             continue
@@ -48,6 +48,9 @@ def explain(site: Site) -> str:
     for process in site.processes:
         where = process.point if process.point is not None else f"{process.device}.{process.channel}"
         lines.append(f"process {process.id}: {process.calculation} on {where}, {process.tier}")
+    for scanner in site.scanners:
+        way = "into" if scanner.direction == "in" else "out of"
+        lines.append(f"scanner {scanner.id}: lots {way} {scanner.point}, {scanner.device}")
     lines.append(f"together {values_s:.3g} values a second, {values_s * 86400:,.0f} a day")
     lines.append(_uplink(site))
     lines += [_told(site, output) for output in site.outputs]
@@ -55,6 +58,12 @@ def explain(site: Site) -> str:
     if site.clock.source == "host":
         lines.append(f"time: taken from the host on the operator's word, within {site.clock.error_s:g} s")
     return "\n".join(lines)
+
+
+def _title_and_values(kind: Kind, device: DeviceSpec) -> tuple[str, int]:
+    model = kind.load(device.model)
+    whom = device.address or (f"unit {device.unit}" if device.unit else "")
+    return f"{model.title}{whom and ', '}{whom}", len(device.channels or model.channels)
 
 
 def _judged(point: PointSpec) -> str:
@@ -67,13 +76,14 @@ def _place(bus: BusSpec) -> str:
     line = f"{bus.baud} baud, 8{bus.parity}{bus.stop_bits}"
     if bus.kind == "modbus-rtu":
         return f"serial line {bus.device}, {line}"
-    if bus.kind == "modbus-tcp":
-        return f"Modbus TCP {bus.host}:{bus.port}"
+    if bus.kind in {"modbus-tcp", "modbus-tls"}:
+        way = "Modbus TCP" if bus.kind == "modbus-tcp" else "Modbus over TLS"
+        return f"{way} {bus.host}:{bus.port}{', connection given back after each poll' if bus.release else ''}"
     return f"serial line behind {bus.host}:{bus.port} (taken to run at {line})"
 
 
 def _load(bus: BusSpec, load: float) -> str:
-    if bus.kind == "modbus-tcp":
+    if bus.kind in {"modbus-tcp", "modbus-tls"}:
         return ""
     return f"; line busy for {load:.1%} of the time, without the devices' own delay"
 

@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.ble import ALL_BUSES, BleBus
 from gateway.config.food import AlarmsTable, Layer, ProfileTable, read_layer
+from gateway.config.kinds import ALL_BUSES
 from gateway.config.locate import Key
 from gateway.config.process import ProcessTable
 from gateway.config.shape import (
@@ -18,20 +18,19 @@ from gateway.config.shape import (
     DeviceTable,
     GatewayTable,
     PointTable,
-    RtuBus,
-    RtuOverTcpBus,
-    TcpBus,
+    Table,
     WebTable,
 )
 from gateway.config.words import Report, did_you_mean, in_toml, say_all
 
 __all__ = ["AnyBus", "Entry", "Tables", "read_tables"]
 
-AnyBus = TcpBus | RtuBus | RtuOverTcpBus | BleBus
+AnyBus = Table
+"""One of `ALL_BUSES`: all have an ``id``."""
 T = TypeVar("T", bound=BaseModel)
 
 LISTS = ("bus", "device", "point", "profile", "process")
-ELSEWHERE = ("output", "notify", "notices")
+ELSEWHERE = ("output", "notify", "notices", "rule", "scanner")
 """Read by modules of their own."""
 SINGLE: dict[str, type[BaseModel]] = {
     "gateway": GatewayTable,
@@ -105,7 +104,9 @@ def read_tables(document: Mapping[str, Any], report: Report) -> Tables:
         _read_calibrations(entry, tables.calibrations, report)
     for name in ("bus", "device"):
         if name not in document:
-            report.add((name,), "is missing", f"add a [[{name}]] table for each {name}")
+            # A new box records its own state and is enrolled before its first sensor is there.
+            fatal = not document.keys().isdisjoint({"bus", "device", "point", "process"})
+            report.add((name,), "is missing", f"add a [[{name}]] table for each {name}", fatal=fatal)
     return tables
 
 

@@ -139,6 +139,15 @@ class Fields:
             raise self._wrong(name, "is not a list, or too long a one", f"a list of at most {MOST_ITEMS} is needed")
         return value
 
+    def table(self, name: str) -> Mapping[str, Any] | None:
+        """Fields within a field; None where it is absent."""
+        value = self._take(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self._wrong(name, f"is {value!r:.40}, not a set of fields", 'write it as {"...": ...}')
+        return value
+
     def raw(self, name: str) -> str | None:
         """A text as it came, with the control characters that a scanner sends; None where it is absent."""
         value = self._take(name)
@@ -157,7 +166,7 @@ class Fields:
         for name in self._request:
             if name not in self._asked:
                 raise self._wrong(
-                    str(name)[:60], "is not a field of this record", _nearest(name, self._asked - {"do"})
+                    str(name)[:60], "is not a field of this request", _nearest(name, self._asked - {"do"})
                 )
 
     def wrong(self, name: str, what: str, remedy: str) -> RecordError:

@@ -1,5 +1,6 @@
 """What each kind of record holds: from the fields of a request to the data of its event, all keys always there."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -26,11 +27,11 @@ INPUTS: Final[Mapping[str, Sequence[str]]] = {
     CORRECTIVE: ("point", "device", "lots", "deviation", "product", "prevention"),
     CALIBRATION: (
         "channel", "points", "reference_instrument", "reference_certificate", "reference_valid_until",
-        "certificate", "valid_until", "laboratory", "environment", "uncertainty", "tolerance",
+        "certificate", "valid_until", "laboratory", "environment", "uncertainty", "tolerance", "photo",
     ),
     VERIFICATION: (
         "channel", "points", "reference_instrument", "reference_certificate", "reference_valid_until",
-        "environment", "uncertainty", "tolerance",
+        "environment", "uncertainty", "tolerance", "photo",
     ),
     LOT: ("lot", "gtin", "serial", "sscc", "direction", "point", "quantity", "unit", "code"),
 }  # fmt: skip
@@ -135,11 +136,20 @@ def _comparison(fields: Fields, place: Place, today: date | None, certificate: M
         "reference_valid_until": None if reference_until is None else reference_until.isoformat(),
         "environment": fields.text("environment"),
         "uncertainty": fields.number("uncertainty", least=0.0),
+        "photo": _photo(fields),
         "certificate": certificate.get("certificate"),
         "valid_until": None if until is None else until.isoformat(),
         "laboratory": certificate.get("laboratory"),
         "review": None,
     }
+
+
+def _photo(fields: Fields) -> str | None:
+    """SHA-256 of a photograph that lies beside the journal: what the record vouches for."""
+    digest = fields.text("photo")
+    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise fields.wrong("photo", "is no SHA-256", "give its 64 hexadecimal digits, in small letters")
+    return digest
 
 
 def _verification(fields: Fields, place: Place, today: date | None) -> dict[str, Any]:

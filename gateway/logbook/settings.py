@@ -15,13 +15,16 @@ from gateway.logbook.fields import LONGEST_NAME, LONGEST_TEXT, Fields
 from gateway.model import ClockClaim, Event
 from gateway.site import Site
 
-__all__ = ["Change", "SettingsWatch", "canonical", "diff"]
+__all__ = ["AT_START", "WHEN_APPLIED", "Change", "SettingsWatch", "canonical", "diff"]
 
 CHANGED: Final = "config.changed"
 MEMORY_VERSION: Final = 1
 AT_ONCE: Final = 500
 """Changes that one event holds at most."""
 NOT_SETTINGS: Final = frozenset({"source", "digest"})
+AT_START: Final = "stated at the start"
+WHEN_APPLIED: Final = "stated when it was applied"
+"""What a record says of how its person is known."""
 SECRET_WORDS: Final = (
     "password", "passwd", "passphrase", "secret", "token", "credential", "api_key", "apikey", "pin_code", "auth",
 )  # fmt: skip
@@ -106,15 +109,17 @@ class SettingsWatch:
         person: str | None = None,
         reason: str | None = None,
         owner: str | None = None,
+        stated: str = AT_START,
     ) -> list[Event]:
-        """The events ``config.changed`` that a start with this site file gives rise to; none where nothing changed.
+        """The events ``config.changed`` that a start with this site file, or a change to it while the gateway runs,
+        gives rise to; none where nothing changed.
 
-        ``person`` and ``reason`` are as stated at the start; ``owner`` is the file's owner, recorded as a hint.
+        ``person`` and ``reason`` are as ``stated``; ``owner`` is the file's owner, recorded as a hint.
         The first file on record is recorded whole. Raises `RecordError` for a person or reason that is no text.
         """
-        stated = Fields({"person": person, "reason": reason})
-        name = stated.text("person", most=LONGEST_NAME)
-        why = stated.text("reason", most=LONGEST_TEXT, lines=True)
+        said = Fields({"person": person, "reason": reason})
+        name = said.text("person", most=LONGEST_NAME)
+        why = said.text("reason", most=LONGEST_TEXT, lines=True)
         settings = canonical(site)
         if self._settings is not None and self._digest == site.digest and settings == self._settings:
             return []
@@ -128,7 +133,7 @@ class SettingsWatch:
             data = {
                 "record": f"C{self._count}-{mark}",
                 "person": name,
-                "person_is": "stated at the start" if name else "not known",
+                "person_is": stated if name else "not known",
                 "owner": owner,
                 "text": why,
                 "supersedes": None,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gateway.api import Host, Output, OutputError, PluginError, load_output
+from gateway.api import DeviceInfo, Host, Output, OutputError, PluginError, load_output
 from gateway.site import Identity, OutputSpec
 
 __all__ = ["Cell", "Faults", "LogLimit"]
@@ -113,12 +113,21 @@ class _Room:
 
 
 class Cell:
-    """One output in its room, and what it did there that it should not have."""
+    """One output in its room, and what it did there that it should not have. ``make`` makes it, in its thread."""
 
-    def __init__(self, spec: OutputSpec, identity: Identity, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        spec: OutputSpec,
+        identity: Identity,
+        *,
+        devices: tuple[DeviceInfo, ...] = (),
+        grace_s: float = GRACE_S,
+        make: Callable[[Host], Output] | None = None,
+    ) -> None:
         self.spec = spec
         self.faults = Faults()
         self._grace_s = grace_s
+        self._make = make or self._output
         self._room: _Room | None = None
         self._stuck = False
         self._one_at_a_time = asyncio.Lock()
@@ -133,6 +142,7 @@ class Cell:
             gateway=identity.gateway,
             timeout_s=spec.timeout_s,
             log=logger,
+            devices=devices,
         )
 
     @property
@@ -203,12 +213,15 @@ class Cell:
             self._room = _Room(f"output {self.spec.id}")
         return self._room
 
+    def _output(self, host: Host) -> Output:
+        kind = load_output(self.spec.type)
+        return kind(kind.Settings(**self.spec.settings), host)
+
     async def _guarded(self, room: _Room, work: Callable[[Output], Awaitable[None]]) -> BaseException | None:
         """Runs in the room: the output, made at its first call, at work. What it raises is returned."""
         try:
             if room.output is None:
-                kind = load_output(self.spec.type)
-                room.output = kind(kind.Settings(**self.spec.settings), self._host)
+                room.output = self._make(self._host)
             await work(room.output)
         except asyncio.CancelledError:
             raise

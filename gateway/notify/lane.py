@@ -106,10 +106,10 @@ class Lane:
         try:
             await self.cell.call(lambda output: output.follow(standing))
         except OutputError as error:
-            self._failed(error)
+            self.failed(error)
             wait_s = self._rest(error)
         else:
-            self._succeeded()
+            self.succeeded()
             wait_s = self._office.idle_s
             if next_ms is not None:
                 wait_s = min(wait_s, max(0.0, (next_ms - claim.boot_ms) / 1000))
@@ -175,10 +175,10 @@ class Lane:
         try:
             await self.cell.call(lambda output: output.send(notice))
         except OutputError as error:
-            self._failed(error)
+            self.failed(error)
             await self._put_off(batch, error)
             return
-        self._succeeded()
+        self.succeeded()
         self._limit(head).take(_now_s())
         await self._office.db(_end, [row.id for row in batch], "sent", "")
         self.stats.sent += len(batch)
@@ -246,10 +246,10 @@ class Lane:
             }
             self._office.event(Event("notify.test", self._boot_ms(), data))
             if failure is not None:
-                self._failed(failure)
+                self.failed(failure)
                 self.wake()
                 raise failure
-            self._succeeded()
+            self.succeeded()
             told.append(recipient)
         self.wake()
         return told
@@ -267,9 +267,9 @@ class Lane:
             try:
                 await self.cell.call(lambda output, notice=notice: output.send(notice))  # type: ignore[misc]
             except OutputError as error:
-                self._failed(error)
+                self.failed(error)
                 return self._rest(error)
-            self._succeeded()
+            self.succeeded()
         moment = json.dumps([claim.boot.hex(), claim.boot_ms, claim.utc_ms])
         await self._office.db(_set, name, moment)
         return self.spec.alive_s
@@ -291,22 +291,24 @@ class Lane:
         try:
             await self.cell.call(probe)
         except OutputError as error:
-            self._failed(error)
+            self.failed(error)
             self._rest(error)
         else:
             if self._probes:
-                self._succeeded()
+                self.succeeded()
 
     # How it goes
 
-    def _succeeded(self) -> None:
+    def succeeded(self) -> None:
+        """An attempt succeeded."""
         if self.reach.failing:
             log.info("output %s works again", self.spec.id)
         self.reach.ok(_now_s())
         self._rests, self._rest_until_s = 0, 0.0
         self.stats.failing, self.stats.last_sent_ms = False, self._boot_ms()
 
-    def _failed(self, error: OutputError) -> None:
+    def failed(self, error: OutputError) -> None:
+        """An attempt failed: said once, until one succeeds."""
         if not self.reach.failing:
             log.warning("output %s: %s", self.spec.id, error)
         self.reach.fail(_now_s())

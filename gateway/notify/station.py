@@ -16,10 +16,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import AuroraError, StorageError
-from gateway.model import Alarm, ClockClaim, Condition, Event
+from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.notify.cell import Cell
 from gateway.notify.desk import Desk
 from gateway.notify.facts import KINDS
+from gateway.notify.feed import Feed, infos
 from gateway.notify.lane import Lane
 from gateway.notify.stats import NotifyStats
 from gateway.notify.store import Row, Store, open_store
@@ -49,8 +50,9 @@ class Notifier:
     """All outputs of a site. `open`, then `resync` with what stands, then `run` until cancelled.
 
     ``on_event`` takes ``notify.sent``, ``notify.failed``, ``notify.test`` and ``notify.queue`` for the record,
-    ``on_condition`` that an output, or all of them, reach nobody. ``timezone`` is the site's: notices tell its
-    time, and rules mean it. ``pace`` overrides times of `Office` (seconds).
+    ``on_condition`` that an output, or all of them, reach nobody. ``layout`` is of the devices, for outputs that
+    take values. ``timezone`` is the site's: notices tell its time, and rules mean it. ``pace`` overrides times of
+    `Office` (seconds).
     """
 
     def __init__(
@@ -60,12 +62,15 @@ class Notifier:
         on_event: Callable[[Event], None],
         on_condition: Callable[[Condition], None],
         *,
+        layout: Layout | None = None,
         timezone: str = "UTC",
         random: Random | None = None,
         **pace: float,
     ) -> None:
         self.stats = NotifyStats()
         self.lanes: dict[str, Lane] = {}
+        self.feeds: list[Feed] = []
+        self._layout = layout or Layout(())
         self._site = site
         self._clock = clock
         self._on_event = on_event
@@ -102,9 +107,14 @@ class Notifier:
             self.stats.durable = store.path is not None
             self._queue_trouble(trouble)
         for spec in self._site.outputs:
-            lane = Lane(spec, Cell(spec, self._site.identity), self._office)
+            devices = infos(self._layout) if spec.values else ()
+            lane = Lane(spec, Cell(spec, self._site.identity, devices=devices), self._office)
             self.lanes[spec.id] = lane
             self.stats.outputs[spec.id] = lane.stats
+            if spec.values:
+                self.feeds.append(
+                    Feed(lane, self._layout, self._site.points, self._clock, rest_s=self._office.rest_s)
+                )
         boot = self._clock().boot
         for row in await self._db(_begin, boot, list(self._outputs)):
             log.warning("notice %s is given up: its output %s is no longer in the site file", row.key, row.output)
@@ -129,6 +139,11 @@ class Notifier:
         self._intake.append(event)
         self._arrived.set()
 
+    def values(self, record: Scan | Miss) -> None:
+        """A judged record, for the outputs that take values. Never waits."""
+        for feed in self.feeds:
+            feed.put(record)
+
     async def accept(self, events: Sequence[Event]) -> None:
         """Take events and return once they are queued on disk."""
         self._refuse(await self._db(self._desk.take, list(events), self._clock()))
@@ -142,6 +157,8 @@ class Notifier:
                 group.create_task(self._watch(), name="notify watch")
                 for lane in self.lanes.values():
                     group.create_task(self._keep(lane), name=f"output {lane.spec.id}")
+                for feed in self.feeds:
+                    group.create_task(self._keep(feed), name=f"values of {feed.spec.id}")
         finally:
             await self.close()
 
@@ -171,7 +188,7 @@ class Notifier:
             if self.stats.dropped and not self._intake:
                 log.warning("alarms are queued again; %d events were not", self.stats.dropped)
 
-    async def _keep(self, lane: Lane) -> None:
+    async def _keep(self, lane: "Lane | Feed") -> None:
         """A lane ends only by a defect of ours: said once for each reason, and begun again."""
         told = ""
         while True:
@@ -196,7 +213,7 @@ class Notifier:
     async def _watch(self) -> None:
         watch = Watch(self._site.notices.unreachable_s)
         while True:
-            reaches = {name: lane.reach for name, lane in self.lanes.items()}
+            reaches = {name: lane.reach for name, lane in self.lanes.items() if lane.spec.tells}
             now_s = asyncio.get_running_loop().time()
             for condition in watch.look(reaches, now_s, self._clock().boot_ms):
                 self._on_condition(condition)
@@ -262,6 +279,21 @@ class Notifier:
                 "blocked": self.lanes[spec.id].cell.blocked,
             }
         return found
+
+    def plugins(self) -> dict[str, Any]:
+        """What each output did that it should not have, and whether it works."""
+        return {
+            name: {
+                "type": lane.spec.type,
+                "state": "blocked" if lane.cell.blocked else "failing" if lane.stats.failing else "ok",
+                "raised": lane.cell.faults.raised,
+                "late": lane.cell.faults.late,
+                "blocked": lane.cell.faults.blocked,
+                "silenced": lane.cell.faults.silenced,
+                "last_error": lane.stats.last_error if lane.stats.failing else lane.cell.faults.last,
+            }
+            for name, lane in self.lanes.items()
+        }
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
         """What the control socket asks for: ``notify.test`` and ``notify.list``."""

@@ -5,7 +5,19 @@ from typing import Any
 
 from gateway.notify.cell import Faults
 
-__all__ = ["NotifyStats", "OutputStats"]
+__all__ = ["FeedStats", "NotifyStats", "OutputStats"]
+
+
+@dataclass(slots=True)
+class FeedStats:
+    """Readings for one output since the start of the program; ``queued`` as of now."""
+
+    taken: int = 0
+    queued: int = 0
+    dropped: int = 0
+    """The oldest of a full queue."""
+    refused: int = 0
+    """Those that the output will never take."""
 
 
 @dataclass(slots=True)
@@ -30,6 +42,8 @@ class OutputStats:
     last_sent_ms: int | None = None
     """Boot time of the last success."""
     faults: Faults = field(default_factory=Faults)
+    values: "FeedStats | None" = None
+    """Of an output that takes values."""
 
 
 @dataclass(slots=True)

@@ -8,13 +8,15 @@ import asyncio
 import logging
 import pwd
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gateway.control import Control
 from gateway.errors import RecordError, StorageError
 from gateway.logbook.book import Logbook
-from gateway.logbook.settings import SettingsWatch
+from gateway.logbook.forms import Place
+from gateway.logbook.settings import AT_START, WHEN_APPLIED, SettingsWatch
 from gateway.model import ClockClaim, Event, Layout
 from gateway.recordkeeping.events import open_logbook
 from gateway.recordkeeping.requests import RecordControl
@@ -47,14 +49,24 @@ class RecordKeeping:
         keep: Callable[[str, bytes], None],
     ) -> None:
         self.book: Logbook | None = None
+        self.requests: RecordControl | None = None
+        """Makes records, once they can be made."""
         self._site = site
         self._layout = layout
-        self._store = store
+        self._put = store
+        self._stopped = False
         self._clock = clock
         self._keep = keep
+        self._watch: SettingsWatch | None = None
 
     async def open(
-        self, control: Control, kept: Mapping[str, bytes], *, person: str | None = None, reason: str | None = None
+        self,
+        control: Control,
+        kept: Mapping[str, bytes],
+        *,
+        person: str | None = None,
+        reason: str | None = None,
+        stated: str = AT_START,
     ) -> None:
         """Rebuild the logbook, record what changed in the site file, and take requests.
 
@@ -73,19 +85,40 @@ class RecordKeeping:
             book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, None, watch)
         if book.unreadable:
             log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
-        await self._compare(watch, person, reason)
-        self.book = book
+        # The site may have become another one since the reading began.
+        book.place = Place.of(self._site, self._layout)
+        await self._compare(watch, person, reason, stated)
+        self.book, self._watch = book, watch
         keep = self._keep
-        RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory)).register(control)
+        self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
+        self.requests.register(control)
 
-    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None) -> None:
+    def stop(self) -> None:
+        """The gateway ends: nothing is recorded behind its last event."""
+        self._stopped = True
+
+    async def _store(self, event: Event) -> bool:
+        if self._stopped:
+            raise StorageError("the gateway is stopping", "record it when it runs again")
+        return await self._put(event)
+
+    async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
+        """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""
+        self._site, self._layout = site, layout
+        if self.book is not None and self._watch is not None:
+            self.book.place = Place.of(site, layout)
+            await self._compare(self._watch, person, reason, WHEN_APPLIED)
+
+    async def _compare(self, watch: SettingsWatch, person: str | None, reason: str | None, stated: str) -> None:
         """Record the settings that differ from those on record, and keep them together with the last such event."""
         claim, owner = self._clock(), owner_of(Path(self._site.source))
+        compare = partial(watch.compare, self._site, claim, owner=owner)
         try:
-            events = watch.compare(self._site, claim, person=person, reason=reason, owner=owner)
+            # A second for a site of a thousand devices, which the loop must not wait for.
+            events = await asyncio.to_thread(compare, person=person, reason=reason, stated=stated)
         except RecordError as error:
             log.warning("who changed the site file is not recorded: %s", error)
-            events = watch.compare(self._site, claim, owner=owner)
+            events = await asyncio.to_thread(compare)
         for number, event in enumerate(events, 1):
             if number == len(events):
                 # Nothing comes between this and the event: both are in one transaction of the journal.

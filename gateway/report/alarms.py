@@ -215,7 +215,7 @@ def limits_seen(found: Sequence[Occurrence], unit: str) -> list[LimitLine]:
         side = side_of(held.rule, held.value, held.limit, held.detail)
         if held.limit is None or side is None or held.unit != unit or held.tier not in {"critical", "alert"}:
             continue
-        if not _about_values(held) or held.simulated:
+        if not _about_values(held) or held.simulated or held.detail.get("past"):
             continue
         line = LimitLine(
             rule=held.rule,

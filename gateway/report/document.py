@@ -348,6 +348,37 @@ def _gaps(record: HaccpRecord, language: Language) -> Iterator[Block]:
             slots=language.number(slots, 0),
         )
         yield Paragraph(words, "note")
+    if record.later:
+        yield from _later(record, language)
+
+
+def _later(record: HaccpRecord, language: Language) -> Iterator[Block]:
+    samples, zone = record.samples, record.period.zone
+    yield Paragraph(
+        language("Read later from the sensor's own memory. These values are not part of the figures above.")
+    )
+    rows = [
+        [
+            language.moment(one.start_ms, zone),
+            language.moment(one.end_ms, zone),
+            language.number(one.slots, 0),
+            language.quantity(one.low, samples.decimals, samples.unit),
+            language.quantity(one.high, samples.decimals, samples.unit),
+            language.duration(one.error_ms),
+            ", ".join(map(str, one.batches)),
+        ]
+        for one in record.later
+    ]
+    head = [
+        language("From"),
+        language("To"),
+        language("Samples"),
+        language("Lowest"),
+        language("Highest"),
+        language("Largest error of a time"),
+        language("Event batch"),
+    ]
+    yield Table(head, rows, "llrrrrl", (18, 18, 10, 13, 13, 14, 14))
 
 
 def _causes(gap: Gap, language: Language) -> str:

@@ -203,6 +203,11 @@ def _alarm_rows(record: HaccpRecord) -> Iterator[Row]:
     for gap in samples.gaps:
         causes = ", ".join(f"{cause_words(cause)}: {slots}" for cause, slots in gap.causes.items())
         yield "gap", gap.cause, iso(gap.start_ms, zone), iso(gap.end_ms, zone), gap.slots, "samples", "", causes
+    for one in record.later:
+        began, ended = iso(one.start_ms, zone), iso(one.end_ms, zone)
+        yield "read later", one.source, began, ended, one.slots, "samples", "", f"sha256 {one.sha256}"
+        yield "read later", "lowest", began, ended, one.low, samples.unit, "", ""
+        yield "read later", "highest", began, ended, one.high, samples.unit, "", ""
 
 
 def _entry_rows(record: HaccpRecord) -> Iterator[Row]:

@@ -24,6 +24,7 @@ from gateway.report.entries import (
     states,
 )
 from gateway.report.figures import Beyond, Figures, LimitLine, beyond, figures, time_beyond
+from gateway.report.later import Later, read_later
 from gateway.report.period import Period
 from gateway.report.samples import Happening, Samples
 from gateway.site import Identity, PointSpec
@@ -127,6 +128,8 @@ class HaccpRecord:
     labels: list[Label]
     clock: list[ClockNote]
     changes: list[Change]
+    later: list[Later]
+    """What was read later from the sensor's own memory, for slots that were missed."""
     proof: Proof
     batch_ranges: list[tuple[int, int]]
     batch_digest: str
@@ -168,6 +171,7 @@ def haccp_record(
         labels=labels(events, point.device, start, until),
         clock=clock_notes(inside),
         changes=changes(inside),
+        later=read_later(events, point.device, point.channel, period),
         proof=proof,
         batch_ranges=_ranges(samples.batches),
         batch_digest=sha256(b"".join(samples.batches[seq] for seq in sorted(samples.batches))).hexdigest(),

@@ -71,6 +71,7 @@ RULES: Final = {
     "calibration-expired": N_("calibration expired"),
     "power-loss": N_("gateway was without power"),
     "battery-low": N_("battery low"),
+    "signal-weak": N_("signal weak"),
     "door-open": N_("door open too long"),
 }
 STATE_KINDS: Final = {

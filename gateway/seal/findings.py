@@ -43,6 +43,8 @@ class StreamSummary:
     """The last sequence number that a checked receipt covers, None without one."""
     keys: tuple[str, ...]
     """Thumbprints of the keys that signed, in hexadecimal."""
+    backfilled: int = 0
+    """Missed slots of a scan stream for which the event stream has what the sensor itself kept."""
 
 
 @dataclass(slots=True)

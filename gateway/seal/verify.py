@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.errors import SealError
 from gateway.model import Event, Layout
 from gateway.seal.accounting import SlotLedger
+from gateway.seal.backfill import BACKFILL, read_backfill
 from gateway.seal.batch import OpenBatch, Registration, read_registration, subject
 from gateway.seal.chain import Chain, Entry
 from gateway.seal.columns import decode_events, decode_scans, layout_from_cbor, peek_scans
@@ -192,6 +193,11 @@ class _Audit:
                 issuer.heads.append(opened.seq)
             elif event.kind == "layout":
                 issuer.layouts[bytes(event.data["id"])] = layout_from_cbor(event.data["layout"])
+            elif event.kind == BACKFILL:
+                scans = self.streams.get(subject(opened.iss, "scan"))
+                backfill = read_backfill(event.data)
+                if scans is not None:
+                    scans.ledger.fill(opened.clock.boot, backfill)
             elif event.kind == "deleted":
                 sub = subject(opened.iss, event.data["stream"])
                 if sub in self.streams:
@@ -312,6 +318,7 @@ class _Audit:
                         stream.values,
                         stream.covered,
                         tuple(stream.keys),
+                        sum(map(len, stream.ledger.filled.values())),
                     )
                 )
         report.findings.sort(key=lambda finding: (finding.stream, -1 if finding.seq is None else finding.seq))

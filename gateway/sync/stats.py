@@ -13,6 +13,10 @@ class UplinkStats:
     connected: bool = False
     since_ms: int | None = None
     """When the connection was made, or lost; None before the first."""
+    offline_since_ms: int | None = None
+    """Since when there is no connection; None while there is one, or before the uplink was begun."""
+    offline_ms: int = 0
+    """How long there was none, over all times that have ended."""
     connects: int = 0
     published: Counter[Stream] = field(default_factory=Counter)
     """Batches handed to the broker, repeats included."""

@@ -68,6 +68,7 @@ class Uplink:
         self._outbox = outbox
         self._key = receipt_key
         self._clock = clock
+        self.stats.offline_since_ms = clock().boot_ms
         self._on_event = on_event
         self._timeout = receipt_timeout_s
         chance = random or Random()  # noqa: S311  # jitter, not a secret
@@ -97,7 +98,7 @@ class Uplink:
         self.stats.last_error = str(error)
         if self.stats.connected:
             self.stats.connected = False
-            self.stats.since_ms = self._clock().boot_ms
+            self.stats.since_ms = self.stats.offline_since_ms = self._clock().boot_ms
         if not self._lost:
             self._lost = True
             log.warning("uplink lost: %s", error)
@@ -111,7 +112,10 @@ class Uplink:
             await link.subscribe(self._answers)
             self.stats.connects += 1
             self.stats.connected = True
-            self.stats.since_ms = self._clock().boot_ms
+            self.stats.since_ms = now_ms = self._clock().boot_ms
+            if self.stats.offline_since_ms is not None:
+                self.stats.offline_ms += now_ms - self.stats.offline_since_ms
+                self.stats.offline_since_ms = None
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(link))
                 group.create_task(self._watch())

@@ -57,6 +57,13 @@ class Viewing:
             "report.list": self._reports,
         }
 
+    def adopt(self, site: Site) -> None:
+        """Show another site from now on. Reports that are being made are of the old one, and end."""
+        self._site = site
+        if self._printer is not None:
+            self._printer.close()
+            self._printer = None
+
     def close(self) -> None:
         """End what is under way."""
         if self._tidying is not None:

@@ -95,6 +95,17 @@ class Trends:
     def __init__(self, points: Sequence[PointSpec], layout: Layout) -> None:
         self.rings = {point.id: Ring() for point in points}
         self._points = points
+        self._layout = layout
+        self._of = self._sorted(layout)
+
+    def adopt(self, points: Sequence[PointSpec], layout: Layout) -> None:
+        """The site has changed: points that stay, fed by what fed them, keep what is known of them."""
+        fed = {point.id: (point.device, point.channel) for point in self._points}
+        self.rings = {
+            point.id: self.rings[point.id] if fed.get(point.id) == (point.device, point.channel) else Ring()
+            for point in points
+        }
+        self._points, self._layout = points, layout
         self._of = self._sorted(layout)
 
     def _sorted(self, layout: Layout) -> list[list[tuple[Ring, int]]]:
@@ -108,8 +119,10 @@ class Trends:
             for device in layout.devices
         ]
 
-    def take(self, record: Scan | Miss, layout: Layout) -> None:
-        """One record of the path; nothing but arithmetic."""
+    def take(self, record: Scan | Miss, points: Sequence[PointSpec], layout: Layout) -> None:
+        """One record of the path, of the present points and layout; nothing but arithmetic."""
+        if layout is not self._layout or points is not self._points:
+            self.adopt(points, layout)
         rings = self._of[record.device]
         if rings:
             _enter(rings, record, layout.devices[record.device], 0)
@@ -117,7 +130,8 @@ class Trends:
     def merge(self, other: "Trends") -> None:
         """What was read of the time before."""
         for name, ring in other.rings.items():
-            self.rings[name].merge(ring)
+            if name in self.rings:
+                self.rings[name].merge(ring)
 
     def add(self, clock: ClockClaim, layout: Layout, records: list[Scan | Miss], now: ClockClaim) -> None:
         """Records of the journal, also of an earlier boot whose time is known."""

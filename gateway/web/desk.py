@@ -44,7 +44,7 @@ class Desk:
     door: Door
     register: Register
     status: Callable[[Language], dict[str, Any]]
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     ask: Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     names: frozenset[str]
     gateway: str

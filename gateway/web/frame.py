@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 LANGUAGE_COOKIE = "language"
 NOTES = 100
 MOST_FIELDS = 200
+UNREAD = frozenset({408, 413})
+"""After these the rest of the body is not waited for."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -162,8 +164,12 @@ class Frame:
     def error(self, request: Request, status: int, what: str, remedy: str = "") -> Response:
         """What could not be done, and what would help; JSON for a program."""
         if wants_json(request):
-            return JSONResponse({"error": what, "remedy": remedy}, status_code=status)
-        return self.page(request, "error.html", code=status, number=status, what=what, remedy=remedy)
+            answer: Response = JSONResponse({"error": what, "remedy": remedy}, status_code=status)
+        else:
+            answer = self.page(request, "error.html", code=status, number=status, what=what, remedy=remedy)
+        if status in UNREAD:
+            answer.headers["connection"] = "close"
+        return answer
 
     def say(self, request: Request, words: str, *, state: str = "good") -> None:
         """Show some words once, on the next page of this session."""

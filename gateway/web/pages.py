@@ -14,10 +14,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.web.alarmpages import AlarmPages
+from gateway.web.benchpages import BenchPages
 from gateway.web.border import Border
+from gateway.web.commissionpages import CommissionPages
 from gateway.web.desk import Desk
+from gateway.web.diagnosepages import DiagnosePages
 from gateway.web.doorpages import DoorPages
 from gateway.web.frame import HERE, Frame
+from gateway.web.jobpages import JobPages
 from gateway.web.overview import Overview
 from gateway.web.peoplepages import PeoplePages
 from gateway.web.pointpages import PointPages
@@ -86,6 +90,10 @@ class Pages:
             *AlarmPages(frame).routes(),
             *RecordPages(frame).routes(),
             *PeoplePages(frame).routes(),
+            *CommissionPages(frame).routes(),
+            *BenchPages(frame).routes(),
+            *DiagnosePages(frame).routes(),
+            *JobPages(frame).routes(),
             *Programs(frame).routes(),
             Route("/metrics", self._metrics),
             Mount("/static", _Kept(directory=HERE / "static")),
@@ -104,7 +112,7 @@ class Pages:
         return self.overview.stream.stopping
 
     async def _metrics(self, _: Request) -> Response:
-        text, content_type = self._desk.metrics()
+        text, content_type = await self._desk.metrics()
         return Response(text, headers={"content-type": content_type})
 
     async def _nothing(self, request: Request, _: Exception) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Generator
 from pathlib import Path
 
@@ -75,6 +76,15 @@ class _Patient(H11Protocol):
         super().connection_lost(exc)
 
 
+def _check_certificate(certificate: Path, key: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # An SSLError is one, too.
+        why = error.strerror or str(error)
+        remedy = 'put a PEM certificate and its key there, or write tls = "self"'
+        raise AuroraError(f"status page: {certificate} and {key} cannot be used ({why}); {remedy}") from error
+
+
 class WebServer:
     """Serves the pages on one address until cancelled. ``tls`` are the files of a certificate and of its key."""
 
@@ -95,7 +105,12 @@ class WebServer:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def bind(self) -> socket.socket:
-        """The listening socket; port 0 takes a free one. Raises `AuroraError` when the address is taken."""
+        """The listening socket; port 0 takes a free one.
+
+        Raises `AuroraError` when the address is taken, or the certificate is none.
+        """
+        if self._tls is not None:
+            _check_certificate(*self._tls)
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:

@@ -18,6 +18,7 @@ from app_tools import ROOT, Unit, command
 
 from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.modbus.model import list_models
+from firmware_interfaces.serial.models import METERS, list_serial_models
 
 SITE = """\
 [gateway]
@@ -95,7 +96,10 @@ class TestModels:
     def test_all_models_pass_their_own_tests(self) -> None:
         done = command("models")
         assert done.returncode == 0
-        assert [line.split()[0] for line in done.stdout.splitlines()] == [*list_models(), *MODELS]
+        named = [line.split()[0] for line in done.stdout.splitlines()]
+        heard = len(list_models()) + len(MODELS)
+        assert named[:heard] == [*list_models(), *MODELS]
+        assert {"ds18b20", "iio-inputs", "raspberry-pi", *list_serial_models(), *METERS} <= set(named[heard:])
         assert "FAIL" not in done.stdout
 
     def test_a_model_that_is_heard_shows_its_channels_and_source(self) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from app_tools import Unit, command, health, more_scans, record_of, running, scans, site_of, until
 
-from gateway import app
+from gateway import app, beside
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.errors import StorageError
@@ -41,8 +41,9 @@ def metric(gateway: Gateway, name: str) -> float:
     return float(line.rsplit(" ", 1)[1])
 
 
-def errors(caplog: pytest.LogCaptureFixture, name: str = "gateway.app") -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == name and record.levelno >= 40]
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    names = {"gateway.app", "gateway.beside"}
+    return [record.getMessage() for record in caplog.records if record.name in names and record.levelno >= 40]
 
 
 class TestStartAndStop:
@@ -233,8 +234,8 @@ class TestStations:
 
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(app, "RESTART_S", 0.02)
-        monkeypatch.setattr(app, "LONGEST_RESTART_S", 0.05)
+        monkeypatch.setattr(beside, "RESTART_S", 0.02)
+        monkeypatch.setattr(beside, "LONGEST_RESTART_S", 0.05)
 
     async def test_the_page_comes_back_after_a_crash(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

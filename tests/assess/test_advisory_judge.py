@@ -37,6 +37,12 @@ def run(room: World, values: Sequence[float]) -> None:
             room.tick()
 
 
+def judge_of(room: World) -> AdvisoryJudge:
+    (judge,) = (border.judge for border in room.assess.borders if border.name == "advisories")
+    assert isinstance(judge, AdvisoryJudge)
+    return judge
+
+
 def test_a_probe_that_sticks_is_advised_of_and_the_advice_ends_when_it_moves_again() -> None:
     month = live(9.0)
     room = world()
@@ -157,13 +163,39 @@ def test_a_damaged_memory_is_refused(memory: bytes) -> None:
         AdvisoryJudge(site, layout_of(site), memory)
 
 
-def test_a_memory_of_other_points_is_refused_and_learned_anew() -> None:
-    one = site_of(HEAD + device_text("room") + point_text("room"))
-    kept = AdvisoryJudge(one, layout_of(one))
-    kept.stopping()
+def test_what_was_learned_of_a_point_stays_when_others_come_and_go() -> None:
+    month = live(8.0)
+    room = world()
+    run(room, list(month.x))
+    room.assess.stopping()
+    room.keep()
+    learned = judge_of(room)._cold.explain(0)
+    other = site_of(
+        HEAD
+        + "".join(
+            f"{device_text(name, unit=unit)}{point_text(name)}"
+            for unit, name in enumerate(("hall", "room", "shop"), 1)
+        )
+    )
+    judge = AdvisoryJudge(other, layout_of(other), room.memories["advisories"])
+    assert repr(judge._cold.explain(1)) == repr(learned)
+    assert repr(judge._bank.explain(1)) == repr(judge_of(room)._bank.explain(0))
+    assert repr(judge._cold.explain(0)) == repr(judge._cold.explain(2)) != repr(learned)
+    back = site_of(HEAD + device_text("room") + point_text("room"))
+    judge.stopping()
+    judge.tick(room.claim())
+    again = AdvisoryJudge(back, layout_of(back), judge.memory())
+    assert repr(again._cold.explain(0)) == repr(learned)
+
+
+def test_of_another_point_everything_is_learned_anew() -> None:
+    room = world()
+    run(room, list(live(1.0).x))
+    room.assess.stopping()
+    room.keep()
     other = site_of(HEAD + device_text("hall") + point_text("hall"))
-    with pytest.raises(StorageError, match="others now"):
-        AdvisoryJudge(other, layout_of(other), kept.memory())
+    judge = AdvisoryJudge(other, layout_of(other), room.memories["advisories"])
+    assert repr(judge._cold.explain(0)) == repr(AdvisoryJudge(other, layout_of(other))._cold.explain(0))
 
 
 def test_what_is_learned_is_not_written_every_minute() -> None:

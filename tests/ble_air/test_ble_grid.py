@@ -14,7 +14,8 @@ from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.decoders.dispatch import full_uuid
 from firmware_interfaces.ble.models import MODELS
 from firmware_interfaces.ble.scanner import RadioState
-from gateway.acquire.air import AirPoller, AirWorker, read_key
+from gateway.acquire.air import AirWorker, read_key
+from gateway.acquire.airpoller import AirPoller
 from gateway.acquire.metronome import Metronome
 from gateway.model import Event, Miss, Quality, Scan
 from gateway.site import BusSpec, Calibration, DeviceSpec
@@ -346,3 +347,16 @@ def test_every_slot_exactly_once_and_no_value_twice(
             assert poller.grid.due_ms(scan.slot - 1) < scan.at_ms <= poller.grid.due_ms(scan.slot)
         assert poller.stats.scans == len(scans)
         assert not poller._heard or min(poller._heard) >= poller.next_slot
+
+
+def test_a_value_that_is_three_intervals_old_when_its_slot_is_due_is_overdue() -> None:
+    world = World(tag(interval_s=10.0))
+    world.start()
+    world.hear(ruuvi(1), at=10_000)
+    world.hear(ruuvi(2), at=80_000)
+    world.hear(ruuvi(3), at=110_000)
+    world.serve(130_000)
+    first, second = (record for record in world.of() if isinstance(record, Scan))
+    assert (first.at_ms, first.quality[0]) == (10_000, Quality.OVERDUE)
+    assert first.values[0] == 24.3, "it is the newest that came, and stays a value"
+    assert (second.at_ms, second.quality[0]) == (110_000, Quality.GOOD)

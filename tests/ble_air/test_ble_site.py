@@ -141,3 +141,19 @@ def test_the_first_adapter_belongs_to_one_bus() -> None:
     assert problems(HEAD + bare + TAG) == []
     found = problems(HEAD + bare + bare.replace('"air"', '"air2"') + TAG)
     assert any("the first adapter is used by bus 'air' as well" in words for words in found)
+
+
+def test_a_memory_that_a_model_does_not_have() -> None:
+    text = HEAD + BUS + TAG.replace("ruuvi-tag", "sig") + "backfill = true\n"
+    (said,) = problems(text)
+    assert "sig has no memory that can be read" in said
+    assert "ruuvi-tag" in said
+    assert problems(HEAD + BUS + TAG + "backfill = false\n") == []
+
+
+def test_a_sensor_that_is_asked() -> None:
+    text = HEAD + BUS + "connections = 5\n" + TAG.replace("ruuvi-tag", "gatt-thermometer")
+    site, found = check_site(text, "site.toml", Path("/srv"))
+    assert found == []
+    assert site is not None
+    assert site.buses[0].connections == 5

@@ -28,7 +28,7 @@ DECODERS: dict[str, Decoder] = {
 }
 CONTEXTS = (Context(), Context(bytes(6), bytes(16)), Context(bytes(range(6))))
 FUZZ = int(os.environ.get("BLE_FUZZ", "40000"))
-"""Inputs over all decoders; `bench.ble_decoders --fuzz` runs a million."""
+"""Inputs over all decoders; `make fuzz` gives each a million."""
 
 STARTS = """
 05 03 06 e1 c5 40 44 41 2000 12 21 32 02050901 04 a101 a103 a303 a401 ca05 ca1b ca03 08 0d 17 1b 29 2a 2b

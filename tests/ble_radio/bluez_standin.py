@@ -7,12 +7,15 @@ the daemon has gone, payloads of a sender pile up in one dictionary, a scan that
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dbus_fast import DBusError, PropertyAccess, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusBool, DBusInt16, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
+
+if TYPE_CHECKING:
+    from gatt_standin import Peripheral
 
 Properties = Annotated[dict[str, Variant], DBusSignature("a{sv}")]
 Strings = Annotated[list[str], DBusSignature("as")]
@@ -99,6 +102,33 @@ class Device(ServiceInterface):
         self.rssi = -60
         self.manufacturer: dict[int, bytes] = {}
         self.service: dict[str, bytes] = {}
+        self.peripheral: Peripheral | None = None
+        self.connected = False
+        self.resolved = False
+
+    @dbus_method()
+    async def Connect(self) -> None:  # noqa: N802
+        if self.peripheral is None:
+            raise DBusError("org.bluez.Error.Failed", "le-connection-abort-by-local")
+        await self.peripheral.connect(self)
+
+    @dbus_method()
+    def Disconnect(self) -> None:  # noqa: N802
+        if self.peripheral is not None:
+            self.peripheral.disconnect()
+
+    def link(self, *, connected: bool, resolved: bool) -> None:
+        """The state of its connection changes."""
+        self.connected, self.resolved = connected, resolved
+        self.emit_properties_changed({"Connected": connected, "ServicesResolved": resolved})
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Connected(self) -> DBusBool:  # noqa: N802
+        return self.connected
+
+    @dbus_property(access=PropertyAccess.READ)
+    def ServicesResolved(self) -> DBusBool:  # noqa: N802
+        return self.resolved
 
     @dbus_property(access=PropertyAccess.READ)
     def Address(self) -> DBusStr:  # noqa: N802
@@ -149,6 +179,8 @@ class StandIn:
         self.adapters: dict[str, Adapter] = {}
         self.monitors: dict[str, Monitors] = {}
         self.devices: dict[tuple[str, str], Device] = {}
+        self.peripherals: dict[str, Peripheral] = {}
+        """What can be connected to, by address."""
         self.bus: MessageBus | None = None
 
     async def start(self, address: str) -> None:
@@ -188,7 +220,7 @@ class StandIn:
         assert self.bus is not None
         self.bus.unexport(f"/org/bluez/{name}")
         for key in [key for key in self.devices if key[0] == name]:
-            self.bus.unexport(self._path(*key))
+            self.bus.unexport(self.path(*key))
             del self.devices[key]
         del self.adapters[name]
         self.monitors.pop(name, None)
@@ -213,7 +245,8 @@ class StandIn:
         if device is None:
             device = self.devices[adapter, address] = Device(adapter, address, name or address.replace(":", "-"))
             device.rssi, device.manufacturer, device.service = rssi, manufacturer or {}, service or {}
-            self.bus.export(self._path(adapter, address), device)
+            device.peripheral = self.peripherals.get(address)
+            self.bus.export(self.path(adapter, address), device)
         else:
             device.say(manufacturer or {}, service or {}, rssi)
         return True
@@ -223,7 +256,7 @@ class StandIn:
         self.devices[adapter, address].emit_properties_changed({"RSSI": rssi})
 
     @staticmethod
-    def _path(adapter: str, address: str) -> str:
+    def path(adapter: str, address: str) -> str:
         return f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"
 
 

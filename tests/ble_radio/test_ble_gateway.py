@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bluez_standin import StandIn
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import Gateway
 from gateway.buffer.reader import Reader
@@ -48,8 +49,8 @@ def site_of(folder: Path) -> Site:
 
 
 @asynccontextmanager
-async def gateway_of(folder: Path) -> AsyncIterator[Gateway]:
-    site = site_of(folder)
+async def gateway_of(folder: Path, site: Site | None = None) -> AsyncIterator[Gateway]:
+    site = site or site_of(folder)
     gateway, stop = Gateway(site, Clock(site.clock)), asyncio.Event()
     task = asyncio.create_task(gateway.run(stop))
     try:
@@ -102,7 +103,7 @@ def exposed(gateway: Gateway) -> dict[tuple[str, ...], float]:
     """Samples by name and labels, in the order of the table."""
     return {
         (sample.name, *(sample.labels[label] for label in TABLE[sample.name].labels)): sample.value
-        for metric in Exposition(gateway).collect()
+        for metric in text_string_to_metric_families(Exposition(gateway).text()[0].decode())
         for sample in metric.samples
         if sample.name in TABLE
     }

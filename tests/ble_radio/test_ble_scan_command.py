@@ -26,7 +26,7 @@ async def scanned(bluez: StandIn, **options: object) -> scanning.Heard:
         bluez.heard("AA:AA:AA:AA:AA:02", {0x004C: b"\x10"})
 
     talking = asyncio.create_task(talk())
-    heard = await scanning.listen(0.6, None, "auto")
+    heard = await scanning.listen(1.5, None, "auto")
     await talking
     return heard
 

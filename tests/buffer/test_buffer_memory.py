@@ -12,7 +12,7 @@ from test_buffer_journal import abandon, running
 from test_buffer_outage import no_file_may_grow_beyond
 
 from gateway.buffer import memory, reader
-from gateway.buffer.slots import Join, Newest, end_of, from_bytes, to_bytes
+from gateway.buffer.slots import Join, Newest, end_of, from_bytes, on_grid, to_bytes
 from gateway.errors import SealError
 from gateway.model import Event, Miss, Quality, Scan
 
@@ -168,7 +168,7 @@ def test_after_the_join_each_device_goes_on_exactly_where_its_record_ended(recor
     layout = make_layout()
     boot = bytes(16)
     device = layout.devices[1]
-    known = {device.id: Newest(boot, device.period_ms, device.phase_ms, newest)}
+    known = {on_grid(device): Newest(boot, device.period_ms, device.phase_ms, newest)}
     ends = dict.fromkeys(range(3), -1)
     ordered = []
     for record in records:
@@ -200,8 +200,8 @@ def test_after_the_join_each_device_goes_on_exactly_where_its_record_ended(recor
     )
 )
 def test_newest_slots_of_a_boot_come_back_as_they_were_kept(known):
-    kept = {device: Newest(*newest) for device, newest in known.items()}
-    mine = {device: newest for device, newest in kept.items() if newest.boot == b"a" * 16}
+    kept = {(device, *newest[1:3]): Newest(*newest) for device, newest in known.items()}
+    mine = {place: newest for place, newest in kept.items() if newest.boot == b"a" * 16}
     assert from_bytes(to_bytes(kept, b"a" * 16, 7)) == (mine, 7)
 
 
@@ -212,5 +212,5 @@ def test_noise_is_refused_as_newest_slots(body):
 
 
 def test_the_newest_slots_of_fifty_devices_take_less_than_a_page():
-    kept = {f"device-{n}": Newest(bytes(range(16)), 1000, 0, 1_795_360_000 + n % 3) for n in range(50)}
+    kept = {(f"device-{n}", 1000, 0): Newest(bytes(range(16)), 1000, 0, 1_795_360_000 + n % 3) for n in range(50)}
     assert len(to_bytes(kept, bytes(range(16)), 123_456)) < 400

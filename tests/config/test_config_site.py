@@ -15,6 +15,7 @@ from gateway.config.wire import line_load, poll_s, reads_of
 from gateway.errors import ConfigError, Problem
 from gateway.site import BufferSpec, BusSpec, ClockSpec, DeviceSpec, Site, WebSpec
 
+NO_DEFAULT = {"broker", "error_s", "card_endurance", "names"}
 GATEWAY = '[gateway]\nmember = "dairy"\nsite = "plant"\nid = "gw-1"\n'
 TCP = '[[bus]]\nid = "net"\ntype = "modbus-tcp"\nhost = "10.0.0.1"\n'
 RTU = '[[bus]]\nid = "line"\ntype = "modbus-rtu"\ndevice = "/dev/ttyUSB0"\n'
@@ -358,7 +359,7 @@ def test_defaults_shown_in_the_sample_are_the_defaults() -> None:
     for line in plain.splitlines():
         words = line.removeprefix("# ")
         left = words.partition(" = ")[0]
-        is_default = line.startswith("# ") and left.isidentifier() and left not in {"broker", "error_s", "names"}
+        is_default = line.startswith("# ") and left.isidentifier() and left not in NO_DEFAULT
         is_cluster = (
             any(f'"{name}.' in words for name in ("ca", "gateway", "cluster", "page")) or left == "in_flight"
         )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from gateway import api
 from gateway.api import Host, Notice, Output, OutputError, Standing, setting
-from gateway.model import Alarm, AlarmState, ClockClaim, ClockState, Condition, Event, Tier
+from gateway.model import Alarm, AlarmState, ClockClaim, ClockState, Condition, Event, Layout, Tier
 from gateway.notify.station import Notifier
 from gateway.site import Identity, NoticesSpec, NotifySpec, OutputSpec, PointSpec, Site
 
@@ -245,13 +245,14 @@ async def notifying(
     *,
     alarms: list[Alarm] | None = None,
     pace: Mapping[str, float] | None = None,
+    layout: Layout | None = None,
 ) -> AsyncIterator[World]:
     """A notifier that runs until the end of the block; quick rests, so that nobody has to wait."""
     clock = clock or HandClock()
     events: list[Event] = []
     conditions: list[Condition] = []
     quick = {"idle_s": 0.3, "rest_s": 0.02, "probe_s": 900.0, **(pace or {})}
-    notifier = Notifier(site, clock, events.append, conditions.append, random=Random(1), **quick)
+    notifier = Notifier(site, clock, events.append, conditions.append, layout=layout, random=Random(1), **quick)
     await notifier.open()
     if alarms is not None:
         await notifier.resync(alarms)

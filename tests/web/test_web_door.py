@@ -8,12 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from web_tools import House, serving
+from web_tools import PASSWORD, House, serving
 
 from gateway.access.firstcode import first_code
 from gateway.web import border, server
-
-PASSWORD = "three warm blankets"
 
 
 @asynccontextmanager
@@ -163,7 +161,9 @@ async def test_a_body_that_is_no_form_is_refused(tmp_path: Path, body: bytes, ki
         assert (await client.get("/sign-in", follow_redirects=True)).status_code == 200
 
 
-async def test_a_chunked_body_that_never_ends_is_cut_off(tmp_path: Path) -> None:
+async def test_a_chunked_body_that_never_ends_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEADERS_S", 1.0)
+
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 4096

@@ -18,6 +18,7 @@ from gateway.web.desk import Desk
 from gateway.web.pages import Pages
 from gateway.web.server import WebServer
 
+PASSWORD = "three warm blankets"
 FOLDER = tempfile.TemporaryDirectory(prefix="aurora-page-")
 
 
@@ -76,6 +77,10 @@ async def serving(pages: Pages, port: int = 0) -> AsyncIterator[tuple[httpx.Asyn
         await asyncio.wait([task])
 
 
+async def _metrics() -> tuple[bytes, str]:
+    return b"up 1\n", "text/plain; version=0.0.4"
+
+
 class House:
     """A door, and a desk whose orders are made by hand: ``asked`` has what was asked, ``answers`` the answers."""
 
@@ -101,7 +106,7 @@ class House:
             door=self.door,
             register=self.register,
             status=lambda _: snapshot(),
-            metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4"),
+            metrics=_metrics,
             ask=self.ask,
             names=frozenset({"localhost", "gw-1.local"}),
             gateway="gw-1",

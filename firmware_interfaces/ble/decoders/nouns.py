@@ -12,6 +12,9 @@ from firmware_interfaces.quality import Quality
 __all__ = ["AdvertFault", "Context", "Decoded", "Fault", "Field", "Reading"]
 
 
+_new = tuple.__new__
+
+
 class Fault(StrEnum):
     """Why an advertisement of a known sender gives no readings."""
 
@@ -74,11 +77,11 @@ class Context(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One quantity of a frame. ``decimals`` are the decimal places that the sensor delivers."""
+    """One quantity of a frame. ``decimals`` are the places that the sensor delivers, None where they vary."""
 
     key: str
     unit: str
-    decimals: int
+    decimals: int | None
 
 
 class Reading(NamedTuple):
@@ -87,7 +90,7 @@ class Reading(NamedTuple):
     key: str
     value: float | None
     unit: str
-    decimals: int
+    decimals: int | None
     quality: Quality
 
 
@@ -128,7 +131,11 @@ class Decoded(NamedTuple):
 
     def with_facts(self, counter: int | None = None, identity: str = "", note: str = "") -> "Decoded":
         """The same with what only the decoder of its format knows."""
-        return Decoded(*self[:5], counter, identity, note)
+        return _new(Decoded, (*self[:5], counter, identity, note))
+
+    def numbered(self, sequence: int | None, counter: int | None, note: str) -> "Decoded":
+        """The same with its numbers, past the constructor: that would cost as much as the decoding."""
+        return _new(Decoded, (self[0], self[1], self[2], self[3], sequence, counter, "", note))
 
 
 def unique(keys: Sequence[str]) -> list[str]:

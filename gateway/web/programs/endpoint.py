@@ -1,10 +1,8 @@
 """Answers programs: checks what they send, has the order carried out, returns plain JSON."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -13,25 +11,9 @@ from gateway.access.roles import Right, right_of
 from gateway.web.frame import Frame, Handler, PageError, json_body
 from gateway.web.programs.openapi import description
 from gateway.web.programs.operations import OPERATIONS, Operation
+from gateway.web.programs.schema import Unfit, check, read_query
 
 __all__ = ["Programs"]
-
-
-@lru_cache(maxsize=1)
-def _models() -> dict[str, type[BaseModel]]:
-    """A check for each order, made when the first program asks.
-
-    Unknown members are refused: a misspelt one would be left out in silence. A query has no types, so its words are
-    read; a body says what it means.
-    """
-    found = {}
-    for operation in OPERATIONS:
-        fields: dict[str, Any] = {
-            name: kind if isinstance(kind, tuple) else (kind, ...) for name, kind in operation.fields.items()
-        }
-        config = ConfigDict(extra="forbid", strict=not operation.reads)
-        found[operation.order] = create_model(operation.order, __config__=config, **fields)
-    return found
 
 
 class Programs:
@@ -57,32 +39,26 @@ class Programs:
         ]
 
     async def _description(self, _: Request) -> Response:
-        return JSONResponse(description(_models()))
+        return JSONResponse(description())
 
     async def _status(self, request: Request) -> Response:
         return JSONResponse(self._frame.desk.status(self._frame.language(request)))
 
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: Request) -> Response:
-            sent = _query(request) if operation.reads else await json_body(request)
+            sent = _query(request, operation) if operation.reads else await json_body(request)
             try:
-                fields = _models()[operation.order].model_validate(sent).model_dump(exclude_none=True)
-            except ValidationError as error:
-                raise PageError(422, *_words(error)) from error
-            answer: Mapping[str, Any] = await self._frame.ask(request, operation.order, **fields)
+                check(sent, operation.schema)
+            except Unfit as error:
+                raise PageError(422, str(error), "see /api/v1/openapi.json") from error
+            answer: Mapping[str, Any] = await self._frame.ask(request, operation.order, **sent)
             return JSONResponse(dict(answer))
 
         return handle
 
 
-def _query(request: Request) -> dict[str, str]:
+def _query(request: Request, operation: Operation) -> dict[str, Any]:
     found = request.query_params
     if len(found) != len(found.multi_items()):
         raise PageError(422, "a field of the query is given twice", "give each once")
-    return dict(found)
-
-
-def _words(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the body"
-    return f"{place}: {first['msg'][:200]}", "see /api/v1/openapi.json"
+    return read_query(found, operation.schema)

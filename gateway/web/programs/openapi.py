@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from gateway import __version__
 from gateway.access.roles import right_of
 from gateway.web.programs.operations import OPERATIONS, Operation
@@ -28,15 +26,13 @@ REFUSALS = {
 }
 
 
-def description(models: dict[str, type[BaseModel]]) -> dict[str, Any]:
-    """The OpenAPI document; ``models`` hold the checks of what is sent, by order."""
+def description() -> dict[str, Any]:
+    """The OpenAPI document."""
     paths: dict[str, Any] = {
         "/api/v1/status": {"get": _described(None, "Everything that the overview shows", "look", "status")}
     }
     for operation in OPERATIONS:
-        paths[operation.path] = {
-            "get" if operation.reads else "post": _operation(operation, models[operation.order])
-        }
+        paths[operation.path] = {"get" if operation.reads else "post": _operation(operation)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,15 +53,13 @@ def description(models: dict[str, type[BaseModel]]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("title", None)
+def _operation(operation: Operation) -> dict[str, Any]:
+    schema = operation.schema
     found = _described(operation, operation.summary, right_of(operation.order).value, operation.order)
     if operation.reads:
-        required = schema.get("required", [])
         found["parameters"] = [
-            {"name": name, "in": "query", "required": name in required, "schema": part}
-            for name, part in schema.get("properties", {}).items()
+            {"name": name, "in": "query", "required": name in schema["required"], "schema": part}
+            for name, part in schema["properties"].items()
         ]
     else:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}

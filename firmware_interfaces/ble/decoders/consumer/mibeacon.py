@@ -65,11 +65,10 @@ def decode(data: bytes, context: Context = Context()) -> Decoded:  # noqa: B008 
         if version < 4:
             raise AdvertFault(FORMAT, Fault.UNKNOWN_VERSION, f"encrypted in the way of version {version}")
         plain, counter = _open(data, at, Context(address, context.key))
-        decoded = _objects(plain)
-        return decoded.with_facts(counter=counter, note=decoded.note)
+        return _objects(plain, None, counter)
     if context.key is not None:
         raise AdvertFault(FORMAT, Fault.NOT_ENCRYPTED)
-    return _objects(data[at:])._replace(sequence=data[4])
+    return _objects(data[at:], data[4], None)
 
 
 def _header(data: bytes, control: int, context: Context) -> tuple[int, bytes | None]:
@@ -104,11 +103,11 @@ def _open(data: bytes, at: int, context: Context) -> tuple[bytes, int]:
     return plain, int.from_bytes(data[4:HEADER] + count, "little")
 
 
-def _objects(data: bytes) -> Decoded:
+def _objects(data: bytes, sequence: int | None, counter: int | None) -> Decoded:
     layout = []
-    at = 0
-    while at < len(data):
-        if at + 3 > len(data) or at + 3 + data[at + 2] > len(data):
+    at, end = 0, len(data)
+    while at < end:
+        if at + 3 > end or at + 3 + data[at + 2] > end:
             raise AdvertFault(FORMAT, Fault.TRUNCATED)
         ident = (data[at] | data[at + 1] << 8, data[at + 2])
         if ident not in OBJECTS:
@@ -117,5 +116,5 @@ def _objects(data: bytes) -> Decoded:
         at += 3 + ident[1]
     if not layout:
         raise AdvertFault(FORMAT, Fault.UNKNOWN_OBJECT if data else Fault.NO_READINGS)
-    note = "" if at == len(data) else f"{len(data) - at} bytes were not read: their object is not in the table"
-    return LAYOUTS.frame(tuple(layout)).decode(data[:at])._replace(note=note)
+    note = "" if at == end else f"{end - at} bytes were not read: their object is not in the table"
+    return LAYOUTS.frame(tuple(layout)).decode(data[:at]).numbered(sequence, counter, note)

@@ -1,0 +1,1 @@
+"""How the box itself is doing, told to those who run it: figures for Prometheus, lines for the systemd journal."""

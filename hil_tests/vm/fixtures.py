@@ -1,0 +1,49 @@
+"""What the tests share: one machine for all of them, and a loud word where there is none."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vm.image import NoMachine, image
+from vm.machine import Machine
+
+NOT_RUN = pytest.StashKey[str]()
+
+__all__ = ["NOT_RUN", "machine", "new_machine", "say_what_was_not_run"]
+
+
+def new_machine(request: pytest.FixtureRequest, folder: Path) -> Machine:
+    """A machine that runs and has the project on it. The caller stops it.
+
+    Where there cannot be one, the test is skipped, and the end of the run says so in red; with --need-machine it
+    fails instead.
+    """
+    try:
+        made = Machine(image(), folder)
+        began = time.monotonic()
+        made.start()
+        print(f"\nvirtual machine up after {time.monotonic() - began:.0f} s, port {made.port}")
+    except NoMachine as error:
+        request.config.stash[NOT_RUN] = str(error)
+        if request.config.getoption("--need-machine"):
+            pytest.fail(f"no virtual machine: {error}")
+        pytest.skip(f"NO VIRTUAL MACHINE: {error}")
+    made.install()
+    return made
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    made = new_machine(request, tmp_path_factory.mktemp("machine"))
+    yield made
+    made.stop()
+
+
+def say_what_was_not_run(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """At the end of a run, where nobody overlooks it."""
+    why = config.stash.get(NOT_RUN, "")
+    if why:
+        terminal.section("NOT RUN: everything that needs the virtual machine", red=True)
+        terminal.write_line(why)
