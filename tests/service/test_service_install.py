@@ -68,7 +68,7 @@ class TestInstall:
         groups = {line.split(":")[0]: line.split(":")[3] for line in (image / "etc/group").read_text().splitlines()}
         assert groups["dialout"] == groups["gpio"] == "aurora"
         folder = (image / "etc/aurora-gateway").stat()
-        assert folder.st_mode & 0o777 == 0o750
+        assert folder.st_mode & 0o777 == 0o770
 
     def test_once_more_changes_nothing(self, image: Path) -> None:
         install(image)
