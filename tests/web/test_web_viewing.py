@@ -103,7 +103,7 @@ class TestTrends:
         points = [PointSpec(id="p", name="P", device="d", channel="air")]
         now, before = Trends(points, LAYOUT), Trends(points, LAYOUT)
         for record in records([1.0, 2.0, Quality.TIMEOUT]):
-            now.take(record, LAYOUT)
+            now.take(record, points, LAYOUT)
         before.add(CLOCK._replace(boot_ms=0), LAYOUT, records([7.0]), CLOCK)
         now.merge(before)
         trend = now.rings["p"].trend(0)
