@@ -6,10 +6,12 @@ whoever asks for a model that does not come with the gateway.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["GROUP", "AdvertFormat", "AdvertQuantity", "Devices", "Extra", "extra", "load_devices"]
 
@@ -84,9 +86,16 @@ class Extra:
 _found: Extra | None = None
 
 
+def _entries() -> "EntryPoints":
+    """What other packages offer. What looks for them takes over a megabyte, and most gateways never ask."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)
+
+
 def load_devices(name: str) -> Devices:
     """The object of one entry point. Raises `ValueError` with the reason, also for whatever importing it raises."""
-    entry = next((entry for entry in entry_points(group=GROUP) if entry.name == name), None)
+    entry = next((entry for entry in _entries() if entry.name == name), None)
     if entry is None:
         raise ValueError("it is not installed")
     try:
@@ -103,7 +112,7 @@ def extra(*, again: bool = False) -> Extra:
     global _found
     if _found is None or again:
         _found = Extra()
-        for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        for entry in sorted(_entries(), key=lambda entry: entry.name):
             try:
                 _take(_found, load_devices(entry.name))
             except ValueError as error:
