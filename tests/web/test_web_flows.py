@@ -215,6 +215,12 @@ PAGES = {
     "people": "/people",
     "account": "/account",
     "more": "/more",
+    "commission": "/commission",
+    "try": "/commission/try",
+    "place": "/commission/place",
+    "calibrate": "/calibrate",
+    "diagnose": "/diagnose",
+    "log": "/diagnose/log",
     "wrong": "/nowhere",
 }
 

@@ -4,8 +4,10 @@ Each operation is an order of the gateway (docs/json-api.md). What an order mean
 it out; here stand names, types and lengths.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
+from gateway.language import LANGUAGES
 from gateway.web.programs.nouns import (
     DAY,
     NUMBER,
@@ -46,9 +48,20 @@ def _alarm(order: str, summary: str, needs: Fields | None = None, takes: Fields 
         order=f"alarm.{order}",
         summary=summary,
         needs={"alarm": WORD, **(needs or {})},
-        takes={"text": TEXT, **(takes or {})},
+        takes={"text": TEXT, "seen": WORD, **(takes or {})},
         answer=_ALARM_NOW,
     )
+
+
+def _looks(
+    order: str,
+    summary: str,
+    needs: Fields | None = None,
+    takes: Fields | None = None,
+    answer: Mapping[str, str] | None = None,
+) -> Operation:
+    said = {**(takes or {}), "language": one_of(*LANGUAGES)}
+    return Operation(order=order, summary=summary, needs=needs or {}, takes=said, answer=answer or {}, reads=True)
 
 
 def _record(kind: str, summary: str, takes: Fields) -> Operation:
@@ -62,6 +75,34 @@ EVERYDAY: Final[tuple[Operation, ...]] = (
         takes={"all": YES},
         answer={"alarms": "array"},
         reads=True,
+    ),
+    _looks("alarm.show", "One alarm, with what follows from it", {"alarm": WORD}, answer=_ALARM_NOW),
+    _looks("alarm.history", "What has been recorded of an alarm", {"alarm": WORD}, answer={"steps": "array"}),
+    _looks("point.show", "A point, and what it is held to", {"point": WORD}, answer={"point": "string"}),
+    _looks(
+        "point.chart",
+        "The chart of a point as SVG: its last hours, or from_ms to to_ms (Unix)",
+        {"point": WORD},
+        {"hours": NUMBER, "from_ms": NUMBER, "to_ms": NUMBER, "raw": YES},
+        {"point": "string"},
+    ),
+    _looks(
+        "record.list",
+        "What people have recorded, and the lots in zones",
+        takes={"kind": WORD, "most": NUMBER},
+        answer={"records": "array"},
+    ),
+    _looks("report.list", "Reports that are being made or lie ready", answer={"reports": "array"}),
+    Operation(
+        order="report.make",
+        summary="Have a report made",
+        needs={"kind": one_of("day", "month", "lot", "calibration")},
+        takes={
+            **dict.fromkeys(("point", "date", "lot"), WORD),
+            "language": one_of(*LANGUAGES),
+            "format": one_of("html", "pdf"),
+        },
+        answer={"report": "string", "state": "string"},
     ),
     _alarm("acknowledge", "Say that somebody has seen an alarm", takes={"group": YES}),
     _alarm("confirm", "Record the corrective action that was taken"),

@@ -22,6 +22,9 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
+_WHOLE = re.compile("-?[0-9]{1,17}")
+
+
 class Unfit(ValueError):  # noqa: N818 - named for what is said of the value
     """A value does not fit; the words say where and why."""
 
@@ -86,7 +89,7 @@ def read_query(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
             found[name] = word == "true"
         elif kind == "number":
             try:
-                found[name] = float(word)
+                found[name] = int(word) if _WHOLE.fullmatch(word) else float(word)
             except ValueError:
                 found[name] = word
         else:
