@@ -19,7 +19,6 @@ from gateway.assess.station import Assess
 from gateway.beside import Beside
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
-from gateway.errors import AuroraError
 from gateway.identity import open_identity
 from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
@@ -84,6 +83,8 @@ class Gateway:
         self.people: Any = None
         self.register: Any = None
         """Who may sign in at the page, once there is one."""
+        self.device_orders: Any = None
+        """Writes to devices by order of a person, once somebody can give one."""
         self.board: Any = None
         self.vitals: Any = None
         self.rulebook: Any = None
@@ -176,6 +177,8 @@ class Gateway:
         deliver a little longer.
         """
         await self.turning.end()
+        if self.device_orders is not None:
+            await self.device_orders.close()
         await _cancel(acquiring)
         await _cancel(later[0])
         self.assess.stopping()
@@ -279,7 +282,7 @@ class Gateway:
             for event in batch:
                 try:
                     ticket = self.journal.offer(event)
-                except AuroraError as error:
+                except Exception as error:  # noqa: BLE001 - one event must never end the record of the others
                     self.counters.events_dropped += 1
                     log.error("event %s was not stored: %s", event.kind, error)
             if ticket is not None:

@@ -116,6 +116,7 @@ class Beside:
         devices = DeviceOrders(
             lambda: gateway.acquire.workers, store=gateway.journal.put_event, now_ms=gateway.clock.now_ms
         )
+        gateway.device_orders = devices
         gateway.people = People(
             gateway.site,
             gateway.assess,

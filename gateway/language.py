@@ -9,6 +9,7 @@ against these calls. Facts of the locales: Unicode CLDR, "gregorian" and "number
 import ast
 import gettext
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import AuroraError
 
-__all__ = ["LANGUAGES", "N_", "Language", "Message", "language", "offset_words", "read_catalogue"]
+__all__ = ["LANGUAGES", "N_", "Language", "Message", "language", "no_text", "offset_words", "read_catalogue"]
 
 LANGUAGES: Final = ("en", "fr", "nl", "pl", "es")
 FOLDER: Final = Path(__file__).parent / "locale"
@@ -236,6 +237,22 @@ def offset_words(moment: datetime) -> str:
     sign = MINUS if offset < timedelta() else "+"
     minutes = abs(offset) // timedelta(minutes=1)
     return f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+DISGUISES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+"""Marks of writing direction: with them a record can read otherwise than it is stored."""
+FORBIDDEN: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that are no text: controls, halves of surrogate pairs, private and unassigned characters."""
+
+
+def no_text(text: str, *, lines: bool) -> str | None:
+    """The first character that must not stand in a record; None where all may. ``lines`` allows line ends."""
+    for character in text:
+        if character in DISGUISES:
+            return character
+        if unicodedata.category(character) in FORBIDDEN and not (lines and character in "\n\t"):
+            return character
+    return None
 
 
 @lru_cache(maxsize=len(LANGUAGES))

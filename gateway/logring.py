@@ -36,7 +36,9 @@ def start_keeping() -> None:
     with _once:
         if _ring is None:
             _ring = _Ring()
-            logging.getLogger().addHandler(_ring)
+        root = logging.getLogger()
+        if _ring not in root.handlers:  # Whoever sets the logs up anew takes away what was there.
+            root.addHandler(_ring)
 
 
 def last_lines() -> list[str]:

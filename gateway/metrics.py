@@ -20,6 +20,7 @@ from gateway.operations.logs import STATS
 from gateway.operations.process import PROCESS_TABLE, process_samples
 
 if TYPE_CHECKING:
+    from gateway.acquire.families import AnyPoller
     from gateway.app import Gateway
 
 __all__ = ["TABLE", "Exposition"]
@@ -313,26 +314,32 @@ class Exposition:
                 yield "aurora_board_trouble", (trouble,), there
 
     def _devices(self) -> Iterator[tuple[str, Labels, float]]:
-        assess = self._gateway.assess
-        for poller in self._gateway.acquire.pollers:
-            device, stats = poller.spec.id, poller.stats
-            yield "aurora_scans_total", (device,), stats.scans
-            for code, count in sorted(assess.values[poller.index].items()):
-                quality = Quality(code)
-                yield "aurora_values_total", (device, quality.severity, quality.name.lower()), count
-            for cause, count in sorted(stats.missed.items()):
-                yield "aurora_missed_slots_total", (device, Quality(cause).name.lower()), count
-            yield "aurora_gap_open", (device,), assess.gaps[poller.index].open_since is not None
-            yield "aurora_device_breaker_open", (device,), poller.breaker.open
-            yield "aurora_device_breaker_opened_total", (device,), poller.breaker.opened
-            yield "aurora_device_defects_total", (device,), stats.defects
-            if stats.scans or stats.missed:
-                gap = assess.gaps[poller.index]
-                yield "aurora_device_up", (device,), gap.open_since is None and not poller.breaker.open
-            if stats.last_answer_ms is not None:
-                age_s = max(0, self._gateway.clock.now_ms() - stats.last_answer_ms) / 1000
-                yield "aurora_device_answer_age_seconds", (device,), age_s
-                yield "aurora_device_round_trip_seconds", (device,), stats.poll_last_s
+        pollers = self._gateway.acquire.pollers
+        for poller in pollers:
+            if pollers is not self._gateway.acquire.pollers:
+                return  # The site has become another one since the last slice: what is left is of the one before.
+            yield from tuple(self._device(poller))
+
+    def _device(self, poller: "AnyPoller") -> Iterator[tuple[str, Labels, float]]:
+        """Without a pause: places in the layout hold for one moment."""
+        assess, device, stats = self._gateway.assess, poller.spec.id, poller.stats
+        yield "aurora_scans_total", (device,), stats.scans
+        for code, count in sorted(assess.values[poller.index].items()):
+            quality = Quality(code)
+            yield "aurora_values_total", (device, quality.severity, quality.name.lower()), count
+        for cause, count in sorted(stats.missed.items()):
+            yield "aurora_missed_slots_total", (device, Quality(cause).name.lower()), count
+        yield "aurora_gap_open", (device,), assess.gaps[poller.index].open_since is not None
+        yield "aurora_device_breaker_open", (device,), poller.breaker.open
+        yield "aurora_device_breaker_opened_total", (device,), poller.breaker.opened
+        yield "aurora_device_defects_total", (device,), stats.defects
+        if stats.scans or stats.missed:
+            gap = assess.gaps[poller.index]
+            yield "aurora_device_up", (device,), gap.open_since is None and not poller.breaker.open
+        if stats.last_answer_ms is not None:
+            age_s = max(0, self._gateway.clock.now_ms() - stats.last_answer_ms) / 1000
+            yield "aurora_device_answer_age_seconds", (device,), age_s
+            yield "aurora_device_round_trip_seconds", (device,), stats.poll_last_s
 
     def _rules(self) -> Iterator[tuple[str, Labels, float]]:
         if self._gateway.rulebook is None:
@@ -459,9 +466,10 @@ class Exposition:
 
     def _outputs(self) -> Iterator[tuple[str, Labels, float]]:
         people = self._gateway.people
-        if people is None or people.notifier is None:
+        notifier = None if people is None else people.notifier
+        if notifier is None:
             return
-        stats = people.notifier.stats
+        stats = notifier.stats
         for output, of in sorted(stats.outputs.items()):
             yield "aurora_output_up", (output,), not of.failing
             yield "aurora_output_sent_total", (output,), of.sent
@@ -475,7 +483,7 @@ class Exposition:
                 for fate in ("taken", "dropped", "refused"):
                     yield "aurora_output_values_total", (output, fate), getattr(values, fate)
                 yield "aurora_output_values_queued", (output,), values.queued
-            yield "aurora_output_blocked", (output,), people.notifier.lanes[output].cell.blocked
+            yield "aurora_output_blocked", (output,), notifier.lanes[output].cell.blocked
         yield "aurora_outputs_unreachable", (), stats.unreachable
 
     def _scanners(self) -> Iterator[tuple[str, Labels, float]]:

@@ -42,8 +42,7 @@ class Progress:
     def __init__(self, gateway: "Gateway", *, overdue_s: float = OVERDUE_S, write_s: float = WRITE_S) -> None:
         self._gateway = gateway
         self._overdue_s = overdue_s
-        self._write_s = write_s + 2 * gateway.site.buffer.loss_window_ms / 1000
-        self._patience_s = {bus.id: overdue_s + TIMEOUTS * bus.timeout_s for bus in gateway.site.buses}
+        self._write_s = write_s
         self._attempts = -1
         self._since_ms = 0
 
@@ -53,9 +52,11 @@ class Progress:
         return self._acquire(now) or self._journal(now)
 
     def _acquire(self, now: int) -> str | None:
+        timeout_s = {bus.id: bus.timeout_s for bus in self._gateway.site.buses}
         for poller in self._gateway.acquire.pollers:
             overdue_s = (now - poller.grid.due_ms(poller.next_slot)) / 1000
-            if overdue_s > self._patience_s.get(poller.layout.bus, self._overdue_s):
+            patience_s = self._overdue_s + TIMEOUTS * timeout_s.get(poller.layout.bus, 0.0)
+            if overdue_s > patience_s + getattr(poller, "longest_s", 0.0):
                 return f"a sample of {poller.layout.id} is due for {overdue_s:.0f} s, bus {poller.layout.bus} hangs"
         return None
 
@@ -68,7 +69,8 @@ class Progress:
             self._attempts, self._since_ms = attempts, now
             return None
         waited_s = (now - self._since_ms) / 1000
-        return f"records wait for the disk for {waited_s:.0f} s" if waited_s > self._write_s else None
+        patience_s = self._write_s + 2 * self._gateway.site.buffer.loss_window_ms / 1000
+        return f"records wait for the disk for {waited_s:.0f} s" if waited_s > patience_s else None
 
 
 class Supervision:

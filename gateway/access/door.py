@@ -32,6 +32,8 @@ SHARED_MS = 365 * 24 * HOUR_MS
 SEEN_MS = 300_000
 """So exactly is it kept when a session was last used."""
 SESSIONS = 200
+SESSIONS_EACH = 20
+"""Of one person, the newest: nobody signs the others out by signing in."""
 KNOWN = 500
 """So many pairs of an address and a name that were right are remembered."""
 WAITING = 8
@@ -137,10 +139,11 @@ class Door:
 
         Raises `AccessError`.
         """
+        name = name[: LONGEST_NAME + 1]
         person = self.book.people.get(fold(name))
         kept = person.password if person and person.password else UNKNOWN
         right = await self._try(address, name, lambda: check_secret(password, kept))
-        if not right or person is None or not person.password:
+        if not right or person is None or not person.password or self._changed(person, kept):
             raise self._wrong(address, name, "sign-in", AccessError("name or password is wrong", "try again"))
         return person
 
@@ -159,9 +162,13 @@ class Door:
         if not await self._try(address, name, lambda: by_label or check_secret(typed, invited)):
             error = AccessError("name and code do not belong together", "see the label, or ask for a new code")
             raise self._wrong(address, name, "code", error)
+        made = await self._hash(password)
+        # The waits were long: what the code was good for may be gone.
+        if self.people_known if by_label else self.book.people.get(fold(name)) is not person:
+            raise AccessError("that code holds no more", "ask for a new one")
         if by_label or person is None:
             person = Person(name=name, role=Role.ADMINISTRATOR, by="the code on the label")
-        person.password, person.code = await self._hash(password), ""
+        person.password, person.code = made, ""
         self.book.people[fold(name)] = person
         self.end_sessions(person.name)
         await self.keep()
@@ -181,6 +188,7 @@ class Door:
 
         Raises `AccessError` when name and PIN do not belong together, or the person has not that right.
         """
+        name = name[: LONGEST_NAME + 1]
         person = self.book.people.get(fold(name))
         kept = person.pin if person and person.pin else UNKNOWN
         if (
@@ -196,6 +204,9 @@ class Door:
     async def _begin(self, person: Person, address: str, shared: bool) -> str:
         token, now = new_token(), self._now_ms()
         sessions = self.book.sessions
+        mine = [key for key, one in sessions.items() if one.person == person.name and not one.shared]
+        for key in sorted(mine, key=lambda key: sessions[key].seen_ms)[: max(0, len(mine) - SESSIONS_EACH + 1)]:
+            del sessions[key]
         while len(sessions) >= SESSIONS:
             del sessions[min(sessions, key=lambda key: sessions[key].seen_ms)]
         sessions[fingerprint(token)] = Session(
@@ -205,12 +216,19 @@ class Door:
         self.tell("access.signed_in", person=person.name, role=person.role.value, address=address, shared=shared)
         return token
 
+    def _changed(self, person: Person, kept: str) -> bool:
+        """Whether somebody was shut out, or given a new code, while their password was being checked."""
+        return self.book.people.get(fold(person.name)) is not person or person.password != kept
+
     async def _try(self, address: str, name: str, check: Callable[[], bool]) -> bool:
         keys, now_s = self._keys(address, name), self._now_ms() / 1000
         wait_s = max(self._throttle.wait_s(key, now_s) for key in keys)
         if wait_s:
             raise AccessError(f"too many wrong tries: wait {wait_s:.0f} s", "ask an administrator for a new code")
         right = await self._slowly(check)
+        now_s = self._now_ms() / 1000
+        if any(self._throttle.wait_s(key, now_s) for key in keys):
+            raise AccessError("too many wrong tries at this moment", "try again in a few seconds")
         if right:
             for key in keys:
                 self._throttle.right(key)
@@ -223,9 +241,8 @@ class Door:
         """What wrong tries are counted by. Where a name was right before, others who try it elsewhere do not count:
         nobody can lock a person out by trying their name.
         """
-        if (address, fold(name)) in self._known:
-            return (f"address {address}",)
-        return f"address {address}", f"name {fold(name)}"
+        who = f"{fold(name)} at {address}" if (address, fold(name)) in self._known else fold(name)
+        return f"address {address}", f"name {who}"
 
     def _wrong(self, address: str, name: str, what: str, error: AccessError) -> AccessError:
         now_s = self._now_ms() / 1000

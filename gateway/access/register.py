@@ -61,9 +61,10 @@ class Register:
         role = _role(request) if known is None or "role" in request else known.role
         if known is None and len(self._book.people) >= PEOPLE:
             raise AccessError(f"{PEOPLE} people are known", "remove one first")
-        self._keep_an_administrator(known, role, joined=False)
         code = new_code()
         kept = await self._door.hashed(tidy_code(code))
+        known = self._book.people.get(fold(name))
+        self._keep_an_administrator(known, role, joined=False)
         self._book.people[fold(name)] = Person(name=name, role=role, code=kept, by=by)
         self._door.end_sessions(name)
         await self._door.keep()

@@ -22,7 +22,7 @@ from gateway.acquire.backfill import BackfillDesk
 from gateway.acquire.ear import Ear
 from gateway.acquire.families import Common
 from gateway.acquire.heard import HeardWorker
-from gateway.acquire.keeper import BusStats
+from gateway.acquire.keeper import BusStats, Keeper
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Sink
 from gateway.model import Event, Quality, Scan
@@ -96,6 +96,11 @@ class AirWorker(HeardWorker[AirPoller]):
                 group.create_task(self._serve_slots(), name=f"slots of {self.stats.id}")
             group.create_task(self.asked.run(), name=f"sensors asked on {self.stats.id}")
             group.create_task(self.backfill.run(), name=f"backfill on {self.stats.id}")
+
+    def follow(self, old: "Keeper[AirPoller]") -> None:
+        """What the memories of its sensors owe is still owed."""
+        if isinstance(old, AirWorker):
+            self.backfill.follow(old.backfill)
 
     def start(self, resume: Mapping[str, int], now: int, cause: int = Quality.GATEWAY_DOWN) -> None:
         """Those that are asked keep their own time."""

@@ -17,6 +17,7 @@ from firmware_interfaces.ble.models import RSSI, BleModel
 from firmware_interfaces.errors import BadFrame, BusError, NoAnswer, NotConnected
 from gateway.acquire.airpoller import AirPoller
 from gateway.acquire.breaker import Breaker, ProbeBudget
+from gateway.acquire.heard import HeardPoller
 from gateway.acquire.metronome import Metronome
 from gateway.acquire.poller import Sink
 from gateway.model import Event, Miss, Quality, Scan
@@ -46,6 +47,18 @@ class AskedPoller(AirPoller):
         """What the record says of it."""
         self.identified_at = float("-inf")
         self.read_s = max(SHORTEST_READ_S, min(spec.period_ms / 2000, LONGEST_READ_S))
+
+    @property
+    def longest_s(self) -> float:
+        """How long a slot may be due while everything is well: until a connection is free, made, and used."""
+        return self.spec.period_ms / 1000 + 2 * CONNECT_S + 2 * self.read_s
+
+    def follow(self, old: HeardPoller, *, same_line: bool) -> None:
+        """As of all sensors; whether it is silent and what it said of itself stay with one that is as it was."""
+        super().follow(old, same_line=same_line)
+        if same_line and isinstance(old, AskedPoller) and self.spec == old.spec:
+            self.breaker = old.breaker.moved(self.breaker.budget)
+            self.identity, self.identified_at = old.identity, old.identified_at
 
     async def read(self, link: Link, slot: int, now_ms: Callable[[], int], rssi: int | None) -> Scan:
         """The scan of a slot; raises `BusError`."""

@@ -76,6 +76,16 @@ class BackfillDesk:
         }
         self._stirred = asyncio.Event()
 
+    def follow(self, old: "BackfillDesk") -> None:
+        """Take over what is owed for each sensor that is as it was."""
+        for name, debt in self._debts.items():
+            was = old._debts.get(name)
+            if was is not None and was.poller.spec == debt.poller.spec:
+                debt.runs, debt.open, debt.best = was.runs, was.open, was.best
+                debt.failures, debt.next_try = was.failures, was.next_try
+        self.done, self.failed, self.filled = old.done, old.failed, old.filled
+        self._stirred.set()
+
     # what the worker says
 
     def missed(self, poller: AirPoller, slot: int, count: int) -> None:

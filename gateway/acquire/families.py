@@ -4,7 +4,7 @@ A family is imported on need: Bluetooth takes 16 MB and a tenth of a second, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from firmware_interfaces.asked import Model
 from firmware_interfaces.modbus.limits import TimeLimits
@@ -43,6 +43,9 @@ class Worker(Protocol):
 
     def account(self, now: int, late: int = ...) -> None:
         """Hand over the slots that are due at ``now``: the worker has ended (``late``: for those not served)."""
+
+    def follow(self, old: Any) -> None:
+        """Go on in place of a worker of the same bus that has ended."""
 
     def close(self) -> None:
         """Give the bus up."""

@@ -81,6 +81,9 @@ class Keeper(Generic[P]):
             self._queue.append((poller.grid.due_ms(poller.next_slot), poller.index, poller))
         heapq.heapify(self._queue)
 
+    def follow(self, old: "Keeper[P]") -> None:
+        """Go on in place of a worker of the same bus; what its devices keep, they take over themselves."""
+
     def renumber(self, indices: Mapping[str, int]) -> None:
         """The devices stand elsewhere in the layout from now on, in the same order among themselves."""
         for poller in self.pollers:

@@ -27,6 +27,8 @@ __all__ = ["KIND", "DeviceOrders"]
 
 KIND = "device.write"
 LONGEST_TEXT = 500
+END_S = 3.0
+"""How long a gateway that stops waits for an order that is under way."""
 
 
 class _Place(NamedTuple):
@@ -52,6 +54,13 @@ class DeviceOrders:
         self._store = store
         self._now_ms = now_ms
         self._under_way: set[asyncio.Task[Mapping[str, Any]]] = set()
+        self._closed = False
+
+    async def close(self) -> None:
+        """The gateway ends: no order is taken any more, and what is under way comes to its end and on record."""
+        self._closed = True
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=END_S)
 
     async def write(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write ``value`` to ``channel`` of ``device`` for ``person``, because of ``reason``.
@@ -59,6 +68,8 @@ class DeviceOrders:
         Raises `OperatorError` where nothing was sent. Whoever asked may go away: what has begun is brought to its
         end and recorded.
         """
+        if self._closed:
+            raise OperatorError("nothing was written: the gateway is stopping", "order it when it runs again")
         person, reason = _said(request, "person", "who orders it"), _said(request, "reason", "why it is written")
         place = self._place(request)
         poller, channel = place.poller, place.channel

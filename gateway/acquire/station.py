@@ -96,8 +96,6 @@ class Acquire:
         for worker in self.buses:
             worker.start(resume, started_ms)
         try:
-            if not self.buses:  # a new box, whose first sensor is still to come
-                await asyncio.get_running_loop().create_future()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 for worker in self.buses:
@@ -125,6 +123,11 @@ class Acquire:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for worker in halted:
+            if isinstance(worker, BusWorker):
+                # An order of a person between two polls is brought to its end, and does not open the line again.
+                async with worker.lock:
+                    worker.close()
         now = self._now_ms()
         for worker in halted:
             worker.account(now, Quality.NOT_STARTED)
@@ -153,6 +156,7 @@ class Acquire:
         indices = {device: index for index, device in enumerate(devices)}
         before = {poller.spec.id: poller for poller in self.pollers}
         kept = [worker for worker in self.buses if worker in self._tasks]
+        ended = {worker.stats.id: worker for worker in self.buses if worker not in self._tasks}
         for worker in kept:
             worker.renumber(indices)
         self.buses = [*kept, *other.buses]
@@ -167,6 +171,8 @@ class Acquire:
                 old = before.get(poller.spec.id)
                 if type(old) is type(poller):
                     poller.follow(cast(Any, old), same_line=same_line)
+            if (was := ended.get(worker.stats.id)) is not None and type(was) is type(worker):
+                worker.follow(cast(Any, was))
             worker.start(newest, now, Quality.NOT_STARTED)
             self._set_going(worker)
 

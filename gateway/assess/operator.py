@@ -3,6 +3,7 @@
 from gateway.assess.entry import Hold
 from gateway.assess.sentences import duration
 from gateway.errors import OperatorError
+from gateway.language import no_text
 
 __all__ = ["LOOK", "hold_for", "named", "written_text"]
 
@@ -17,6 +18,7 @@ def named(person: str) -> str:
     name = person.strip() if isinstance(person, str) else ""
     if not name or len(name) > LONGEST_NAME:
         raise OperatorError("no person is named", "say who does it: the record needs a name")
+    _readable(name, lines=False)
     return name
 
 
@@ -27,7 +29,15 @@ def written_text(text: str, what: str = "", remedy: str = "") -> str:
         raise OperatorError(f"{what} is missing", remedy)
     if len(written) > LONGEST_TEXT:
         raise OperatorError(f"the text is longer than {LONGEST_TEXT} characters", "keep to the essential")
+    _readable(written, lines=True)
     return written
+
+
+def _readable(text: str, *, lines: bool) -> None:
+    """What stands in the signed record reads as it is stored."""
+    wrong = no_text(text, lines=lines)
+    if wrong is not None:
+        raise OperatorError(f"the text holds U+{ord(wrong):04X}, which is no text", "type it again")
 
 
 def hold_for(at_ms: int, for_s: float, longest_s: float) -> Hold:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from gateway.acquire.station import layout_of
 from gateway.change.plan import ChangeError, Plan, plan_of
@@ -55,8 +56,24 @@ class Answer:
     """Alarms of those that stand that the new site cannot raise: they end."""
 
 
+_turns: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
+
+
 async def inquire(question: Question) -> Answer:
     """Have a question answered. Raises `ChangeError` for edits that cannot be made, and when no answer comes."""
+    async with _one_at_a_time():
+        return await _inquire(question)
+
+
+def _one_at_a_time() -> asyncio.Semaphore:
+    """Each check is a process of its own. Of the running loop, since tests have many."""
+    loop = asyncio.get_running_loop()
+    if (found := _turns.get(loop)) is None:
+        found = _turns[loop] = asyncio.Semaphore(1)
+    return found
+
+
+async def _inquire(question: Question) -> Answer:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -61,6 +61,8 @@ class Plan:
     outputs: bool
     uplink: bool
     web: bool
+    rules: bool
+    vitals: bool
 
     @property
     def halted(self) -> frozenset[str]:
@@ -97,6 +99,8 @@ def plan_of(old: Site, new: Site, before: Layout, after: Layout) -> Plan:
         outputs=bool(old.outputs or new.outputs) and _differ(old, new, NOTICES),
         uplink=old.cluster != new.cluster,
         web=bool(old.web or new.web) and _differ(old, new, WEB),
+        rules=bool(old.rules or new.rules) and (before != after or _differ(old, new, ("rules", "points"))),
+        vitals=old.buffer.card_endurance_bytes != new.buffer.card_endurance_bytes,
     )
 
 

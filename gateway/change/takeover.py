@@ -60,7 +60,7 @@ async def take_over(gateway: "Gateway", site: Site, *, person: str | None, reaso
             turn.switch({})
         gateway.models = models
         await _stations(gateway, plan, person, reason)
-        log.info("the gateway runs by another site file, %s", turn.why)
+        log.info("the gateway runs by another site file, %s", " ".join(turn.why.split()))
     return plan
 
 
@@ -115,8 +115,10 @@ async def _stations(gateway: "Gateway", plan: Plan, person: str | None, reason: 
             gateway.beside.renewal.renew("people")
     else:
         gateway.beside.renewal.renew("people")
-    for name in ("rules", "doctor"):
-        gateway.beside.renewal.renew(name)
+    if plan.rules:
+        gateway.beside.renewal.renew("rules")
+    if plan.vitals:
+        gateway.beside.renewal.renew("vitals")
     if plan.uplink:
         gateway.beside.renewal.renew("uplink")
     if plan.web:

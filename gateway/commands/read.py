@@ -17,6 +17,9 @@ __all__ = ["endpoint", "read_once"]
 FRAMES_KEPT = 4096
 """More than one poll of any model takes, with identity and correction registers."""
 
+GOODBYE_S = 0.1
+"""TLS is closed by words on both sides; without this time the end of the command cuts them off."""
+
 
 def endpoint(text: str, default_port: int) -> tuple[str, int]:
     """Host and port of ``HOST[:PORT]``. Raises `AuroraError`."""
@@ -84,6 +87,7 @@ async def _read(bus: BusSpec, model: DeviceModel, unit: int, timeout_s: float) -
         for frame in link.frames:
             print(f"{'sent' if frame.sent else 'received':12} {frame.data.hex(' ')}")
         link.close()
+        await asyncio.sleep(GOODBYE_S)
     for read in found["reads"]:
         print(f"{read['table']:17} {read['address']}..{read['address'] + read['count'] - 1}: {read['text']}")
     for channel in found["channels"]:

@@ -12,7 +12,7 @@ from firmware_interfaces.errors import BusError
 from firmware_interfaces.modbus.survey import Candidate, Found, Survey
 from gateway.acquire.modbus import make_link
 from gateway.commands.held import held_here
-from gateway.commands.read import endpoint
+from gateway.commands.read import GOODBYE_S, endpoint
 from gateway.errors import AuroraError
 from gateway.site import BusSpec
 
@@ -65,6 +65,7 @@ async def _walk(bus: BusSpec, arguments: argparse.Namespace) -> int:
             return 2
     finally:
         link.close()
+        await asyncio.sleep(GOODBYE_S)
     found.sort(key=lambda unit: unit.unit)
     if arguments.json:
         print(json.dumps([_as_json(unit) for unit in found], indent=2))

@@ -41,6 +41,7 @@ class Desk:
         self._gateway = onsite.gateway
         self._sessions: Sessions | None = None
         self._writing = asyncio.Lock()
+        self._finishing = asyncio.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the order."""
@@ -168,6 +169,9 @@ class Desk:
 
         async def work(job: Job) -> Mapping[str, Any]:
             figures = await stand_still(self._gateway, job, session, window_s=window_s, patience_s=patience_s)
+            (await self._book()).get(session.id)  # It may have been finished or given up meanwhile.
+            if which == "found" and session.points and self._in_force(session):
+                raise OperatorError("the correction came into force meanwhile", "take readings as left")
             taken = self._taken(session, reference, figures)
             kept: list[Taken] = getattr(session, which)
             # The same reference once more takes the place of the reading before.
@@ -263,22 +267,25 @@ class Desk:
 
     async def _finish(self, request: Request) -> Mapping[str, Any]:
         """``session``, ``text``: into the signed record, as a calibration where a correction is in force."""
-        fields = fields_of(request)
-        session = await self._session(fields)
-        text = fields.text("text", most=2000, lines=True)
-        fields.done()
-        if not session.found:
-            raise OperatorError("there are no readings as found", "take them beside the reference first")
-        corrected = bool(session.points)
-        if corrected and not session.left:
-            raise OperatorError("there are no readings as left", "apply the draft, and take them: that proves it")
-        kind = "record.calibration" if corrected else "record.verification"
-        person = Fields(request).person()
-        answer = await self._gateway.people.control.carry_out(kind, record_request(session, person, text))
-        book = await self._book()
-        async with self._writing:
-            await asyncio.to_thread(book.drop, session.id)
-        return {"kind": kind, **answer}
+        async with self._finishing:  # A second order finds no session any more.
+            fields = fields_of(request)
+            session = await self._session(fields)
+            text = fields.text("text", most=2000, lines=True)
+            fields.done()
+            if not session.found:
+                raise OperatorError("there are no readings as found", "take them beside the reference first")
+            corrected = bool(session.points)
+            if corrected and not session.left:
+                raise OperatorError(
+                    "there are no readings as left", "apply the draft, and take them: that proves it"
+                )
+            kind = "record.calibration" if corrected else "record.verification"
+            person = Fields(request).person()
+            answer = await self._gateway.people.control.carry_out(kind, record_request(session, person, text))
+            book = await self._book()
+            async with self._writing:
+                await asyncio.to_thread(book.drop, session.id)
+            return {"kind": kind, **answer}
 
     async def _abandon(self, request: Request) -> Mapping[str, Any]:
         fields = fields_of(request)

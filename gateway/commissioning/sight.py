@@ -41,6 +41,10 @@ class Desk:
 
     async def _see(self, request: Request) -> Mapping[str, Any]:
         """``air`` may be false: then nobody begins to listen."""
+        if self._gateway.acquire.air and self.lookout is not None:
+            # The site has come to listen by itself meanwhile: an adapter has one owner.
+            await self.lookout.close()
+            self.lookout = None
         return {
             "buses": [self._bus(worker) for worker in self._gateway.acquire.workers],
             "ports": await self._port_list(),

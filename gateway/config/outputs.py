@@ -10,7 +10,7 @@ from gateway.api import Mistake, Output, PluginError, Secret, load_output, outpu
 from gateway.config.locate import Key
 from gateway.config.outputs_shape import NoticesTable, NotifyTable, OutputTable, output_shape, own_settings
 from gateway.config.serial import MbusBus, SerialBus
-from gateway.config.shape import RtuBus
+from gateway.config.shape import GatewayTable, RtuBus
 from gateway.config.tables import Entry, Tables, _entries, _read
 from gateway.config.words import Report, did_you_mean
 from gateway.model import Tier
@@ -107,13 +107,15 @@ def check_outputs(found: OutputTables, tables: Tables, base: Path, report: Repor
     for rule in found.rules:
         _check_rule(rule, outputs, places - {""}, report)
     used = {rule.text("output") for rule in found.rules}
+    gateway = tables.one("gateway", GatewayTable)
+    own = base / gateway.data_dir if gateway is not None else None
     for name, entry in outputs.items():
         if name not in used and (entry.table is None or _tells(entry.table)):
             remedy = f'add a [[notify]] table with output = "{name}"'
             report.add(entry.at, "is told nothing: no rule names it", remedy, fatal=False)
         if entry.table is not None:
             _check_line(entry, entry.table, tables, report)
-            _check_secrets(entry, entry.table, base, report)
+            _check_secrets(entry, entry.table, base, own, report)
     _check_critical(found, report)
 
 
@@ -155,10 +157,19 @@ def _check_line(entry: Entry[OutputTable], table: OutputTable, tables: Tables, r
             report.add((*entry.at, "device"), what, "give the output a line of its own, or reach it over TCP")
 
 
-def _check_secrets(entry: Entry[OutputTable], table: OutputTable, base: Path, report: Report) -> None:
-    """Said, but no reason not to start: the file may come later, or be readable for the gateway's user alone."""
+def _check_secrets(
+    entry: Entry[OutputTable], table: OutputTable, base: Path, own: Path | None, report: Report
+) -> None:
+    """Said, but no reason not to start: the file may come later, or be readable for the gateway's user alone.
+
+    What lies in the gateway's own folder (its key, who may sign in) is refused: no output may send that out.
+    """
     for name, value in own_settings(table).items():
         if not isinstance(value, Secret) or value.file is None:
+            continue
+        if own is not None and (base / value.file).resolve().is_relative_to(own.resolve()):
+            remedy = "put the secret into a file of its own, outside data_dir"
+            report.add((*entry.at, name), f"{value.file} lies in the gateway's own folder", remedy)
             continue
         try:
             if (base / value.file).stat().st_mode & S_IROTH:

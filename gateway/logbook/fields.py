@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from gateway.errors import RecordError
+from gateway.language import no_text
 
 __all__ = ["Fields"]
 
@@ -15,10 +16,6 @@ LONGEST_TEXT: Final = 4000
 LONGEST_WORD: Final = 200
 LONGEST_NAME: Final = 100
 MOST_ITEMS: Final = 100
-DISGUISES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-"""Marks of writing direction: with them a record can read otherwise than it is stored."""
-FORBIDDEN: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that are no text: controls, halves of surrogate pairs, private and unassigned characters."""
 LARGEST: Final = 1e9
 
 
@@ -47,11 +44,8 @@ class Fields:
             raise self._wrong(name, "is blank", need or "leave it out, or say something")
         if len(clean) > most:
             raise self._wrong(name, f"has {len(clean)} characters", f"at most {most} are kept; say it shorter")
-        for character in clean:
-            if character in DISGUISES or (
-                unicodedata.category(character) in FORBIDDEN and not (lines and character in "\n\t")
-            ):
-                raise self._wrong(name, f"holds U+{ord(character):04X}, which is no text", "type it again")
+        if (wrong := no_text(clean, lines=lines)) is not None:
+            raise self._wrong(name, f"holds U+{ord(wrong):04X}, which is no text", "type it again")
         return clean
 
     def person(self) -> str:

@@ -55,6 +55,8 @@ class RecordKeeping:
         self._layout = layout
         self._put = store
         self._stopped = False
+        self._latest: tuple[str | None, str | None, str] | None = None
+        """Who changed the site last while this runs, and why."""
         self._clock = clock
         self._keep = keep
         self._watch: SettingsWatch | None = None
@@ -85,9 +87,13 @@ class RecordKeeping:
             book = await asyncio.to_thread(open_logbook, self._site, self._layout, path, None, watch)
         if book.unreadable:
             log.warning("%d records in the journal are of a form that is not known here", book.unreadable)
-        # The site may have become another one since the reading began.
-        book.place = Place.of(self._site, self._layout)
-        await self._compare(watch, person, reason, stated)
+        site = None
+        while site is not self._site:
+            # The site may have become another one since the reading, or the comparing, began.
+            site = self._site
+            book.place = Place.of(site, self._layout)
+            person, reason, stated = self._latest or (person, reason, stated)
+            await self._compare(watch, person, reason, stated)
         self.book, self._watch = book, watch
         keep = self._keep
         self.requests = RecordControl(book, self._store, self._clock, lambda memory: keep(LOGBOOK, memory))
@@ -105,6 +111,7 @@ class RecordKeeping:
     async def adopt(self, site: Site, layout: Layout, person: str | None, reason: str | None) -> None:
         """Go by another site from now on, and record what changed. Before `open` has returned, that records it."""
         self._site, self._layout = site, layout
+        self._latest = person, reason, WHEN_APPLIED
         if self.book is not None and self._watch is not None:
             self.book.place = Place.of(site, layout)
             await self._compare(self._watch, person, reason, WHEN_APPLIED)

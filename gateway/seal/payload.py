@@ -59,7 +59,13 @@ def plain(value: object, kind: str) -> object:
     rules of deterministic CBOR. Raises `SealError` of the given kind for anything else.
     """
     match value:
-        case None | bool() | float() | str() | bytes():
+        case None | bool() | float() | bytes():
+            return value
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise SealError(kind, "a text holds half a character") from error
             return value
         case int() if -(2**64) <= value < 2**64:
             return int(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import OperatorError
-from gateway.language import LANGUAGES
+from gateway.language import LANGUAGES, no_text
 from gateway.site import Site
 
 __all__ = ["Printer"]
@@ -123,7 +123,7 @@ class Printer:
             about = f"{known[point]}, {date}"
         elif kind == "lot":
             lot = request.get("lot")
-            if not isinstance(lot, str) or not 0 < len(lot) <= 200:
+            if not isinstance(lot, str) or not 0 < len(lot) <= 200 or no_text(lot, lines=False) is not None:
                 raise OperatorError("the lot is missing", "name it as it was recorded")
             words.append(f"--lot={lot}")
             about = lot
@@ -143,14 +143,14 @@ class Printer:
             try:
                 async with asyncio.timeout(LONGEST_S):
                     report.problem = await self._run(report)
+                if not report.problem:
+                    report.size = self._file(report).stat().st_size
             except TimeoutError:
                 report.problem = f"it took longer than {LONGEST_S:.0f} s"
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - one order must not hold up those that wait behind it
                 report.problem = str(error)
             report.took_s = loop.time() - report.begun_s
             report.state = "failed" if report.problem else "ready"
-            if not report.problem:
-                report.size = self._file(report).stat().st_size
 
     async def _run(self, report: _Report) -> str:
         """Why it failed, empty where it did not."""

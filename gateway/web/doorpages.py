@@ -101,7 +101,8 @@ class DoorPages:
         if caller is not None:
             await self._frame.door.sign_out(caller)
         answer = self._frame.go("/" if self._frame.desk.open_view else "/sign-in")
-        answer.delete_cookie(cookie_name(request.url.scheme), httponly=True, samesite="strict")
+        secure = request.url.scheme == "https"
+        answer.delete_cookie(cookie_name(request.url.scheme), secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def _account(self, request: Request) -> Response:

@@ -193,9 +193,12 @@ class Frame:
 
     async def form(self, request: Request, *, files: int = 0) -> FormData:
         """The fields of a form that one of our own pages has sent. Raises `PageError` for anything else."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        if kind not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+        kind, _, more = request.headers.get("content-type", "").lower().partition(";")
+        if kind.strip() not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
             raise PageError(415, "that is no form", "send it from the page")
+        if more.partition("charset=")[2].partition(";")[0].strip('" ') not in {"", "utf-8"}:
+            # The library would decode it by any name it knows, of which some make halves of characters.
+            raise PageError(415, "the form is not UTF-8", "send it from the page")
         try:
             found = await request.form(max_files=files, max_fields=MOST_FIELDS)
         except ClientDisconnect as error:
@@ -235,7 +238,13 @@ def _duration(seconds: float | None, t: Language) -> str:
 def text(form: FormData, name: str) -> str:
     """A field of a form as text, tidied; empty where it is absent or a file."""
     value = form.get(name)
-    return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise PageError(400, "a text holds half a character", "type it again") from error
+    return value.replace("\r\n", "\n").strip()
 
 
 def upload(form: FormData, name: str) -> UploadFile | None:
@@ -259,6 +268,10 @@ async def json_body(request: Request) -> Mapping[str, Any]:
         raise PageError(408, "the body did not arrive", "send it again; it may be too large") from error
     except (ValueError, RecursionError) as error:
         raise PageError(400, "the body is not JSON", 'send one object: {"...": ...}') from error
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise PageError(400, "a text holds half a character", "type it again") from error
     if not isinstance(found, dict):
         raise PageError(400, "the body is no JSON object", 'send one object: {"...": ...}')
     return found

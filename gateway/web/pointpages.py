@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -29,6 +30,7 @@ class PointPages:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self._exporting = asyncio.Semaphore(1)
 
     def routes(self) -> list[Route]:
         """The page and what belongs to it."""
@@ -107,10 +109,14 @@ class PointPages:
         start, end = (asked.get(key, "") for key in ("from_ms", "to_ms"))
         if not (start.isdecimal() and end.isdecimal() and len(start) < 15 and len(end) < 15):
             raise PageError(400, "it is not said from when to when", "use the link on the point's page")
+        if int(end) - int(start) > LONGEST_MS:
+            raise PageError(400, "that is more than 100 days", "take it in parts, or use aurora-gateway export")
+        if self._exporting.locked():
+            raise PageError(503, "a file is being written for somebody else", "try again in a minute")
         pieces = await asyncio.to_thread(self._frame.desk.export, name, int(start), int(end))
         file = f"{''.join(char if char.isalnum() else '-' for char in name if char.isascii())}.csv"
         return StreamingResponse(
-            _streamed(pieces),
+            _streamed(pieces, self._exporting),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="{file}"'},
         )
@@ -134,11 +140,20 @@ class PointPages:
         return frame.go(frame.to("/points", name))
 
 
-async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Each piece is read in a thread: the loop does not wait for the card."""
-    while (piece := await asyncio.to_thread(next, pieces, DONE)) is not DONE:
-        assert isinstance(piece, bytes)
-        yield piece
+async def _streamed(pieces: Iterator[bytes], turn: asyncio.Semaphore) -> AsyncIterator[bytes]:
+    """Each piece is read in a thread: the loop does not wait for the card. One file is written at a time: the
+    threads are the whole gateway's.
+    """
+    async with turn:
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, DONE)) is not DONE:
+                assert isinstance(piece, bytes)
+                yield piece
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                with suppress(ValueError):  # The last piece is still being read; its end closes what it holds.
+                    await asyncio.to_thread(close)
 
 
 def _columns(chart: dict[str, Any] | Any) -> Iterator[str]:

@@ -141,6 +141,7 @@ class WebServer:
             headers=HEADERS,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             ssl_certfile=self._tls[0] if self._tls else None,
             ssl_keyfile=self._tls[1] if self._tls else None,
         )

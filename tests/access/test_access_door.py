@@ -1,5 +1,6 @@
 """Signing in: no default password, ever; a lost phone, a guessed code and a full disk open nothing."""
 
+import asyncio
 import json
 import stat
 from pathlib import Path
@@ -111,8 +112,6 @@ class TestSignIn:
         assert gate.door.refused == REFUSALS_AN_HOUR + 41
 
     async def test_too_many_at_once_are_sent_away(self, tmp_path: Path) -> None:
-        import asyncio
-
         gate = Gate(tmp_path)
         tries = [gate.door.sign_in(f"n{i}", PASSWORD, f"192.0.2.{i}") for i in range(12)]
         answers = await asyncio.gather(*tries, return_exceptions=True)
@@ -183,6 +182,18 @@ class TestSession:
             assert secret not in text
         assert stat.S_IMODE((tmp_path / "access.json").stat().st_mode) == 0o600
 
+    async def test_nobody_signs_the_others_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.access.door.SESSIONS_EACH", 2)
+        monkeypatch.setattr("gateway.access.door.SESSIONS", 5)
+        gate = Gate(tmp_path)
+        first = await gate.administrator()
+        for _ in range(4):
+            await gate.person("Vi", "viewer") if not gate.door.book.people.get("vi") else None
+            gate.now_ms += 1
+            last = await gate.door.sign_in("Vi", PASSWORD, ADDRESS)
+        assert gate.door.caller(first) is not None
+        assert gate.door.caller(last) is not None
+
     async def test_the_oldest_of_too_many_goes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("gateway.access.door.SESSIONS", 3)
         assert SESSIONS > 3
@@ -241,6 +252,45 @@ class TestSharedDevice:
                 await gate.door.vouch(tablet, "Ana Smit", f"{pin:04}", Right.HANDLE)
         with pytest.raises(AccessError, match="wait"):
             await gate.door.vouch(tablet, "Ana Smit", "4711", Right.HANDLE)
+
+    async def test_a_colleague_with_a_pin_of_their_own_cannot_try_anothers(self, tmp_path: Path) -> None:
+        gate = Gate(tmp_path)
+        await gate.administrator()
+        await gate.person("Quinn", "quality")
+        await gate.register.set_pin("Ana Smit", PASSWORD, "4711", ADDRESS)
+        await gate.register.set_pin("Quinn", PASSWORD, "8128", ADDRESS)
+        tablet = gate.door.caller(await gate.door.sign_in("Ana Smit", PASSWORD, ADDRESS, shared=True))
+        assert tablet is not None
+        await gate.door.vouch(tablet, "Ana Smit", "4711", Right.HANDLE)
+        for pin in range(5):
+            with pytest.raises(AccessError, match="belong"):
+                await gate.door.vouch(tablet, "Ana Smit", f"{pin:04}", Right.HANDLE)
+            if pin < 4:
+                await gate.door.vouch(tablet, "Quinn", "8128", Right.HANDLE)
+        with pytest.raises(AccessError, match="wait"):
+            await gate.door.vouch(tablet, "Ana Smit", "0009", Right.HANDLE)
+
+
+class TestWhileAnswersAreChecked:
+    async def test_somebody_shut_out_meanwhile_stays_out(self, tmp_path: Path) -> None:
+        gate = Gate(tmp_path)
+        await gate.administrator()
+        orders = gate.register.handlers()
+        made = await orders["people.invite"]({"name": "Bo", "role": "engineer", "person": "Ana Smit"})
+        coming = asyncio.create_task(gate.door.welcome("Bo", made["code"], PASSWORD, ADDRESS))
+        await asyncio.sleep(0)
+        await orders["people.remove"]({"name": "Bo", "person": "Ana Smit"})
+        with pytest.raises(AccessError, match="holds no more"):
+            await coming
+        assert "bo" not in gate.door.book.people
+
+    async def test_the_label_makes_one_administrator(self, tmp_path: Path) -> None:
+        gate = Gate(tmp_path)
+        code = first_code(tmp_path)
+        both = [gate.door.welcome(name, code, PASSWORD, f"192.0.2.{n}") for n, name in enumerate(("Ana", "Bo"))]
+        answers = await asyncio.gather(*both, return_exceptions=True)
+        assert sum(isinstance(answer, AccessError) for answer in answers) == 1
+        assert len(gate.door.book.people) == 1
 
 
 class TestFile:

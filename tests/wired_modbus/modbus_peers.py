@@ -88,8 +88,10 @@ class Plant:
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         finally:
+            writer.transport.abort()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
             self.clients.discard(writer)
-            writer.close()
 
 
 @asynccontextmanager

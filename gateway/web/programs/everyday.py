@@ -160,7 +160,7 @@ EVERYDAY: Final[tuple[Operation, ...]] = (
         order="notify.test",
         summary="Have an output send a test",
         needs={"output": WORD},
-        takes={"to": WORD},
+        takes={"to": WORDS},
         answer={"told": "array"},
     ),
     Operation(
