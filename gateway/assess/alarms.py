@@ -83,6 +83,11 @@ class AlarmEngine:
         """One alarm, whatever its state; raises `OperatorError` for one that there is not."""
         return self._find(alarm).alarm()
 
+    @property
+    def owners(self) -> set[str]:
+        """Where the active alarms come from."""
+        return {entry.judge for entry in self._entries.values() if entry.active}
+
     def standing(self, judge: str) -> Mapping[str, Condition]:
         """The conditions of active alarms that come from one judge."""
         return {

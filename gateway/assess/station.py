@@ -180,7 +180,9 @@ class Assess:
             self._begin(border, claim.boot_ms)
             if (old := before.get(name)) is not None:
                 border.follow(old, claim)
-        for owner, condition in ended(self.engine, site, before, why=why, at_ms=claim.boot_ms):
+        for owner, condition in ended(
+            self.engine, site, {*before, *self.engine.owners}, why=why, at_ms=claim.boot_ms
+        ):
             self.condition(condition, owner)
         self.tick(claim)
         # The judges before wrote as for an orderly end; those now have only begun.

@@ -31,6 +31,8 @@ FIXED: Mapping[str, str] = {
 
 NOTICES = ("outputs", "notify", "notices", "points", "time_zone", "language")
 """Parts that the outputs go by."""
+JUDGED = ("points", "processes", "alarms", "time_zone", "rules", "outputs")
+"""Whose alarms may have to end."""
 WEB = ("web", "language", "time_zone")
 """Parts that the status page is made with."""
 
@@ -94,7 +96,7 @@ def plan_of(old: Site, new: Site, before: Layout, after: Layout) -> Plan:
         relaid=tuple(device.id for other, device in kept if _scans(other) != _scans(device)),
         points_added=tuple(point.id for point in new.points if point.id not in points),
         points_removed=tuple(point.id for point in old.points if point.id not in points_now),
-        judged=before != after or _differ(old, new, ("points", "processes", "alarms", "time_zone")),
+        judged=before != after or _differ(old, new, JUDGED),
         stored=before != after or old.buffer != new.buffer,
         outputs=bool(old.outputs or new.outputs) and _differ(old, new, NOTICES),
         uplink=old.cluster != new.cluster,
