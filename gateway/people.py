@@ -5,7 +5,7 @@ Loaded after the first scan is stored. What fails here is begun again and never 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from gateway.errors import AuroraError, OperatorError
 from gateway.logbook.settings import AT_START, WHEN_APPLIED
 from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Scan
 from gateway.recordkeeping.keeping import RecordKeeping
-from gateway.site import Site
+from gateway.site import ScannerSpec, Site
 from gateway.viewing.orders import Viewing
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class People:
         self._orders = orders or {}
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
-        self._scanning: list[asyncio.Task[None]] = []
+        self._scanning: dict[ScannerSpec, tuple[Scanner, asyncio.Task[None]]] = {}
 
     def admit(self, register: Callable[[], Any]) -> None:
         """Take orders about who may sign in at the page, whenever ``register`` has one."""
@@ -153,23 +153,27 @@ class People:
         if outputs or moved:
             await self._change_outputs(site)
         if scanners != site.scanners and self._group is not None:
-            for task in self._scanning:
-                task.cancel()
-            if self._scanning:
-                # The old ones give their ports back first.
-                await asyncio.wait(self._scanning)
+            await self._let_go(set(scanners) - set(site.scanners))
             self._scan(self._group)
         if self.viewing is not None:
             self.viewing.adopt(site)
         await self.records.adopt(site, layout, person, reason)
 
+    async def _let_go(self, gone: set[ScannerSpec]) -> None:
+        """End the scanners that are not as they were; each gives its port back before another one takes it."""
+        ending = [(spec, *self._scanning.pop(spec)) for spec in gone if spec in self._scanning]
+        for _, _, task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait([task for _, _, task in ending])
+
     def _scan(self, group: asyncio.TaskGroup) -> None:
-        """Read codes with the scanners of the present site."""
-        site, clock = self._site, self._clock
-        self.scanners = _scanners(site, self._record, self._event, clock) if site.scanners else []
-        self._scanning = [
-            group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}") for scanner in self.scanners
-        ]
+        """Read codes with the scanners of the present site; those that are as they were go on."""
+        new = [spec for spec in self._site.scanners if spec not in self._scanning]
+        for scanner in _scanners(new, self._record, self._event, self._clock) if new else ():
+            task = group.create_task(scanner.run(), name=f"scanner {scanner.spec.id}")
+            self._scanning[scanner.spec] = scanner, task
+        self.scanners = [self._scanning[spec][0] for spec in self._site.scanners]
 
     async def _change_outputs(self, site: Site) -> None:
         """Another notifier takes the place of the present one: what is queued lies on the disk, and what happens
@@ -239,7 +243,7 @@ def _notifier(
 
 
 def _scanners(
-    site: Site,
+    specs: Sequence[ScannerSpec],
     record: Callable[[str, Request], Awaitable[Mapping[str, Any]]],
     event: Callable[[Event], None],
     clock: Callable[[], ClockClaim],
@@ -247,7 +251,7 @@ def _scanners(
     """Loaded on need, like what tells people."""
     from gateway.scanners import Scanner
 
-    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in site.scanners]
+    return [Scanner(spec, record, event, lambda: clock().boot_ms) for spec in specs]
 
 
 async def _no_outputs(_: Request) -> Mapping[str, Any]:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firmware_interfaces.modbus.model import list_models, load_model
 from gateway.acquire.worker import BusWorker
-from gateway.commissioning.line import line_data, place_of
+from gateway.commissioning.line import line_data
 from gateway.commissioning.ports import serial_ports
 from gateway.control import Handler
 from gateway.onsite import Onsite
@@ -55,7 +56,11 @@ class Desk:
         return {"ports": await self._port_list()}
 
     async def _port_list(self) -> list[dict[str, Any]]:
-        used = {place_of(bus): bus.id for bus in self._gateway.site.buses if bus.kind == "modbus-rtu"}
+        site = self._gateway.site
+        holders = [(bus.device, bus.id) for bus in site.buses if bus.device]
+        holders += [(scanner.device, scanner.id) for scanner in site.scanners]
+        # By the device itself: a site file names it by a path that stays, which is a link to it.
+        used = {str(Path(device).resolve()): name for device, name in holders}
         ports = await asyncio.to_thread(serial_ports)
         for port in ports:
             port["bus"] = used.get(f"/dev/{port['name']}")
