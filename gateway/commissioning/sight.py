@@ -60,7 +60,7 @@ class Desk:
         holders = [(bus.device, bus.id) for bus in site.buses if bus.device]
         holders += [(scanner.device, scanner.id) for scanner in site.scanners]
         # By the device itself: a site file names it by a path that stays, which is a link to it.
-        used = {str(Path(device).resolve()): name for device, name in holders}
+        used = await asyncio.to_thread(lambda: {str(Path(device).resolve()): name for device, name in holders})
         ports = await asyncio.to_thread(serial_ports)
         for port in ports:
             port["bus"] = used.get(f"/dev/{port['name']}")
