@@ -49,6 +49,7 @@ def consequences(plan: Plan, old: Site, new: Site | None, ending: Sequence[str])
         ("point-removed", plan.points_removed, "point {id} is judged no more; its history stays in the record"),
         ("point-added", plan.points_added, "point {id} is judged from then on"),
         ("outputs-restart", ("",) * plan.outputs, "the outputs are begun anew; notices that wait still go out"),
+        ("rules-restart", ("",) * plan.rules, "the rules of plugins begin anew, without what they had seen so far"),
         ("uplink-restarts", ("",) * plan.uplink, "the cluster is connected anew; batches that wait still go out"),
         ("page-restarts", ("",) * plan.web, "the status page is begun anew"),
     )
