@@ -59,7 +59,7 @@ _PATTERNS = (
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "(e-mail address)"),
     (re.compile(r"(?<![\w.:])\+\d[\d ()/-]{5,}\d"), "(phone number)"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{8,}"), r"\1 (token)"),
-    (re.compile(rf"(?i)\b({_NAMES})(\s*[=:]\s*)(?!\"?\(left out)(\"[^\"]*\"|'[^']*'|\S+)"), r"\1\2(secret)"),
+    (re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[=:]\s*)(?!\"?\(left out)(\"[^\"]*\"|'[^']*'|\S+)"), r"\1\2(secret)"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S), "(private key)"),
     (re.compile(r"\b[A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4}\b"), "(code)"),
     (re.compile(r"\baurora_[\w-]{20,}"), "(token)"),

@@ -1,6 +1,7 @@
 """Frames taken apart: every one in words, whatever is in it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from firmware_interfaces.modbus.link import Frame
 from firmware_interfaces.modbus.model import load_model
 from gateway.demo.modbus_server import rtu_frame
 from gateway.diagnostics.frames import plain, take_apart
-from gateway.diagnostics.redact import redacted_site
+from gateway.diagnostics.redact import Scrubber, redacted_site
+from gateway.site import Identity, Site
 
 CHANNELS = {1: list(load_model("xy-md02").channels.values())}
 ASKED = "reading input registers was asked"
@@ -94,6 +96,19 @@ class TestRedaction:
     def test_a_file_that_is_not_toml_is_not_shown(self) -> None:
         shown, _ = redacted_site("password = hunter2\n")
         assert "hunter2" not in shown
+
+    def test_a_secret_in_json_is_left_out_as_well(self) -> None:
+        scrub = Scrubber(
+            Site(identity=Identity(member="m", site="s", gateway="g"), data_dir=Path(), buses=(), devices=())
+        )
+        for line in (
+            '{"password": "tiger-7", "user": "mail"}',
+            "{'token': 'tiger-7'}",
+            "password: tiger-7",
+            "pin=tiger-7",
+        ):
+            assert "tiger-7" not in scrub(line), line
+        assert '"user": "mail"' in scrub('{"password": "tiger-7", "user": "mail"}')
 
     @given(
         st.dictionaries(
