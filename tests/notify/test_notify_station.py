@@ -330,10 +330,12 @@ async def test_a_silent_output_is_tried_without_telling_anybody(tmp_path: Path) 
 async def test_a_sign_of_life_is_sent_regularly_and_not_at_every_restart(tmp_path: Path) -> None:
     site = site_of(tmp_path, [output(alive_s=3600.0)], [rule()])
     clock = HandClock()
-    async with notifying(site, clock, pace={"idle_s": 0.05}):
+    async with notifying(site, clock, pace={"idle_s": 0.05}) as world:
         await until(lambda: len(Probe.told) == 1)
+        await world.idle()
         clock.pass_s(3601)
         await until(lambda: len(Probe.told) == 2)
+        await world.idle()  # That it was sent is kept after it was sent: an end in between would send it once more.
     async with notifying(site, clock) as world:
         await world.idle()
         assert len(Probe.told) == 2
