@@ -16,6 +16,7 @@ from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.enrolment import enrol, read_enrolment
+from gateway.cluster.identity import cli as identity
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
+    identity.add(commands, [shared])
     return parser
 
 

@@ -25,7 +25,7 @@ NAME = "urn:aurora:cluster"
 DATA_DIR = Path("/var/lib/aurora-cluster")
 CLIENT = "aurora-receiver"
 
-TOP: Mapping[str, type] = {"name": str, "data_dir": str, "broker": dict}
+TOP: Mapping[str, type] = {"name": str, "data_dir": str, "broker": dict, "identity": dict}
 BROKER: Mapping[str, type] = {
     "host": str,
     "port": int,
