@@ -5,14 +5,13 @@ import asyncio
 import getpass
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from gateway.cluster.boxes import read_answers
-from gateway.cluster.database import Database, open_database
+from gateway.cluster.database import Database
 from gateway.cluster.identity import keys as about_keys
 from gateway.cluster.identity import requests
 from gateway.cluster.identity.authority import Authority, write_whole
@@ -115,25 +114,15 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
 
 def _runner(run: Command) -> Callable[[Settings, argparse.Namespace], int]:
     def command(settings: Settings, arguments: argparse.Namespace) -> int:
+        from gateway.cluster.cli import opened
+
         async def main() -> int:
-            async with _opened(settings) as database:
+            async with opened(settings) as database:
                 return await run(Desk(settings, arguments, database))
 
         return asyncio.run(main())
 
     return command
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
-    from gateway.cluster.cli import utc_ms
-
-    database = await open_database(getattr(settings, "store", settings.data_dir / "cluster.db"))
-    try:
-        await database.prepare(utc_ms())
-        yield database
-    finally:
-        await database.close()
 
 
 def _person() -> str:

@@ -3,18 +3,9 @@
 from typing import NamedTuple
 
 from gateway.cluster.database import Database, Work
-from gateway.cluster.identity.rows import (
-    Known,
-    Staff,
-    Term,
-    changed,
-    end_term,
-    known,
-    locked_sizes,
-    note,
-    state_deed,
-    terms,
-)
+from gateway.cluster.identity.rows import Staff, changed, known, locked_sizes, note, signs_on, state_deed
+from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm
+from gateway.cluster.store import Store
 from gateway.errors import OperatorError
 
 __all__ = ["CutOff", "cut_off", "reinstate", "revoke", "revoke_certificate", "revoke_client"]
@@ -39,20 +30,22 @@ async def cut_off(
     async with database.transaction() as work:
         gateway = await known(work, client)
         sizes = await locked_sizes(work, gateway.id)
-        last = await _last(work, gateway)
-        if not last.open:
+        held = await _keys(work, gateway)
+        last = held[-1]
+        if not signs_on(last):
+            ends = f"event {last.end['event']} and scan {last.end['scan']}"
             raise OperatorError(
-                f"the key of {client} is cut off from event {last.event_end} and scan {last.scan_end} on already",
+                f"the key of {client} is cut off from {ends} on already",
                 "aurora-cluster replace admits its successor",
             )
-        asked = (sizes[0] if event is None else event, sizes[1] if scan is None else scan)
-        first = (last.event_first, last.scan_first)
-        end = tuple(max(three) for three in zip(asked, sizes, first, strict=True))
-        names = ("event", "scan")
-        doubts = [f"{name} {a} to {e - 1}" for name, a, e in zip(names, asked, end, strict=True) if a < e]
+        end, doubts = {}, []
+        for stream, size, asked in zip(STREAMS, sizes, (event, scan), strict=True):
+            end[stream] = max(size if asked is None else asked, size, last.first[stream])
+            if asked is not None and asked < end[stream]:
+                doubts.append(f"{stream} {asked} to {end[stream] - 1}")
         doubted = ", ".join(doubts)
-        await end_term(work, gateway.id, last.place, end[0], end[1])
-        await changed(work, gateway.id)
+        last.end.update(end)
+        await Store(work).save_terms(gateway.id, held)
         await state_deed(
             work,
             staff,
@@ -60,10 +53,10 @@ async def cut_off(
             "cut-off",
             why=f"{why}; doubted: {doubted}" if doubted else why,
             key=last.public.thumbprint,
-            event=end[0],
-            scan=end[1],
+            event=end["event"],
+            scan=end["scan"],
         )
-    return CutOff(end[0], end[1], doubted)
+    return CutOff(end["event"], end["scan"], doubted)
 
 
 async def revoke(database: Database, client: str, staff: Staff, why: str) -> list[str]:
@@ -76,7 +69,7 @@ async def revoke(database: Database, client: str, staff: Staff, why: str) -> lis
         await work.execute("UPDATE gateway SET revoked_ms = $2 WHERE id = $1", gateway.id, staff.now_ms)
         await changed(work, gateway.id)
         serials = await _revoke_all(work, client, staff, why)
-        last = await _last(work, gateway)
+        last = (await _keys(work, gateway))[-1]
         await state_deed(work, staff, gateway, "revoked", why=why, key=last.public.thumbprint, certificates=serials)
     return serials
 
@@ -113,15 +106,15 @@ async def reinstate(database: Database, client: str, staff: Staff, why: str) -> 
             raise OperatorError(f"{client} is not revoked", "there is nothing to do")
         await work.execute("UPDATE gateway SET revoked_ms = NULL WHERE id = $1", gateway.id)
         await changed(work, gateway.id)
-        last = await _last(work, gateway)
+        last = (await _keys(work, gateway))[-1]
         await state_deed(work, staff, gateway, "reinstated", why=why, key=last.public.thumbprint)
 
 
-async def _last(work: Work, gateway: Known) -> Term:
-    held = await terms(work, gateway.id)
+async def _keys(work: Work, gateway: Enrolled) -> list[KeyTerm]:
+    held = await Store(work).terms(gateway.id)
     if not held:
         raise OperatorError(f"{gateway.identity.client} has no key", "enrol it first")
-    return held[-1]
+    return held
 
 
 async def _revoke_all(work: Work, client: str, staff: Staff, why: str) -> list[str]:

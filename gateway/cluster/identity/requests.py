@@ -15,20 +15,11 @@ from gateway.cluster.database import Database, Row, Work
 from gateway.cluster.enrolment import NAME
 from gateway.cluster.identity.authority import Authority, checked_certificate, until_ms
 from gateway.cluster.identity.certificates import LONGEST_NAME, pem
-from gateway.cluster.identity.rows import (
-    Known,
-    Staff,
-    Term,
-    add_term,
-    admit,
-    changed,
-    find,
-    locked_sizes,
-    note,
-    state_deed,
-    terms,
-)
+from gateway.cluster.identity.rows import Staff, locked_sizes, note, signs_on, state_deed
+from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm
+from gateway.cluster.store import Store
 from gateway.errors import OperatorError, SealError
+from gateway.model import Stream
 from gateway.seal.request import Request, read_code, read_request
 from gateway.site import Identity
 
@@ -111,7 +102,7 @@ async def take_in(database: Database, data: bytes, staff: Staff) -> Waiting:
     async with database.transaction() as work:
         thumbprint = request.public.thumbprint
         await _make_room(work, staff.now_ms)
-        query = f"SELECT content, state FROM request WHERE thumbprint = $1{work.dialect.lock}"  # noqa: S608
+        query = f"SELECT content, state FROM request WHERE thumbprint = $1{work.dialect.lock}"
         rows = await work.fetch(query, thumbprint)
         content = b64encode(data).decode()
         if not rows:
@@ -162,11 +153,11 @@ async def approve(
     async with database.transaction() as work:
         request = await _open_request(work, code, lock=True)
         identity = _identity(request, names or {})
-        gateway = await find(work, identity.client)
+        gateway = await Store(work).gateway(identity.client)
         if gateway is None:
             if replacing:
                 raise OperatorError(f"no gateway is enrolled as {identity.client}", "there is nothing to replace")
-            gateway = await admit(work, identity, staff.now_ms)
+            gateway = await Store(work).enrol(identity, staff.now_ms)
         elif gateway.identity != identity:
             raise OperatorError(
                 f"{identity.client} is {gateway.identity.urn} at {gateway.identity.site}, not {identity.site}",
@@ -250,18 +241,20 @@ async def keep_certificate(work: Work, client: str, text: str, now_ms: int) -> s
     return serial
 
 
-async def _take_key(work: Work, gateway: Known, request: Request, staff: Staff, *, replacing: bool) -> str:
+async def _take_key(work: Work, gateway: Enrolled, request: Request, staff: Staff, *, replacing: bool) -> str:
     """See to it that the request's signing key signs for the gateway from now on; how it came to that."""
     sizes = await locked_sizes(work, gateway.id)
-    held = await terms(work, gateway.id)
+    store = Store(work)
+    held = await store.terms(gateway.id)
     client, new = gateway.identity.client, request.public
+    nothing: dict[Stream, int | None] = dict.fromkeys(STREAMS)
     if not held:
-        await add_term(work, gateway.id, Term(0, new, "enrolled", 0, None, 0, None), staff.now_ms)
-        await changed(work, gateway.id)
+        beginning: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
+        await store.save_terms(gateway.id, [KeyTerm(new, "enrolled", staff.now_ms, beginning, nothing)])
         await state_deed(work, staff, gateway, "enrolled", why="", key=new.thumbprint, event=0, scan=0)
         return "enrolled"
     last = held[-1]
-    if last.public == new and last.open and not replacing:
+    if last.public == new and signs_on(last) and not replacing:
         if gateway.revoked_ms is not None:
             raise OperatorError(f"{client} is revoked", "aurora-cluster reinstate CLIENT, or replace its key")
         return "renewed"
@@ -270,14 +263,15 @@ async def _take_key(work: Work, gateway: Known, request: Request, staff: Staff, 
             f"{client} is enrolled with another key ({last.public.thumbprint.hex()[:16]})",
             "is it the same gateway? then aurora-cluster cut-off and replace; else it needs another name",
         )
-    if last.event_end is None or last.scan_end is None:
+    if signs_on(last):
         raise OperatorError(f"the key of {client} still signs", "aurora-cluster cut-off CLIENT comes first")
     if any(term.public == new for term in held):
         raise OperatorError("the request is signed by a key that was the gateway's before", "it needs a new key")
-    event, scan = max(last.event_end, sizes[0]), max(last.scan_end, sizes[1])
-    await add_term(work, gateway.id, Term(last.place + 1, new, "replaced", event, None, scan, None), staff.now_ms)
+    first: dict[Stream, int] = {
+        stream: max(last.end[stream] or 0, size) for stream, size in zip(STREAMS, sizes, strict=True)
+    }
+    await store.save_terms(gateway.id, [*held, KeyTerm(new, "replaced", staff.now_ms, first, nothing)])
     await work.execute("UPDATE gateway SET revoked_ms = NULL WHERE id = $1", gateway.id)
-    await changed(work, gateway.id)
     await state_deed(
         work,
         staff,
@@ -286,8 +280,8 @@ async def _take_key(work: Work, gateway: Known, request: Request, staff: Staff, 
         why="",
         key=last.public.thumbprint,
         successor=new.thumbprint,
-        event=event,
-        scan=scan,
+        event=first["event"],
+        scan=first["scan"],
     )
     return "replaced"
 
@@ -335,8 +329,9 @@ async def _by_code(work: Work, code: str, *, lock: bool = False) -> Waiting:
 async def _waiting(work: Work, row: Row) -> Waiting:
     code, thumbprint, member, site, gateway, state, *decided = row
     kind = "new"
-    if member and (found := await find(work, f"{member}.{gateway}")) is not None:
-        held = await terms(work, found.id)
+    store = Store(work)
+    if member and (found := await store.gateway(f"{member}.{gateway}")) is not None:
+        held = await store.terms(found.id)
         same = bool(held) and held[-1].public.thumbprint == bytes(thumbprint)
         kind = "renewal" if same else "replacement" if held else "new"
     asked_ms, decided_ms, decided_by = decided

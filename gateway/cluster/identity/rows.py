@@ -7,57 +7,14 @@ admits a batch, and makes the gateway's version larger: so no receiver admits a 
 import json
 from typing import Any, NamedTuple
 
-from gateway.cluster.database import Row, Work
+from gateway.cluster.database import Work
+from gateway.cluster.nouns import Enrolled, KeyTerm
+from gateway.cluster.store import Store
 from gateway.errors import OperatorError
-from gateway.seal.cose import MessageSigner, PublicKey
+from gateway.seal.cose import MessageSigner
 from gateway.seal.statement import Statement, write_statement
-from gateway.site import Identity
 
-__all__ = [
-    "Known",
-    "Staff",
-    "Term",
-    "add_term",
-    "admit",
-    "changed",
-    "end_term",
-    "find",
-    "known",
-    "locked_sizes",
-    "note",
-    "state_deed",
-    "terms",
-]
-
-_GATEWAY = (
-    "SELECT gateway.id, member.name, site, gateway.name, revoked_ms "
-    "FROM gateway JOIN member ON member.id = gateway.member"
-)
-
-
-class Known(NamedTuple):
-    """An enrolled gateway; ``revoked_ms`` is since when the cluster takes nothing from it."""
-
-    id: int
-    identity: Identity
-    revoked_ms: int | None
-
-
-class Term(NamedTuple):
-    """A key and the batches that it signs; an end is the first batch that it no longer signs."""
-
-    place: int
-    public: PublicKey
-    origin: str
-    event_first: int
-    event_end: int | None
-    scan_first: int
-    scan_end: int | None
-
-    @property
-    def open(self) -> bool:
-        """Whether the key signs what is still to come."""
-        return self.event_end is None and self.scan_end is None
+__all__ = ["Staff", "changed", "known", "locked_sizes", "note", "signs_on", "state_deed"]
 
 
 class Staff(NamedTuple):
@@ -68,82 +25,25 @@ class Staff(NamedTuple):
     signer: MessageSigner
 
 
-async def find(work: Work, client: str) -> Known | None:
-    """The gateway of an MQTT client."""
-    rows = await work.fetch(f"{_GATEWAY} WHERE client = $1", client)
-    return _known(rows[0]) if rows else None
-
-
-async def known(work: Work, client: str) -> Known:
+async def known(work: Work, client: str) -> Enrolled:
     """The gateway of an MQTT client; raises `OperatorError` when there is none."""
-    found = await find(work, client)
+    found = await Store(work).gateway(client)
     if found is None:
         raise OperatorError(f"no gateway is enrolled as {client}", "write MEMBER.GATEWAY, as `ledger` lists them")
     return found
 
 
-async def admit(work: Work, identity: Identity, at_ms: int) -> Known:
-    """Add a gateway with its company and its streams; one that is there keeps its row."""
-    await work.execute("INSERT INTO member (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", identity.member)
-    await work.execute(
-        "INSERT INTO gateway (member, site, name, client, enrolled_ms) "
-        "SELECT id, $2, $3, $4, CAST($5 AS bigint) FROM member WHERE name = $1 ON CONFLICT (client) DO NOTHING",
-        identity.member,
-        identity.site,
-        identity.gateway,
-        identity.client,
-        at_ms,
-    )
-    found = await known(work, identity.client)
-    if found.identity.urn != identity.urn:
-        raise OperatorError(f"{identity.client} is the MQTT client of {found.identity.urn}", "choose another name")
-    for stream in (0, 1):
-        await work.execute(
-            "INSERT INTO stream (gateway, stream) VALUES ($1, $2) ON CONFLICT (gateway, stream) DO NOTHING",
-            found.id,
-            stream,
-        )
-    await work.execute("INSERT INTO progress (gateway) VALUES ($1) ON CONFLICT (gateway) DO NOTHING", found.id)
-    return found
+def signs_on(term: KeyTerm) -> bool:
+    """Whether a key signs what is still to come."""
+    return term.end["event"] is None and term.end["scan"] is None
 
 
 async def locked_sizes(work: Work, gateway: int) -> tuple[int, int]:
     """Lock both streams until the transaction ends; how many batches the trees of events and of scans hold."""
     order = f"ORDER BY gateway, stream{work.dialect.lock}"
-    rows = await work.fetch(f"SELECT size FROM stream WHERE gateway = $1 {order}", gateway)  # noqa: S608
+    rows = await work.fetch(f"SELECT size FROM stream WHERE gateway = $1 {order}", gateway)
     event, scan = (int(row[0]) for row in rows)
     return event, scan
-
-
-async def terms(work: Work, gateway: int) -> list[Term]:
-    """The keys of a gateway in the order in which they came."""
-    query = (
-        "SELECT place, public, origin, event_first, event_end, scan_first, scan_end "
-        "FROM term WHERE gateway = $1 ORDER BY place"
-    )
-    rows = await work.fetch(query, gateway)
-    return [Term(place, PublicKey.from_pem(public.encode()), *rest) for place, public, *rest in rows]
-
-
-async def add_term(work: Work, gateway: int, term: Term, at_ms: int) -> None:
-    """Let a key sign from its first batches on."""
-    await work.execute(
-        "INSERT INTO term (gateway, place, public, origin, since_ms, event_first, scan_first) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        gateway,
-        term.place,
-        term.public.pem().decode(),
-        term.origin,
-        at_ms,
-        term.event_first,
-        term.scan_first,
-    )
-
-
-async def end_term(work: Work, gateway: int, place: int, event: int, scan: int) -> None:
-    """Let a key no longer sign from these batches on."""
-    end = "UPDATE term SET event_end = $3, scan_end = $4 WHERE gateway = $1 AND place = $2"
-    await work.execute(end, gateway, place, event, scan)
 
 
 async def changed(work: Work, gateway: int) -> None:
@@ -165,7 +65,7 @@ async def note(work: Work, staff: Staff, what: str, **data: Any) -> None:
 async def state_deed(
     work: Work,
     staff: Staff,
-    gateway: Known,
+    gateway: Enrolled,
     what: str,
     *,
     why: str,
@@ -202,8 +102,3 @@ async def state_deed(
     more = {"successor": None if successor is None else successor.hex(), "event": event, "scan": scan}
     about |= {name: value for name, value in more.items() if value is not None}
     await note(work, staff, what, **about, **data)
-
-
-def _known(row: Row) -> Known:
-    number, member, site, gateway, revoked_ms = row
-    return Known(number, Identity(member=member, site=site, gateway=gateway), revoked_ms)
