@@ -119,14 +119,19 @@ class OurBroker(Broker):
         self.port = free_port()
         self.log = folder / "broker.log"
         self.ca = desk.folder / "ca.pem"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.write_config(folder, self.ca, desk.folder / "server.pem", desk.folder / "server.key")
+
+    def write_config(self, folder: Path, ca: Path, certificate: Path, key: Path) -> None:
+        """The shipped files with these paths in them."""
         shipped = (ROOT / "docs/mosquitto/aurora.conf").read_text(encoding="utf-8")
         rules = (ROOT / "docs/mosquitto/aurora.acl").read_text(encoding="utf-8")
         (folder / "aurora.acl").write_text(rules)
         replaced = {
             "listener": f"{self.port} 127.0.0.1",
-            "cafile": self.ca,
-            "certfile": desk.folder / "server.pem",
-            "keyfile": desk.folder / "server.key",
+            "cafile": ca,
+            "certfile": certificate,
+            "keyfile": key,
             "crlfile": self.crl,
             "acl_file": folder / "aurora.acl",
         }
@@ -135,7 +140,6 @@ class OurBroker(Broker):
             assert count == 1, name
         self.config = folder / "broker.conf"
         self.config.write_text(shipped + "\nuser root\n")
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def reload(self) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from gateway.cluster.database import Database
 from gateway.cluster.identity.authority import Authority, write_whole
@@ -23,13 +24,20 @@ from gateway.cluster.identity.certificates import Revoked, new_key, pem, private
 from gateway.errors import OperatorError
 from gateway.mqtt import Endpoint, LinkError, connect
 
-__all__ = ["close_session", "end_sessions", "publish_list", "reload_broker"]
+__all__ = ["Ended", "close_session", "end_sessions", "publish_list", "reload_broker"]
 
 PROBE = "aurora-probe"
 """Common name of the certificate that is tried; the access list gives it no rights."""
 MINUTES = timedelta(minutes=10)
 PATIENCE_S = 15.0
 RELOAD_S = 30.0
+
+
+class Ended(NamedTuple):
+    """After how many seconds the list was in force, and the serials of the certificates that took over."""
+
+    after_s: float
+    serials: list[str]
 
 
 async def publish_list(
@@ -83,25 +91,25 @@ async def end_sessions(
     path: Path,
     reload: Sequence[str],
     now_ms: int,
-) -> float:
+) -> Ended:
     """Put what is revoked into force at the broker, and end the open sessions of these clients.
 
-    Returns after how many seconds the list was in force. Raises `OperatorError` when it is not, or when a session
-    cannot be ended: then the broker has to be restarted.
+    Raises `OperatorError` when the list does not come into force, or when a session cannot be ended: then the
+    broker has to be restarted.
     """
     with TemporaryDirectory(prefix="aurora-closing-") as folder:
         maker = _Maker(authority, broker, Path(folder), now_ms)
         probe, serial = maker.make(PROBE)
-        closers = [maker.make(client)[0] for client in clients]
+        made = [maker.make(client) for client in clients]
         await publish_list(database, authority, path, now_ms, also=[serial])
         loop = asyncio.get_running_loop()
         began = loop.time()
         await reload_broker(reload)
         await _refused(probe)
         after = loop.time() - began
-        for closer in closers:
+        for closer, _ in made:
             await close_session(closer)
-    return after
+    return Ended(after, [f"{number:x}" for _, number in made])
 
 
 async def close_session(endpoint: Endpoint, hold_s: float = 0.0) -> bool:

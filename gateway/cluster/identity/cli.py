@@ -100,6 +100,8 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     revoking.add_argument("client", nargs="?", help="MEMBER.GATEWAY, or another client of the broker")
     revoking.add_argument("--serial", help="one certificate only; the gateway keeps its rights")
     revoking.add_argument("--why", required=True)
+    closing = command("close", _close, "put the list into force at the broker, and end a client's session")
+    closing.add_argument("client")
     command("crl", _crl, "write the broker's revocation list anew; daily, because it ends")
     back = command("reinstate", _reinstate, "take batches of a revoked gateway again")
     back.add_argument("client")
@@ -331,7 +333,18 @@ async def _revoke(desk: Desk) -> int:
         await publish_list(desk.database, desk.authority, desk.identity.list_path, desk.now_ms)
         print("its list is written; RESTART the broker: no reload command is set, so its session is open still")
         return 1
-    after = await end_sessions(
+    return await _end(desk, client)
+
+
+async def _close(desk: Desk) -> int:
+    """For a revocation that was cut off before the broker had been told, and for a session that hangs."""
+    return await _end(desk, desk.arguments.client)
+
+
+async def _end(desk: Desk, client: str) -> int:
+    if not desk.identity.reload:
+        raise OperatorError("nobody said how the broker is reloaded", "add reload = [...] under [identity]")
+    ended = await end_sessions(
         desk.database,
         desk.authority,
         [client],
@@ -340,9 +353,11 @@ async def _revoke(desk: Desk) -> int:
         reload=desk.identity.reload,
         now_ms=desk.now_ms,
     )
+    after_s = round(ended.after_s, 2)
     async with desk.database.transaction() as work:
-        await note(work, desk.staff, "session ended", client=client, list_in_force_s=round(after, 2))
-    print(f"the broker refuses it since {after:.2f} s after its reload, and its session is ended")
+        await note(work, desk.staff, "session ended", client=client, by_certificates=ended.serials, after_s=after_s)
+    print(f"the broker refuses what is revoked ({after_s:.2f} s after its reload)")
+    print(f"the session of {client} is ended")
     return 0
 
 
