@@ -86,7 +86,10 @@ class Beside:
             await _never()
             return
         from gateway.credentials import with_credentials
+        from gateway.identity import open_identity
+        from gateway.recertify import Recertifier
         from gateway.seal.cose import PublicKey
+        from gateway.seal.keys import FileSigner
         from gateway.sync.uplink import Uplink
 
         settings = with_credentials(gateway.site.cluster)
@@ -98,8 +101,20 @@ class Beside:
         async def record(event: Event) -> None:
             gateway.record(event)
 
+        def signer() -> FileSigner:
+            return open_identity(gateway.site).signer
+
+        def utc_ms() -> int | None:
+            return gateway.clock.claim().utc_ms
+
         gateway.uplink = Uplink(
-            settings, gateway.site.identity, gateway.journal, key, clock=gateway.clock.claim, on_event=record
+            settings,
+            gateway.site.identity,
+            gateway.journal,
+            key,
+            clock=gateway.clock.claim,
+            on_event=record,
+            certifier=Recertifier(gateway.site, signer, key.thumbprint, utc_ms=utc_ms),
         )
         await gateway.uplink.run()
 

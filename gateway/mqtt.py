@@ -180,6 +180,10 @@ class Link:
             granted = await self._client.subscribe([(topic, 1) for topic in topics])
         except aiomqtt.MqttError as error:
             raise LinkError(f"subscribing failed ({error})") from error
+        # asyncio.wait_for, with which the library waits, loses a cancellation that comes with the answer (3.11).
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
         refused = [str(code) for code in granted if isinstance(code, ReasonCode) and code.is_failure]
         if refused:
             raise LinkError(f"the broker refuses the subscription ({', '.join(refused)})")
