@@ -75,8 +75,9 @@ class Group:
 
     async def write(self) -> None:
         """Write what is new and what has changed."""
+        member = {account.gateway.id: account.gateway.member for account in self._accounts.values()}
         entries = [
-            (self._member[place.gateway], place.gateway, place.stream, entry) for place, entry in self._new.items()
+            (member[place.gateway], place.gateway, place.stream, entry) for place, entry in self._new.items()
         ]
         await self._store.add(entries)
         changed = dict.fromkeys([*self.touched, *self._changed])
@@ -97,10 +98,6 @@ class Group:
                 yield client, refusal(subject(account.gateway.identity.urn, stream), seq, "gap", state.size)
         for (client, _, _), payload in self._refusals.items():
             yield client, payload
-
-    @property
-    def _member(self) -> dict[int, int]:
-        return {account.gateway.id: account.gateway.member for account in self._accounts.values()}
 
     async def _look_ahead(self, opened: Iterable[Opened]) -> None:
         """Ask in one journey for what may be there already: what is not the next of its tree."""
