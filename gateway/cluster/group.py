@@ -1,5 +1,6 @@
 """The messages of one transaction: each finds its place in the tree, waits behind a hole, or is refused."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -98,6 +99,10 @@ class Group:
                 yield client, refusal(subject(account.gateway.identity.urn, stream), seq, "gap", state.size)
         for (client, _, _), payload in self._refusals.items():
             yield client, payload
+
+    def rejected(self) -> Counter[str]:
+        """Messages that were not taken, by reason."""
+        return Counter(one.reason for one in self._rejected)
 
     async def _look_ahead(self, opened: Iterable[Opened]) -> None:
         """Ask in one journey for what may be there already: what is not the next of its tree."""
