@@ -1,4 +1,4 @@
-"""``aurora-cluster``: serve, enrol, keys, ledger, verify."""
+"""``aurora-cluster``: serve, enrol, keys, ledger, verify, derive, retention."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.database import Database, open_database
+from gateway.cluster.derive.cli import add as derive_commands
 from gateway.cluster.enrolment import enrol, read_enrolment
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.metrics import serve_metrics
@@ -216,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
+    derive_commands(commands, [shared])
     return parser
 
 
