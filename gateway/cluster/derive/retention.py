@@ -6,9 +6,9 @@ the member. Without days things stay for ever.
 
 The evidence of a member holds all its points mixed, so it goes when nothing needs it any longer: the longest days
 of the member, counted from receipt, and only where the member has days itself. A batch's body goes; its leaf stays,
-so that trees, receipts and proofs stay whole, and a row of ``erased`` says which bodies are gone and why. Never taken:
-what is not in the tree or not in the tables yet, and what is needed to read and verify the rest (registrations, and
-event batches with one of `KEPT`).
+so that trees, receipts and proofs stay whole, and a row of ``erased`` says which bodies are gone and why. Never
+taken: what is not in the tree or not in the tables yet, and what is needed to read and verify the rest
+(registrations, and event batches with one of `KEPT`).
 """
 
 import json
