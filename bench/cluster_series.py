@@ -6,9 +6,9 @@ A server of its own is filled with gateways of ten channels, a value each 10 s f
 jitter of some milliseconds. The evidence is batches of 500 values, encoded and signed as a gateway does it; days
 and hours are written directly, in order of time over all channels, as they would have grown. At each size the bytes
 of every table with indices are printed, and the time in which a month of a channel (259 200 values) comes out of
-it, as columns of Python and as 720 hours: warm (median of 21, one channel after another), and cold, after the server
-was started anew and the system has forgotten its files. ``--derive`` lets the follower itself work on so many
-millions of values and tells its speed.
+it, as columns of Python and as 720 hours: warm (median of 21, one channel after another), and cold, after the
+server was started anew and the system has forgotten its files. ``--derive`` lets the follower itself work on so
+many millions of values and tells its speed.
 
 Times are for ratios: they depend on the machine. It must not be a memory file system for the cold ones.
 """
@@ -291,9 +291,10 @@ async def measure(server: Server, gateways: list[Gateway], millions: float) -> N
         cold.append(await month(database, chooser.choice(channels)))
         await database.close()
     middle = [statistics.median(times) for times in zip(*cold, strict=True)]
-    both = [
+    names = "values", "hours", "CPU of the reader"
+    shown = [
         f"{name} {quick:.1f} ms warm, {slow:.1f} cold"
-        for name, quick, slow in zip(("values", "hours"), warm, middle)
+        for name, quick, slow in zip(names, warm, middle, strict=True)
     ]
     print(f"  month of a channel: {'; '.join(shown)}")
     server.forget()
