@@ -160,7 +160,7 @@ async def test_batches_lie_in_the_month_of_their_receipt(postgres: Server) -> No
             )
             await work.execute_each(add, [(0, NOW_MS), (1, NOW_MS + 31 * 86_400_000), (2, 0)])
     found = postgres.sql("SELECT tableoid::regclass, seq FROM aurora.batch ORDER BY seq", name)
-    assert found.split() == ["aurora.batch_2026_11|0", "aurora.batch_2026_12|1", "aurora.batch_other|2"]
+    assert found.split() == ["batch_2026_11|0", "batch_2026_12|1", "batch_other|2"]
 
 
 def test_a_store_of_the_first_release_goes_on(tmp_path: Path, plant: Plant) -> None:
