@@ -16,8 +16,18 @@ from gateway.seal.cose import PublicKey
 from gateway.seal.events import decode_events
 from gateway.seal.note import Line, NoteKey, cosignature_kind, read_line
 
-__all__ = ["WITNESSED", "collect", "cosign_time_ms", "gateway_keys", "lines_of"]
+__all__ = [
+    "SPEAKS",
+    "collect",
+    "cosign_time_ms",
+    "gateway_keys",
+    "keep_line",
+    "lines_of",
+    "witness_key",
+    "witnessed",
+]
 
+SPEAKS = "checkpoint."
 WITNESSED, AWAITED, REFUSED = "checkpoint.witnessed", "checkpoint.awaited", "checkpoint.refused"
 AT_ONCE = 500
 
