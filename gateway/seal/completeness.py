@@ -197,9 +197,9 @@ class _Count:
     twice: int = 0
 
     def read(self, batch: OpenBatch) -> None:
-        self.seqs.append(batch.seq)
         if batch.content_type != SCAN_TYPE:
             return
+        self.seqs.append(batch.seq)
         name = peek_scans(batch.payload).layout_id
         layout = self.told.layouts.get(name)
         if layout is None:

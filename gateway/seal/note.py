@@ -145,10 +145,10 @@ def cosigned(time_s: int, text: str) -> bytes:
     return f"cosignature/v1\ntime {time_s}\n{text}".encode()
 
 
-def read_note(data: bytes) -> Note:
+def read_note(data: bytes, limit: int = MAX_NOTE) -> Note:
     """Take a note apart; raises `SealError` ``bad-note`` for anything that is not exactly one."""
-    if len(data) > MAX_NOTE:
-        raise SealError(_KIND, f"{len(data)} bytes, at most {MAX_NOTE} are read")
+    if len(data) > limit:
+        raise SealError(_KIND, f"{len(data)} bytes, at most {limit} are read")
     try:
         content = data.decode()
     except UnicodeDecodeError as error:

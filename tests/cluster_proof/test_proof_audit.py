@@ -169,7 +169,7 @@ class TestRows:
     async def test_an_altered_leaf_of_the_log(self, years: Years) -> None:
         await years.store.sql(("UPDATE log_leaf SET root = $1 WHERE place = 5", bytes(32)))
         found, _ = await years.verify()
-        assert any(one.startswith("log leaf 5: is not made of its row") for one in found)
+        assert any(one.startswith("log leaf 5: is not that of") for one in found)
         await years.store.sql(("DELETE FROM log_leaf WHERE place = 5",))
         found, _ = await years.verify()
         assert "log leaf 5: is missing" in found

@@ -168,7 +168,7 @@ class _Audit:
             identity = self._names.get(int(gateway))
             sub = "" if identity is None else stream_name(identity, int(number))
             if not sub or StreamHead(sub, int(size), bytes(root)).leaf != bytes(leaf):
-                yield Fault(f"log leaf {place}", f"is not made of its row: {sub or 'no gateway'}, {size}")
+                yield Fault(f"log leaf {place}", f"is not that of {sub or 'its gateway'}, {size}")
             frontier.append(bytes(leaf))
             for kept in wanted.pop(frontier.size, []):
                 if kept.checkpoint.root == frontier.root():
@@ -191,6 +191,6 @@ class _Audit:
             names["?" if identity is None else stream_name(identity, int(number))] = None
         shown = ", ".join(islice(names, NAMED)) + (" ..." if len(names) > NAMED else "")
         return (
-            f"the log here has another root for {size} leaves: of the leaves {agreed} to {size - 1}, about {shown}, "
-            "something is not what it was"
+            f"the log here has another root for {size} leaves: of the leaves {agreed} to {size - 1}, about "
+            f"{shown}, something is not what it was"
         )
