@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from gateway.cluster.database import Work
+from gateway.cluster.database import Database, Work
 from gateway.cluster.proof.cosigned import witness_key
 from gateway.cluster.proof.log import name_of, stream_name
 from gateway.cluster.proof.trail import Fault, Kept, Trail
@@ -46,23 +46,31 @@ class Recomputed(NamedTuple):
 
 
 async def verify_checkpoints(
-    work: Work, *, origin: str, key: PublicKey, given: Sequence[Given] = (), witnesses: Sequence[NoteKey] = ()
+    database: Database,
+    *,
+    origin: str,
+    key: PublicKey,
+    given: Sequence[Given] = (),
+    witnesses: Sequence[NoteKey] = (),
 ) -> AsyncIterator[Fault | Recomputed]:
     """Give a `Fault` for everything that does not fit, and a `Recomputed` at the end.
 
     ``origin`` and ``key`` are the log's; ``witnesses`` the keys of witnesses that are not gateways of this cluster.
-    Reads every batch once, in the one view of the transaction ``work``.
+    Reads every batch once. Each gateway is read in a view of its own: trees only grow, and one view that stays open
+    for hours would keep what others delete.
     """
-    audit = _Audit(work, log_key(origin, key), list(witnesses))
+    audit = _Audit(database, log_key(origin, key), list(witnesses))
     async for fault in audit.run(given):
         yield fault
     yield Recomputed(audit.leaves, audit.stored, audit.given, audit.said, audit.cosigned)
 
 
 class _Audit:
-    def __init__(self, work: Work, key: NoteKey, witnesses: list[NoteKey]) -> None:
+    _work: Work
+
+    def __init__(self, database: Database, key: NoteKey, witnesses: list[NoteKey]) -> None:
         self.leaves = self.stored = self.given = self.said = self.cosigned = 0
-        self._work = work
+        self._database = database
         self._key = key
         self._witnesses = witnesses
         self._names: dict[int, Identity] = {}
@@ -70,25 +78,28 @@ class _Audit:
         self._texts: dict[int, str] = {}
 
     async def run(self, given: Sequence[Given]) -> AsyncIterator[Fault]:
-        for row in await self._work.fetch(
-            "SELECT gateway.id, member.name, gateway.site, gateway.name FROM gateway "
-            "JOIN member ON member.id = gateway.member ORDER BY gateway.id"
-        ):
-            self._names[int(row[0])] = name_of(row[1], row[2], row[3])
-        keys = await self._keys()
+        async with self._database.transaction(write=False) as self._work:
+            for row in await self._work.fetch(
+                "SELECT gateway.id, member.name, gateway.site, gateway.name FROM gateway "
+                "JOIN member ON member.id = gateway.member ORDER BY gateway.id"
+            ):
+                self._names[int(row[0])] = name_of(row[1], row[2], row[3])
+            keys = await self._keys()
         for gateway, identity in self._names.items():
-            for number in (0, 1):
-                trail = Trail(self._work, gateway, identity, number, keys.get(gateway, []))
-                async for fault in trail.faults():
-                    yield fault
-                self._kept += trail.said
-                self.said += len(trail.said)
-        for fault in (*self._take(given), *await self._take_stored()):
-            yield fault
-        async for fault in self._lines(keys):
-            yield fault
-        async for fault in self._log():
-            yield fault
+            async with self._database.transaction(write=False) as self._work:
+                for number in (0, 1):
+                    trail = Trail(self._work, gateway, identity, number, keys.get(gateway, []))
+                    async for fault in trail.faults():
+                        yield fault
+                    self._kept += trail.said
+                    self.said += len(trail.said)
+        async with self._database.transaction(write=False) as self._work:
+            for fault in (*self._take(given), *await self._take_stored()):
+                yield fault
+            async for fault in self._lines(keys):
+                yield fault
+            async for fault in self._log():
+                yield fault
 
     async def _keys(self) -> dict[int, list[PublicKey]]:
         found: dict[int, list[PublicKey]] = {}

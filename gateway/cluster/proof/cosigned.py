@@ -34,7 +34,7 @@ AT_ONCE = 500
 _NEW = f"""
 SELECT DISTINCT event.gateway, event.seq FROM event LEFT JOIN heard ON heard.gateway = event.gateway
 WHERE event.kind LIKE 'checkpoint.%' AND event.seq >= coalesce(heard.event_next, 0)
-ORDER BY event.gateway, event.seq LIMIT {AT_ONCE}"""  # noqa: S608  # a number of our own
+ORDER BY event.gateway, event.seq LIMIT {AT_ONCE}"""  # a number of our own
 _KEEP = """
 INSERT INTO heard (gateway, event_next, size, refused) VALUES ($1, $2, $3, $4)
 ON CONFLICT (gateway) DO UPDATE SET event_next = excluded.event_next, size = excluded.size,

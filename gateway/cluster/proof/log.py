@@ -141,7 +141,7 @@ def _head(row: Row) -> StreamHead:
 async def _take_turn(work: Work, origin: str) -> None:
     """Wait for whoever else makes a checkpoint, and see to it that the log keeps its name."""
     await work.execute("UPDATE log_state SET origin = $1 WHERE id = 1 AND origin = ''", origin)
-    found = await work.fetch(f"SELECT origin FROM log_state WHERE id = 1{work.dialect.lock}")  # noqa: S608
+    found = await work.fetch(f"SELECT origin FROM log_state WHERE id = 1{work.dialect.lock}")
     if not found or found[0][0] != origin:
         known = found[0][0] if found else ""
         raise SealError("wrong-log", f"the log is that of {known!r}, not of {origin!r}: its name never changes")

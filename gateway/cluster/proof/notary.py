@@ -33,7 +33,7 @@ _WAITING = f"""
 SELECT gateway.id, gateway.client, member.name, gateway.site, gateway.name, coalesce(heard.size, 0)
 FROM gateway JOIN member ON member.id = gateway.member LEFT JOIN heard ON heard.gateway = gateway.id
 WHERE gateway.revoked_ms IS NULL AND gateway.id > $1 AND coalesce(heard.size, 0) < $2
-ORDER BY gateway.id LIMIT {AT_ONCE}"""  # noqa: S608  # a number of our own
+ORDER BY gateway.id LIMIT {AT_ONCE}"""  # a number of our own
 _HEADS = """
 SELECT stream, size, root, place FROM log_leaf WHERE gateway = $1 AND stream = $2 AND place < $3
 ORDER BY size DESC LIMIT 1"""

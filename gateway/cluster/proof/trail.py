@@ -77,6 +77,9 @@ class Trail:
             "SELECT seq, leaf, body FROM batch WHERE gateway = $1 AND stream = $2 ORDER BY seq",
             *(self.gateway, self.number),
         ):
+            if seq < frontier.size:
+                yield Fault(self.row(int(seq)), "is there twice")
+                continue
             if seq != frontier.size:
                 if frontier.size < max(due, default=0):
                     yield Fault(self.row(frontier.size), "is missing")

@@ -61,7 +61,7 @@ class Bench:
                 "INSERT INTO witnessed VALUES ($1, 0, $2, '', $3) ON CONFLICT DO NOTHING", origin, b"", now_ms
             )
             ((size, root),) = await work.fetch(
-                f"SELECT size, root FROM witnessed WHERE origin = $1{work.dialect.lock}",  # noqa: S608
+                f"SELECT size, root FROM witnessed WHERE origin = $1{work.dialect.lock}",
                 origin,
             )
             try:
