@@ -128,7 +128,8 @@ class Witness:
         trees = await self._own(heads, checkpoint)
         self.memory = Memory(said.origin, Seen(checkpoint.size, checkpoint.root), note.text, trees)
         self._keep(self.memory.to_bytes())
-        await self._tell("checkpoint.witnessed", self._statement(checkpoint, note.text, heads))
+        data = self._statement(checkpoint, note.text, heads) | {"from": seen.size}
+        await self._tell("checkpoint.witnessed", data)
         return "witnessed"
 
     def _statement(self, checkpoint: Checkpoint, text: str, heads: tuple[Proven, ...]) -> dict[str, Any]:
