@@ -21,6 +21,7 @@ from gateway.cluster.derive.cli import add as derive_commands
 from gateway.cluster.enrolment import enrol, read_enrolment
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.metrics import serve_metrics
+from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.cluster.settings import Settings, load_settings
@@ -155,7 +156,7 @@ def _ledger(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
     async def check() -> int:
         wrong = 0
         async with opened(settings, read_only=True) as database:
@@ -168,6 +169,8 @@ def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
         return wrong
 
     wrong = asyncio.run(check())
+    if arguments.checkpoints is not None:
+        wrong += proof.verify_log(settings, arguments.checkpoints, arguments.witness_key)
     print("everything holds" if not wrong else f"{wrong} findings")
     return 1 if wrong else 0
 
@@ -218,6 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
     derive_commands(commands, [shared])
+    proof.add_to_verify(verify)
+
+    proof.add(commands, [shared])
     return parser
 
 
