@@ -23,7 +23,7 @@ SERVICE = "aurora_service"
 MEMBERS = "aurora_member"
 """The group that holds the grants on the views. It is nobody's member: who acts as it sees no rows."""
 
-UNTOUCHED = ("member", "fork", "checkpoint", "log_leaf", "cosignature", "deed")
+UNTOUCHED = ("member", "fork", "erased", "checkpoint", "log_leaf", "cosignature", "deed")
 """Tables to which the service adds, and changes nothing."""
 KEPT = (*UNTOUCHED, "gateway", "stream", "rejected", "certificate", "schema_version")
 """Tables from which the service takes nothing away. Of ``batch`` a trigger keeps what the tree has counted."""
@@ -40,7 +40,7 @@ CONNECTIONS = 5
 _HEAVY = (
     "SELECT CAST(CAST(oid AS regprocedure) AS text) FROM pg_proc "
     "WHERE pronamespace = CAST('pg_catalog' AS regnamespace) "
-    "AND (proname ~ '^pg_(try_)?advisory_' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) ORDER BY 1"
+    "AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) ORDER BY 1"
 )
 """Functions by which anybody may hold up the receivers' locks, or write to the disk."""
 
@@ -79,6 +79,8 @@ async def make_service(database: Database, verifier: str | None) -> str:
         for (table,) in tables:
             await work.execute(f"REVOKE ALL ON aurora.{table} FROM {SERVICE}")
             await work.execute(f"GRANT {_rights(str(table))} ON aurora.{table} TO {SERVICE}")
+        # A month's partition is made when nothing of that month lies here yet.
+        await work.execute(f"GRANT SELECT ON aurora.batch_other TO {SERVICE}")
         for (function,) in await work.fetch(_HEAVY):
             await work.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {SERVICE}")
     return SERVICE

@@ -10,7 +10,9 @@ DECLARE
     place text;
 BEGIN
     EXECUTE format('CREATE POLICY apart ON member FOR SELECT USING (id = %s)', me);
-    FOREACH place IN ARRAY ARRAY['gateway', 'batch', 'event', 'alarm', 'point', 'channel', 'roll', 'day', 'value', 'retention'] LOOP
+    FOREACH place IN ARRAY ARRAY['gateway', 'batch', 'event', 'alarm', 'point', 'channel',
+            'roll', 'day', 'chunk', 'value', 'retention',
+            'erased'] LOOP
         EXECUTE format('CREATE POLICY apart ON %I FOR SELECT USING (member = %s)', place, me);
     END LOOP;
     FOREACH place IN ARRAY ARRAY['term', 'stream', 'fork'] LOOP
@@ -40,6 +42,10 @@ CREATE VIEW aurora_read.event WITH (security_invoker, security_barrier) AS
 CREATE VIEW aurora_read.hour WITH (security_invoker, security_barrier) AS
     SELECT channel, hour, good, uncertain, bad, low, high, total FROM roll;
 CREATE VIEW aurora_read.day WITH (security_invoker, security_barrier) AS SELECT channel, day, count, body FROM day;
+CREATE VIEW aurora_read.chunk WITH (security_invoker, security_barrier) AS
+    SELECT channel, day, place, count, body FROM chunk;
+CREATE VIEW aurora_read.erased WITH (security_invoker, security_barrier) AS
+    SELECT gateway, stream, first, last, bytes, days, at_ms FROM erased;
 CREATE VIEW aurora_read.value WITH (security_invoker, security_barrier) AS
     SELECT channel, utc_ms, value, quality FROM value;
 CREATE VIEW aurora_read.retention WITH (security_invoker, security_barrier) AS SELECT point, days FROM retention;
