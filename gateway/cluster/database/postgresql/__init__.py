@@ -60,8 +60,8 @@ class PostgresDatabase(Database):
     async def prepare(self, now_ms: int) -> None:
         """Migrate, shut what is new, and make the partitions of this month and the next."""
         async with self.transaction() as work:
-            await work.execute("SELECT pg_advisory_xact_lock($1)", MIGRATING)
             await check_server(work, self.place)
+            await work.execute("SELECT pg_advisory_xact_lock($1)", MIGRATING)
             # A role that owns nothing may not even ask for what is there already.
             if not (await work.fetch("SELECT to_regclass('schema_version')"))[0][0]:
                 await work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
