@@ -1,7 +1,5 @@
 """What would let one member see or disturb another: looked for in the server's catalogue, whoever put it there."""
 
-# ruff: noqa: S608 - nothing in these queries comes from outside
-
 from gateway.cluster.database import Work
 
 __all__ = ["openings"]
