@@ -40,7 +40,8 @@ CONNECTIONS = 5
 _HEAVY = (
     "SELECT CAST(CAST(oid AS regprocedure) AS text) FROM pg_proc "
     "WHERE pronamespace = CAST('pg_catalog' AS regnamespace) "
-    "AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) ORDER BY 1"
+    "AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' "
+    "OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) ORDER BY 1"
 )
 """Functions by which anybody may hold up the receivers' locks, or write to the disk."""
 
