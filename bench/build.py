@@ -13,6 +13,7 @@ SOURCES = {
     "rtu_wire": (["rtu_wire.c", "sim_rtu.c", "modbus_sim.h"], ["-lutil"]),
     "mqtt_sink": (["mqtt_sink.c"], ["-lmosquitto"]),
     "anchor_loop": (["anchor_loop.c"], ["-lmodbus", "-lmosquitto"]),
+    "fleet": ([f"fleet/fleet{part}" for part in (".c", "_mqtt.c", "_gateway.c", "_cargo.c", ".h")], []),
 }
 PACKAGES = "gcc libc6-dev libmodbus-dev libmosquitto-dev mosquitto"
 
