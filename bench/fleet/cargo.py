@@ -49,7 +49,13 @@ NOBODY = 0xFFFFFFFF
 LAYOUT = Layout(
     (
         DeviceLayout(
-            "room", "line", "probe", "0" * 16, PERIOD_MS, 0, tuple(Column(f"t{n}", "degC", 1) for n in range(CHANNELS))
+            "room",
+            "line",
+            "probe",
+            "0" * 16,
+            PERIOD_MS,
+            0,
+            tuple(Column(f"t{n}", "degC", 1) for n in range(CHANNELS)),
         ),
     )
 )
@@ -137,7 +143,7 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Shout:
-    """A message of a disturber, sent again and again once ``victim`` has receipts for ``least`` batches of scans."""
+    """A message of a disturber, sent again and again once ``victim`` has receipts for ``least`` scan batches."""
 
     topic: str
     body: bytes
@@ -172,9 +178,7 @@ def plant_payloads(number: int, batches: int) -> Iterator[bytes]:
 def make_fleet(count: int, batches: int, *, members: int = 10, start_ms: int) -> list[Gateway]:
     """Gateways with ``batches`` batches of scans each, and events beside them."""
     plants = [list(plant_payloads(number, batches)) for number in range(min(PLANTS, count))]
-    layout = encode_events(
-        [Event("layout", 500, {"id": layout_id(LAYOUT), "layout": layout_cbor(LAYOUT)})]
-    )
+    layout = encode_events([Event("layout", 500, {"id": layout_id(LAYOUT), "layout": layout_cbor(LAYOUT)})])
     fleet = []
     for number in range(count):
         identity = identity_of(number, members)
@@ -191,7 +195,9 @@ def make_fleet(count: int, batches: int, *, members: int = 10, start_ms: int) ->
     return fleet
 
 
-def write_cargo(path: Path, fleet: Sequence[Gateway], disturbers: Sequence[tuple[str, Sequence[Shout]]] = ()) -> None:
+def write_cargo(
+    path: Path, fleet: Sequence[Gateway], disturbers: Sequence[tuple[str, Sequence[Shout]]] = ()
+) -> None:
     """Write the file that the simulator reads (format: fleet_cargo.c)."""
     with path.open("wb") as file:
         file.write(b"AURFLEET" + struct.pack("<I", len(fleet) + len(disturbers)))
@@ -232,7 +238,9 @@ def read_fleet(path: Path, members: int, start_ms: int) -> list[Gateway]:
     return fleet
 
 
-def kept_fleet(folder: Path, count: int, batches: int, *, now_ms: int, members: int = 10) -> tuple[Path, list[Gateway]]:
+def kept_fleet(
+    folder: Path, count: int, batches: int, *, now_ms: int, members: int = 10
+) -> tuple[Path, list[Gateway]]:
     """The fleet from ``folder``, made there first when it is not; the file and its gateways.
 
     Its last batches were sealed before ``now_ms`` of the day on which it was made.

@@ -60,7 +60,9 @@ class Program:
     def start(self) -> None:
         """Start it; what it says goes to its log."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End it now, and wait until it is gone."""
@@ -107,7 +109,15 @@ class Receiver(Program):
     """``aurora-cluster serve``, as one of a group where ``group`` is given."""
 
     def __init__(
-        self, folder: Path, number: int, *, port: int, data: Path, store: str, group: str = "", profile: bool = False
+        self,
+        folder: Path,
+        number: int,
+        *,
+        port: int,
+        data: Path,
+        store: str,
+        group: str = "",
+        profile: bool = False,
     ) -> None:
         name = f"receiver-{number}"
         words = ["serve", "--data", str(data), "--host", "127.0.0.1", "--port", str(port)]
@@ -155,7 +165,9 @@ class Fleet(Program):
     def start(self) -> None:
         """Start it; what it says is read here."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
 
