@@ -166,21 +166,25 @@ void on_puback(struct client *client, uint16_t id, uint8_t reason)
         lose_patience(client, now_ns());
 }
 
-/* The size of the tree from a receipt's protected header: private label -65538, then an unsigned integer. */
+/* The unsigned CBOR integer behind a label. */
+static bool number_after(const uint8_t *body, size_t length, const char *label, size_t used, uint64_t *value)
+{
+    const uint8_t *found = memmem(body, length, label, used);
+    if (!found || (found += used) >= body + length)
+        return false;
+    uint32_t more = *found < 24 ? 0 : *found <= 27 ? 1u << (*found - 24) : 99;
+    if (found + more >= body + length)
+        return false;
+    *value = more ? 0 : *found;
+    for (uint32_t place = 1; place <= more; place++)
+        *value = *value << 8 | found[place];
+    return true;
+}
+
+/* The size of the tree from a receipt's protected header: private label -65538. */
 static bool tree_size(const uint8_t *body, size_t length, uint64_t *size)
 {
-    static const uint8_t label[] = {0x3a, 0x00, 0x01, 0x00, 0x01};
-    const uint8_t *found = memmem(body, length, label, sizeof label);
-    if (!found || (size_t)(found - body) + sizeof label + 9 > length)
-        return false;
-    found += sizeof label;
-    uint32_t more = *found < 24 ? 0 : *found <= 27 ? 1u << (*found - 24) : 99;
-    if (more == 99)
-        return false;
-    *size = more ? 0 : *found;
-    for (uint32_t place = 1; place <= more; place++)
-        *size = *size << 8 | found[place];
-    return true;
+    return number_after(body, length, "\x3a\x00\x01\x00\x01", 5, size);
 }
 
 static void vouched(struct client *client, int kind, uint64_t size)
@@ -209,11 +213,11 @@ static void vouched(struct client *client, int kind, uint64_t size)
 
 static void refused(struct client *client, int kind, const uint8_t *body, size_t length)
 {
+    struct stream *stream = &client->streams[kind];
     uint64_t now = now_ns();
     counters.refusals++;
     if (memmem(body, length, "cgap", 4)) {
         counters.gaps++;
-        struct stream *stream = &client->streams[kind];
         /* What was sent and has not come is known to be lost: no need to wait for the time-out. */
         if (stream->cursor > stream->size && now >= client->resume_ns) {
             gateway_restart(client);
@@ -223,7 +227,10 @@ static void refused(struct client *client, int kind, const uint8_t *body, size_t
         return;
     }
     counters.forks += memmem(body, length, "dfork", 5) != NULL;
-    rest(client, now, DISBELIEF_S);
+    /* About something that was not sent: somebody else is at work, which slows nothing down. */
+    uint64_t seq;
+    if (number_after(body, length, "cseq", 4, &seq) && seq >= stream->size && seq < stream->cursor)
+        rest(client, now, DISBELIEF_S);
 }
 
 void on_message(struct client *client, const uint8_t *body, size_t length)

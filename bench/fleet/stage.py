@@ -171,6 +171,12 @@ class Fleet(Program):
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
 
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End it now."""
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+        super().kill(number)
+
     def done(self, wait_s: float = 0.0) -> tuple[int, int]:
         """Batches with a receipt, and all of them, as far as it has told; waits for news for so long."""
         assert self.process is not None
