@@ -19,6 +19,7 @@ from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.database import Database, open_database
 from gateway.cluster.enrolment import enrol, read_enrolment
 from gateway.cluster.ledger import as_text, ledger
+from gateway.cluster.metrics import serve_metrics
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.cluster.settings import Settings, load_settings
@@ -73,14 +74,17 @@ async def opened(settings: Settings, *, read_only: bool = False) -> AsyncIterato
         await database.close()
 
 
-def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     signer = cluster_signer(settings.data_dir)
 
     async def serve() -> None:
         async with opened(settings) as database:
             patience_ms = SHARED_PATIENCE_MS if settings.group else 0
             register = Register(database, signer, iss=settings.name, patience_ms=patience_ms)
-            await _until_signal(Receiver(settings.broker, register, utc_ms=utc_ms, group=settings.group))
+            receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=settings.group)
+            if arguments.metrics:
+                serve_metrics(receiver.stats, arguments.metrics)
+            await _until_signal(receiver)
 
     uvloop.run(serve())
     return 0
@@ -178,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", parents=[shared], help="receive, verify, store, answer with receipts")
     serve.add_argument("--name", help="name of the cluster in its receipts")
     serve.add_argument("--group", help="receivers of one group share the work (several receivers on PostgreSQL)")
+    serve.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus there")
     serve.add_argument("--host", help="broker")
     serve.add_argument("--port", type=int, help="port of the broker")
     serve.add_argument("--client", help="MQTT client, the common name of the certificate")

@@ -1,5 +1,6 @@
 """The messages of one transaction: each finds its place in the tree, waits behind a hole, or is refused."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -75,8 +76,9 @@ class Group:
 
     async def write(self) -> None:
         """Write what is new and what has changed."""
+        member = {account.gateway.id: account.gateway.member for account in self._accounts.values()}
         entries = [
-            (self._member[place.gateway], place.gateway, place.stream, entry) for place, entry in self._new.items()
+            (member[place.gateway], place.gateway, place.stream, entry) for place, entry in self._new.items()
         ]
         await self._store.add(entries)
         changed = dict.fromkeys([*self.touched, *self._changed])
@@ -98,9 +100,9 @@ class Group:
         for (client, _, _), payload in self._refusals.items():
             yield client, payload
 
-    @property
-    def _member(self) -> dict[int, int]:
-        return {account.gateway.id: account.gateway.member for account in self._accounts.values()}
+    def rejected(self) -> Counter[str]:
+        """Messages that were not taken, by reason."""
+        return Counter(one.reason for one in self._rejected)
 
     async def _look_ahead(self, opened: Iterable[Opened]) -> None:
         """Ask in one journey for what may be there already: what is not the next of its tree."""

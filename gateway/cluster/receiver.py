@@ -45,6 +45,12 @@ class ReceiverStats:
     answers: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     """Answers that the broker did not take, by reason code (16: the gateway is not connected)."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Messages that were not taken, by reason."""
+    failures: int = 0
+    """Times that broker or store failed."""
+    committed_ms: int | None = None
+    """When the last transaction was on the disk, Unix milliseconds."""
     last_error: str = ""
 
 
@@ -85,6 +91,7 @@ class Receiver:
 
     def _down(self, error: AuroraError) -> None:
         self.stats.connected = False
+        self.stats.failures += 1
         self.stats.last_error = str(error)
         if not self._lost:
             self._lost = True
@@ -125,7 +132,7 @@ class Receiver:
                 self._vouch(link)
             for received in group:
                 link.acknowledge(received)
-            self._count(group)
+            self._count(group, outcome)
 
     def _answer(self, link: Link, outcome: Outcome) -> None:
         self._due.update(outcome.grown)
@@ -151,8 +158,10 @@ class Receiver:
         if reason:
             self.stats.refused[reason] += 1
 
-    def _count(self, group: list[Received]) -> None:
+    def _count(self, group: list[Received], outcome: Outcome) -> None:
         self.stats.groups += 1
+        self.stats.committed_ms = self._utc_ms()
+        self.stats.refusals.update(outcome.rejected)
         self.stats.messages += len(group)
         self.stats.bytes_received += sum(len(received.payload) for received in group)
         self._backoff.reset()

@@ -5,6 +5,7 @@ it belongs to the stream of its topic, the key in force for its sequence signed 
 Any number of registers may work on one database: each locks the streams that its group touches.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -54,6 +55,8 @@ class Outcome:
 
     grown: dict[tuple[str, Stream], Grown] = field(default_factory=dict)
     refusals: list[Answer] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Messages that were not taken, by reason."""
 
 
 class _Known(NamedTuple):
@@ -104,7 +107,7 @@ class Register:
             for client, stream in group.touched
             if (account := accounts[client]).states[stream].size
         }
-        return Outcome(grown, [Answer(client, payload) for client, payload in group.refusals()])
+        return Outcome(grown, [Answer(client, payload) for client, payload in group.refusals()], group.rejected())
 
     def receipt(self, grown: Grown, now_ms: int) -> bytes:
         """Vouch for a tree that a finished transaction has left."""

@@ -21,8 +21,9 @@ class Server:
     """One server. It does not run as root: then the user ``postgres`` of the package runs it."""
 
     def __init__(self, *settings: str) -> None:
-        # A socket's path has to be short, and its folder open to the server's user.
-        self.folder = Path(tempfile.mkdtemp(prefix="aurora-pg-"))
+        # A socket's path has to be short, and its folder open to the server's user; in memory it is quick.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="aurora-pg-", dir=memory))
         self.data = self.folder / "data"
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._user is not None:
