@@ -1,5 +1,6 @@
 """Compiles the C programs of the suite into bench/build/, when they are older than their sources."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -30,9 +31,12 @@ def program(name: str) -> Path:
         sys.exit(f"no C compiler; on Debian: apt-get install {PACKAGES}")
     BUILD.mkdir(exist_ok=True)
     compiled = [str(path) for path in paths if path.suffix == ".c"]
-    outcome = subprocess.run([compiler, *FLAGS, "-o", str(target), *compiled, *libraries], check=False)
+    draft = target.with_name(f"{name}.{os.getpid()}")
+    outcome = subprocess.run([compiler, *FLAGS, "-o", str(draft), *compiled, *libraries], check=False)
     if outcome.returncode:
         sys.exit(f"{name} does not compile; on Debian: apt-get install {PACKAGES}")
+    # At once, so that somebody who builds the same at this moment finds a whole program.
+    draft.replace(target)
     return target
 
 

@@ -44,6 +44,8 @@ class Kept:
     findings: list[str] = field(default_factory=list)
     """Every difference from what was signed; empty is right."""
     batches: int = 0
+    duplicates: int = 0
+    """Batches that came once more."""
     forks: dict[tuple[str, str, int], str] = field(default_factory=dict)
     """Client, stream and sequence of evidence of a second history, and why it is one."""
     fork_bodies: set[bytes] = field(default_factory=set)
@@ -91,8 +93,9 @@ async def _compare(work: Work, kept: Kept, gateway: Gateway, number: int, place:
     kept.findings += [f"{where}: batch {seq} was never signed" for seq in sorted(stored.keys() - signed.keys())]
     both = sorted(signed.keys() & stored.keys())
     kept.findings += [f"{where}: batch {seq} is another one" for seq in both if signed[seq] != stored[seq]]
-    query = "SELECT size, held, frontier FROM stream WHERE gateway = $1 AND stream = $2"
-    for size, held, frontier in await work.fetch(query, number, place):
+    query = "SELECT size, held, frontier, duplicates FROM stream WHERE gateway = $1 AND stream = $2"
+    for size, held, frontier, duplicates in await work.fetch(query, number, place):
+        kept.duplicates += duplicates
         if (size, held) != (len(signed), 0):
             kept.findings.append(f"{where}: the tree has {size} batches of {len(signed)}, {held} wait")
         elif Frontier.from_bytes(bytes(frontier)).root() != gateway.root(stream):

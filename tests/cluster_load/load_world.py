@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from postgres_server import Server
+
 from bench.fleet.cargo import STREAMS, Gateway, write_cargo
 from bench.fleet.check import Answers, Kept, check_answers, enrol_all, look
 from bench.fleet.disturb import Disturbance
 from bench.fleet.stage import GROUP, SHIPPED, Broker, Fleet, Receiver
 from bench.meter import tree
-from postgres_server import Server
-
 from gateway.seal.keys import FileSigner
 
 NOW_MS = int(time.time() * 1000)
@@ -125,6 +125,17 @@ class World:
         assert self.simulator is not None
         return check_answers(self.simulator.receipts, self.fleet, self.signer.public)
 
+    def finish(self, timeout_s: float = 60) -> dict[str, Any]:
+        """Wait until the fleet has all receipts; what it counted."""
+        assert self.simulator is not None
+        return self.simulator.finish(timeout_s)
+
+    def end_fleet(self) -> dict[str, Any]:
+        """End a fleet that goes on for ever; what it counted."""
+        assert self.simulator is not None
+        os.kill(self.simulator.pid, signal.SIGTERM)
+        return self.simulator.finish(20)
+
     def everything_is_there(self) -> Kept:
         """Assert that the store is exactly what was signed and that every receipt vouches for just that."""
         for one in self.receivers:
@@ -133,7 +144,9 @@ class World:
         kept, answers = self.kept(), self.answers()
         assert not kept.findings, kept.findings[:10]
         assert not answers.findings, answers.findings[:10]
-        due = {(gateway.client, stream): len(gateway.bodies[stream]) for gateway in self.fleet for stream in STREAMS}
+        due = {
+            (gateway.client, stream): len(gateway.bodies[stream]) for gateway in self.fleet for stream in STREAMS
+        }
         assert answers.sizes == due
         return kept
 
