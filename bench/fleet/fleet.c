@@ -3,7 +3,7 @@
  *   fleet CARGO [name=value ...]
  *
  *   port        of the broker on 127.0.0.1 (plain MQTT 5)      window      batches without a receipt (8)
- *   first       window at the start of a connection (window)   period      ms between two batches; 0: all at once
+ *   first       window at first and after a loss (window)      period      ms between two batches; 0: all at once
  *   timeout     ms without a receipt until resent (20000)      spread      ms over which the gateways connect (0)
  *   shout       ms between two messages of a disturber (50)    limit       s until it gives up (600)
  *   seed        of jitter and phases                           stay        1: go on until SIGTERM

@@ -43,7 +43,7 @@ struct client {
     bool writing;                                   /* waits for room in the socket */
     struct buffer in, out;
     struct stream streams[STREAMS];
-    uint32_t window;                                /* may be under way now: begins small, grows with receipts */
+    uint32_t window;                                /* may be under way now: begins with `first`, one more with each receipt */
     bool probing;                                   /* one at a time until a receipt comes */
     uint64_t resume_ns, wake_ns, heard_ns, spoken_ns;
     double patience_s, backoff_s;

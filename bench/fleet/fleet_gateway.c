@@ -40,6 +40,7 @@ static void rest(struct client *client, uint64_t now, double seconds)
 {
     gateway_restart(client);
     client->probing = true;
+    client->window = options.first_window;
     client->resume_ns = after(now, seconds);
 }
 
@@ -206,9 +207,7 @@ static void vouched(struct client *client, int kind, uint64_t size)
     client->resume_ns = 0;
     client->patience_s = PATIENCE_FIRST_S;
     client->backoff_s = 0.1;
-    client->window += (uint32_t)size - before;
-    if (client->window > options.window)
-        client->window = options.window;
+    client->window += client->window < options.window;
 }
 
 static void refused(struct client *client, int kind, const uint8_t *body, size_t length)
@@ -221,6 +220,7 @@ static void refused(struct client *client, int kind, const uint8_t *body, size_t
         /* What was sent and has not come is known to be lost: no need to wait for the time-out. */
         if (stream->cursor > stream->size && now >= client->resume_ns) {
             gateway_restart(client);
+            client->window = options.first_window;
             client->resume_ns = after(now, client->patience_s);
             client->patience_s = client->patience_s * 2 > PATIENCE_LAST_S ? PATIENCE_LAST_S : client->patience_s * 2;
         }
