@@ -2,17 +2,19 @@
 
     python -m bench.fleet [RUN ...] [--json FILE]
 
-Runs: one, few, two, reconnect, slow-start, latency; all of them when none is named. docs/cluster-scale.md says what
-each figure is. Beside each run stands the time that one Ed25519 signature takes to check at that moment: where the
-machine is busy with other things it is longer, and so is everything else.
+Runs: few, one, two, reconnect, slow-start, latency, everything, sqlite; all of them when none is named.
+docs/cluster-scale.md says what each figure is. Beside each run stands the time that one Ed25519 signature takes to
+check at that moment: where the machine is busy with other things it is longer, and so is everything else.
 """
 
 import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,13 @@ from bench.fleet.stage import DEFAULTS, StageError
 RUNS = {
     run.name: run
     for run in (
-        Run("few", 100, 200, options={"window": 8}),
-        Run("one", 1000, 40, options={"window": 8}),
-        Run("two", 1000, 40, receivers=2, options={"window": 8}),
+        Run("few", 100, 100, options={"window": 8}),
+        Run("one", 1000, 20, options={"window": 8}),
+        Run("two", 1000, 20, receivers=2, options={"window": 8}),
         Run("reconnect", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8}),
         Run("slow-start", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8, "first": 1}),
         Run("latency", 1000, 20, receivers=2, options={"window": 8, "period": 1500}),
+        Run("everything", 1000, 20, receivers=2, options={"window": 8}, follower=True),
         Run("sqlite", 100, 100, engine="sqlite", options={"window": 8}),
     )
 }
@@ -39,6 +42,7 @@ WORDS = {
     "reconnect": "1000 gateways back at once, broker's default limits, 2 receivers",
     "slow-start": "the same, each gateway begins with one batch",
     "latency": "1000 gateways, a batch each 1.5 s, 2 receivers",
+    "everything": "1000 gateways, 2 receivers, and the follower beside them",
     "sqlite": "100 gateways, 1 receiver on SQLite",
 }
 SIGNATURES = 2000
@@ -88,12 +92,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="add one line for each run")
     parser.add_argument("--profile", action="store_true", help="receivers under cProfile, in bench/build/*.prof")
     arguments = parser.parse_args()
+    # So that everything that was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = 0
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in arguments.runs or RUNS:
         run = RUNS[name]
         if arguments.profile:
-            run = Run(run.name, run.gateways, run.batches, run.receivers, run.engine, run.broker, run.options, True)
+            run = replace(run, profile=True)
         before = signature_us()
         try:
             figures = play(run, now_ms=int(time.time() * 1000))

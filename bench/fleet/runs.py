@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bench.build import BUILD
 from bench.fleet.cargo import VALUES, kept_fleet
 from bench.fleet.check import check_answers, enrol_all, look, read_times
-from bench.fleet.stage import GROUP, ROOT, SHIPPED, Broker, Cost, Fleet, Receiver, StageError
+from bench.fleet.stage import GROUP, ROOT, SHIPPED, Broker, Cost, Fleet, Follower, Receiver, StageError
 from gateway.seal.keys import FileSigner
 
 sys.path.append(str(ROOT / "tests/cluster"))
@@ -22,7 +22,7 @@ from postgres_server import Server  # the same server as in the tests
 
 POSTGRES = ("shared_buffers = 512MB", "max_wal_size = 4GB", "checkpoint_timeout = 30min")
 """As a database server of 2 GB would be set; fsync and synchronous_commit stay on."""
-EVIDENCE = ("batch", "stream", "gateway", "term", "fork", "rejected", "member")
+TABLES = ("batch", "stream", "gateway", "term", "fork", "rejected", "member", "roll", "day", "event", "channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Run:
     engine: str = "postgresql"
     broker: Mapping[str, str] = field(default_factory=lambda: SHIPPED)
     options: Mapping[str, int] = field(default_factory=dict)
+    follower: bool = False
+    """Derive what pages read beside it; then the bytes stored are those of evidence and derived tables."""
     profile: bool = False
     """Run the receivers under cProfile; the figures are worth nothing then."""
 
@@ -47,7 +49,7 @@ def store(engine: str, folder: Path) -> Iterator[tuple[str, Server | None]]:
     if engine == "sqlite":
         yield str(folder / "cluster.db"), None
         return
-    server = Server(*POSTGRES)
+    server = Server(*POSTGRES, on_disk=True)
     try:
         server.start()
         yield server.new_database(), server
@@ -55,7 +57,7 @@ def store(engine: str, folder: Path) -> Iterator[tuple[str, Server | None]]:
         server.remove()
 
 
-def play(run: Run, *, now_ms: int, timeout_s: float = 300) -> dict[str, Any]:
+def play(run: Run, *, now_ms: int, timeout_s: float = 900) -> dict[str, Any]:
     """The figures of a run; raises `StageError` when a part fails or when the store is not what was signed."""
     cargo, fleet = kept_fleet(BUILD / "cargo", run.gateways, run.batches, now_ms=now_ms)
     folder = Path(tempfile.mkdtemp(prefix="aurora-fleet-"))
@@ -75,9 +77,14 @@ def play(run: Run, *, now_ms: int, timeout_s: float = 300) -> dict[str, Any]:
         for receiver in receivers:
             stack.callback(receiver.kill)
             receiver.start()
+        follower = Follower(folder, data=folder, store=where)
+        stack.callback(follower.kill)
         parts = {"broker": broker.pid} | {receiver.name: receiver.pid for receiver in receivers}
         if server is not None:
             parts["database"] = int((server.data / "postmaster.pid").read_text().split()[0])
+        if run.follower:
+            follower.start()
+            parts["follower"] = follower.pid
         before = Cost.of(parts)
         simulator = Fleet(folder, cargo, port=broker.port, **run.options)
         stack.callback(simulator.kill)
@@ -85,6 +92,9 @@ def play(run: Run, *, now_ms: int, timeout_s: float = 300) -> dict[str, Any]:
         counted = simulator.finish(timeout_s)
         spent = Cost.of(parts).since(before)
         memory = {name: round(_resident(pid) / 2**20, 1) for name, pid in parts.items()}
+        if run.follower:
+            follower.alive()
+            follower.catch_up(timeout_s)
         for receiver in receivers:
             receiver.alive()
             receiver.kill(15)
@@ -144,7 +154,7 @@ def _sizes(server: Server | None, where: str, folder: Path, values: int) -> dict
     sizes = dict(line.split("|") for line in server.sql(query, database).splitlines())
     found = {
         name: sum(int(size) for table, size in sizes.items() if table == name or table.startswith(f"{name}_"))
-        for name in EVIDENCE
+        for name in TABLES
     }
     found["everything"] = sum(map(int, sizes.values()))
     return {name: round(size / values, 3) for name, size in found.items() if size / values >= 0.001}

@@ -151,6 +151,26 @@ class Receiver(Program):
         return b"receiving from" in self.log.read_bytes()
 
 
+class Follower(Program):
+    """``aurora-cluster derive``: makes the tables that pages and exports read from the evidence."""
+
+    def __init__(self, folder: Path, *, data: Path, store: str) -> None:
+        words = [sys.executable, "-m", "gateway.cluster.cli", "derive", "--data", str(data), "--store", store]
+        super().__init__("follower", folder, words)
+
+    def catch_up(self, timeout_s: float) -> None:
+        """End it, and derive what is left."""
+        self.kill(signal.SIGTERM)
+        try:
+            done = subprocess.run(
+                [*self.command, "--once"], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise StageError(f"the follower is not done after {timeout_s:.0f} s") from None
+        if done.returncode:
+            raise StageError(f"the follower ended: {done.stderr[-2000:]}")
+
+
 class Fleet(Program):
     """The simulator of gateways on a cargo; ``options`` are those of fleet.c."""
 
