@@ -37,6 +37,9 @@ GATEWAY: Final[dict[str, str]] = {
 CLUSTER: Final[dict[str, str]] = {
     "sysusers.d/aurora-cluster.conf": "etc/sysusers.d/aurora-cluster.conf",
     "tmpfiles.d/aurora-cluster.conf": "etc/tmpfiles.d/aurora-cluster.conf",
+    "aurora-cluster-receiver@.service": "etc/systemd/system/aurora-cluster-receiver@.service",
+    "aurora-cluster-receivers.target": "etc/systemd/system/aurora-cluster-receivers.target",
+    "aurora-cluster-follow.service": "etc/systemd/system/aurora-cluster-follow.service",
     "aurora-cluster.service": f"etc/systemd/system/{CLUSTER_UNIT}",
 }
 KEPT: Final = ("the user", "/etc/aurora-gateway", "/var/lib/aurora-gateway", "keys", "the journal")

@@ -103,7 +103,11 @@ class TestInstall:
 
     def test_the_receiver_of_a_cluster(self, image: Path) -> None:
         assert install(image, "--cluster").returncode == 0
-        assert (image / "etc/systemd/system/aurora-cluster.service").is_file()
+        for name in ("aurora-cluster", "aurora-cluster-receiver@", "aurora-cluster-follow"):
+            assert (image / f"etc/systemd/system/{name}.service").is_file()
+        # The first is enabled; who wants several receivers, or what is derived, says so.
+        enabled = {path.name for path in (image / "etc/systemd/system").glob("*.wants/*")}
+        assert enabled <= {"aurora-cluster.service"}
         assert not (image / PLACED[0]).exists()
 
 
