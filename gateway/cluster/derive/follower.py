@@ -27,6 +27,8 @@ __all__ = ["Follower", "Options"]
 
 log = logging.getLogger(__name__)
 
+TURN = 50
+"""Gateways between two looks."""
 REST_MS = 60_000
 """How long a gateway is left alone whose tables could not be written."""
 ABSENT = "no-body"
@@ -73,9 +75,14 @@ class Follower:
         """Gateways that are left alone, and until when."""
 
     async def step(self, now_ms: int) -> int:
-        """Take each gateway that has something new one step further; returns how many were."""
+        """Take gateways that have something new one step further, `TURN` at most; returns how many were.
+
+        Then it is time to look again: an alarm does not wait until a backlog of others is done.
+        """
         done = 0
         for gateway in await self._waiting(now_ms):
+            if done >= TURN:
+                break
             if self._rest.get(gateway, 0) > now_ms:
                 continue
             try:
