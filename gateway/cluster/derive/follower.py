@@ -32,6 +32,8 @@ TURN = 50
 REST_MS = 60_000
 """How long a gateway is left alone whose tables could not be written."""
 ABSENT = "no-body"
+VALUE_COST = 10
+"""What a row for a value takes of memory, as against a place in a column."""
 ALL = 2**62
 """As if all events were known."""
 LAYOUTS = 256
@@ -87,7 +89,8 @@ class Follower:
                 continue
             try:
                 done += await self._advance(gateway, now_ms)
-            except StorageError as error:
+            except (StorageError, SealError) as error:
+                # `SealError`: a row of our own that cannot be read back, say of a disk that went bad.
                 log.warning("tables of gateway %d are not written: %s", gateway, error)
                 self._rest[gateway] = now_ms + REST_MS
             else:
@@ -183,7 +186,7 @@ class Follower:
         for seq, body in await batch_bodies(tables.work, tables.gateway, SCAN, range(first, end)):
             if not await self._scan(taking, seq, body, event_next):
                 return seq
-            if taking.readings.cells > self._options.cells:
+            if taking.readings.cells > self._options.cells // (VALUE_COST if self._options.values else 1):
                 return seq + 1
         return end
 
