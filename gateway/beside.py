@@ -104,13 +104,15 @@ class Beside:
 
         async def record(event: Event) -> None:
             gateway.record(event)
+            if event.kind == "checkpoint.refused":
+                self.alarm_rewritten(event)
 
         def keep(memory: bytes) -> None:
             # The journal's own copy is that of the start; the uplink may begin anew before the next one.
             self._witnessed = memory
             gateway.journal.keep(WITNESS, memory)
 
-        def signer() -> FileSigner:
+        def signer() -> "FileSigner":
             # Seldom, and read anew: the key may have been changed.
             return open_identity(gateway.site).signer
 
@@ -121,6 +123,14 @@ class Beside:
         certifier = Recertifier(gateway.site, signer, key.thumbprint, utc_ms=lambda: gateway.clock.claim().utc_ms)
         gateway.uplink = Uplink(settings, identity, journal, key, witness=witness, certifier=certifier, **common)
         await gateway.uplink.run()
+
+    def alarm_rewritten(self, event: Event) -> None:
+        """Raise that history was rewritten. It is over at once: what remains is that somebody must take note."""
+        from gateway.assess.upkeep import history_rewritten
+
+        for active in (True, False):
+            condition = history_rewritten(event.at_ms, str(event.data["words"]), active=active)
+            self._gateway.assess.condition(condition, WITNESS)
 
     async def _meet(self) -> None:
         from gateway.acquire.orders import DeviceOrders
