@@ -33,7 +33,7 @@ STATIONS = (
     "web",
 )
 HANDING_ON = "gateway.cluster.handon"
-"""Puts together, as `gateway.app` does at the gateway: the cluster's tables, EPCIS, and the outputs of the gateway."""
+"""Puts together, as `gateway.app` does at the gateway: the cluster's tables, EPCIS, a gateway's outputs."""
 PURE = ("gateway.seal", "gateway.chart", "gateway.language")
 """Functions on bytes, numbers and words that every station may use."""
 
