@@ -345,3 +345,21 @@ def test_the_example_of_the_guide_is_right(tmp_path: Path) -> None:
         ("webhook", False),
         ("ngsi-ld", True),
     ]
+
+
+async def test_the_command_runs_until_it_is_told_to_stop(
+    database: Database, place: str, tmp_path: Path, hook: Hook
+) -> None:
+    await derived(database, plant(tmp_path / "box"))
+    path = written(tmp_path, hook.url, 'begin = "beginning"')
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.cluster.cli", "hand-on", "run", str(path), "--store", place
+    )
+    try:
+        await hook.until(lambda h: len(h.got) == 1)
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
