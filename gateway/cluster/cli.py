@@ -19,9 +19,11 @@ from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.database import Database, open_database
 from gateway.cluster.derive.cli import add as derive_commands
 from gateway.cluster.enrolment import enrol, read_enrolment
+from gateway.cluster.handon import cli as handon
 from gateway.cluster.identity import cli as identity
 from gateway.cluster.identity.share import share_group
 from gateway.cluster.ledger import as_text, ledger
+from gateway.cluster.members import cli as members
 from gateway.cluster.metrics import serve_metrics
 from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
@@ -228,6 +230,8 @@ def _parser() -> argparse.ArgumentParser:
 
     proof.add(commands, [shared])
     identity.add(commands, [shared])
+    members.add(commands, [shared])
+    handon.add(commands, [shared])
     return parser
 
 

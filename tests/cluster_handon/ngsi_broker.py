@@ -79,7 +79,7 @@ def no_null(name: str, value: object) -> None:
 
 
 class NgsiBroker(ThreadingHTTPServer):
-    """Entities by tenant and id; ``refuse``: ids that it answers 207 for, ``answers``: status codes to give first."""
+    """Entities by tenant and id; ``refuse``: ids to answer 207 for, ``answers``: codes to give first."""
 
     daemon_threads = True
 

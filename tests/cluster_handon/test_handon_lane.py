@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -334,3 +335,31 @@ def test_a_name_is_given_once_to_a_member(tmp_path: Path) -> None:
     path.write_text(table.format("a") * 2)
     with pytest.raises(ConfigError, match="another output of this member"):
         load_outputs(path)
+
+
+def test_the_example_of_the_guide_is_right(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/cluster-handon.md").read_text()
+    path = tmp_path / "outputs.toml"
+    path.write_text(guide.split("```TOML\n")[1].split("```")[0])
+    assert [(output.spec.type, output.history) for output in load_outputs(path)] == [
+        ("webhook", False),
+        ("ngsi-ld", True),
+    ]
+
+
+async def test_the_command_runs_until_it_is_told_to_stop(
+    database: Database, place: str, tmp_path: Path, hook: Hook
+) -> None:
+    await derived(database, plant(tmp_path / "box"))
+    path = written(tmp_path, hook.url, 'begin = "beginning"')
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.cluster.cli", "hand-on", "run", str(path), "--store", place
+    )
+    try:
+        await hook.until(lambda h: len(h.got) == 1)
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -30,7 +30,6 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("hand-on", help="give a member's data on: files, EPCIS, webhooks, NGSI-LD")
     ways = parser.add_subparsers(required=True, metavar="WHAT")
     stretch = argparse.ArgumentParser(add_help=False)
-    stretch.add_argument("--store", metavar="WHERE", help="file or postgresql://...")
     stretch.add_argument("--member", required=True, help="the company")
     stretch.add_argument("--site", default="", help="one site of it")
     stretch.add_argument("--gateway", default="", help="one gateway of it")
@@ -53,7 +52,6 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     outputs = argparse.ArgumentParser(add_help=False)
     outputs.add_argument("outputs", type=Path, metavar="FILE", help="[[output]] tables, each with its member")
     run = ways.add_parser("run", parents=[*shared, outputs], help="tell members' systems of alarms and values")
-    run.add_argument("--store", metavar="WHERE", help="file or postgresql://...")
     run.set_defaults(command=_outputs)
     check = ways.add_parser("check", parents=[*shared, outputs], help="whether such a file is right")
     check.set_defaults(command=_check)
@@ -74,7 +72,7 @@ Work = Callable[[Database, Any, argparse.Namespace], Awaitable[int]]
 
 def _run(work: Work) -> Callable[[Any, argparse.Namespace], int]:
     async def opened(settings: Any, arguments: argparse.Namespace) -> int:
-        database = await open_database(arguments.store or settings.store, read_only=True)
+        database = await open_database(settings.store, read_only=True)
         try:
             return await work(database, settings, arguments)
         finally:
@@ -122,7 +120,7 @@ def _check(_settings: Any, arguments: argparse.Namespace) -> int:
 
 def _outputs(settings: Any, arguments: argparse.Namespace) -> int:
     outputs = load_outputs(arguments.outputs)
-    asyncio.run(_until_signal(str(arguments.store or settings.store), outputs))
+    asyncio.run(_until_signal(str(settings.store), outputs))
     return 0
 
 
