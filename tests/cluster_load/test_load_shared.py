@@ -15,6 +15,7 @@ from bench.fleet.stage import DEFAULTS
 from bench.meter import measure
 
 START_MS = NOW_MS - 20_000_000
+pytestmark = pytest.mark.timeout(300)
 MEMORY = 250 * 2**20
 """What a receiver may hold while nothing is taken from it."""
 
