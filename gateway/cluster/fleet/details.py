@@ -12,6 +12,7 @@ __all__ = [
     "AlarmRow",
     "Certificate",
     "DeedRow",
+    "Facts",
     "Fork",
     "Key",
     "PointRow",
@@ -21,6 +22,7 @@ __all__ = [
     "alarms",
     "certificates",
     "deeds",
+    "facts",
     "forks",
     "keys",
     "member_named",
@@ -31,6 +33,16 @@ __all__ = [
 ]
 
 TIERS: Final = ("critical", "alert", "maintenance", "advisory")
+
+
+class Facts(NamedTuple):
+    """What else is known of a gateway; ``gathered_ms`` is when coverage and calibration were gathered."""
+
+    client: str
+    enrolled_ms: int
+    calibration: str | None
+    """The channel whose certificate runs out first."""
+    gathered_ms: int | None
 
 
 class Stream(NamedTuple):
@@ -176,6 +188,15 @@ async def member_named(work: Work, name: str) -> int | None:
 
 # Below, a gateway's id comes from a row that was found within the scope (`queries.gateway_row`); what belongs to it
 # is asked for within the scope once more, so that a mistake in a page shows nothing.
+
+
+async def facts(work: Work, scope: Scope, gateway: int) -> Facts | None:
+    """What else is known of a gateway."""
+    sql = f"""SELECT g.client, g.enrolled_ms, v.calibration, v.gathered_ms
+        FROM gateway g LEFT JOIN glance v ON v.gateway = g.id
+        WHERE {scope.condition("g.member", 1)} AND g.id = $2"""
+    rows = await work.fetch(sql, scope.member, gateway)
+    return Facts(*rows[0]) if rows else None
 
 
 async def streams(work: Work, scope: Scope, gateway: int) -> list[Stream]:

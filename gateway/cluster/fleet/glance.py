@@ -1,4 +1,4 @@
-"""Gathers what the overview shows of each gateway and could not read at every look: coverage, calibration.
+"""Gathers what the overview shows of gateways and could not read at every look: coverage, calibration, certificate.
 
 The hours of a day are 24 rows a channel in `roll`: for ten thousand gateways some millions. So they are read some
 gateways at a time, with pauses between, and the overview reads one row a gateway; it says how old that is.
@@ -50,11 +50,16 @@ RECORDS = """
 SELECT gateway, data FROM event WHERE gateway >= $1 AND gateway <= $2 AND kind = 'record.calibration'
 ORDER BY gateway, utc_ms
 """
+CERTIFICATES = """
+SELECT g.id, max(c.until_ms) FROM gateway g JOIN certificate c ON c.client = g.client
+WHERE g.id >= $1 AND g.id <= $2 AND c.revoked_ms IS NULL GROUP BY g.id
+"""
 KEEP = """
-INSERT INTO glance (gateway, expected, got, calibration_ms, calibration, gathered_ms)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO glance (gateway, expected, got, calibration_ms, calibration, certificate_ms, gathered_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (gateway) DO UPDATE SET expected = excluded.expected, got = excluded.got,
-    calibration_ms = excluded.calibration_ms, calibration = excluded.calibration, gathered_ms = excluded.gathered_ms
+    calibration_ms = excluded.calibration_ms, calibration = excluded.calibration,
+    certificate_ms = excluded.certificate_ms, gathered_ms = excluded.gathered_ms
 """
 
 
@@ -68,9 +73,10 @@ async def gather(database: Database, now_ms: int, after: int = -1, at_once: int 
         first, last = int(found[0][0]), int(found[-1][0])
         covered = await work.fetch(COVERAGE, first, last, hour - HOURS, hour, now_ms - FORGOTTEN_MS)
         due = await _due(work, first, last)
+        ends = {int(row[0]): int(row[1]) for row in await work.fetch(CERTIFICATES, first, last)}
     coverage = {int(row[0]): (int(row[1]), int(row[2])) for row in covered}
     rows = [
-        (gateway, *coverage.get(gateway, (0, 0)), *due.get(gateway, (None, None)), now_ms)
+        (gateway, *coverage.get(gateway, (0, 0)), *due.get(gateway, (None, None)), ends.get(gateway), now_ms)
         for gateway in (int(row[0]) for row in found)
     ]
     async with database.transaction() as work:

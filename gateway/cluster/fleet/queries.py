@@ -4,6 +4,7 @@ None of these queries reads batches, events or values: `stream` has two rows a g
 index of their own, and what would take more is gathered beforehand (`gateway.cluster.fleet.glance`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -20,10 +21,10 @@ __all__ = [
     "MemberRow",
     "Show",
     "Sums",
+    "added",
     "gateway_row",
     "gateways",
     "members",
-    "sums",
 ]
 
 Show = Literal["all", "visit", "alarms", "red", "silent", "missing"]
@@ -37,18 +38,12 @@ class GatewayRow(NamedTuple):
     member_id: int
     site: str
     name: str
-    client: str
-    enrolled_ms: int
     revoked_ms: int | None
     seen_ms: int | None
-    batches: int
     missing: int
     hole_ms: int | None
-    late: int
-    deleted: int
     unreadable: int
     clock: int | None
-    clock_error_ms: int | None
     clock_ahead_ms: int
     critical: int
     alert: int
@@ -59,8 +54,6 @@ class GatewayRow(NamedTuple):
     expected: int | None
     got: int | None
     calibration_ms: int | None
-    calibration: str | None
-    gathered_ms: int | None
     certificate_ms: int | None
     marks: int
 
@@ -77,7 +70,10 @@ class MemberRow(NamedTuple):
     silent: int
     critical: int
     alert: int
+    maintenance: int
     missing: int
+    expected: int
+    got: int
     seen_ms: int | None
 
 
@@ -111,29 +107,25 @@ class Ask:
     limit: int = 50
 
 
-# Bodies are read of none of these tables; aggregates are cast because PostgreSQL's sums are numerics.
+# Aggregates are cast because PostgreSQL's sums are numerics. MATERIALIZED, since the marks are asked for several
+# times: put in the place of their name they would be computed each time.
 HERE: Final = """
-here AS (
-    SELECT g.id, m.name AS member, g.member AS member_id, g.site, g.name, g.client, g.enrolled_ms, g.revoked_ms,
+here AS MATERIALIZED (
+    SELECT g.id, m.name AS member, g.member AS member_id, g.site, g.name, g.revoked_ms,
         CASE WHEN s.received_ms IS NULL OR e.received_ms > s.received_ms THEN e.received_ms ELSE s.received_ms END
             AS seen_ms,
-        COALESCE(e.size, 0) + COALESCE(s.size, 0) AS batches,
         CASE WHEN e.announced > e.size + e.held THEN e.announced - e.size - e.held ELSE 0 END
             + CASE WHEN s.announced > s.size + s.held THEN s.announced - s.size - s.held ELSE 0 END AS missing,
         CASE WHEN s.hole_ms IS NULL OR e.hole_ms < s.hole_ms THEN e.hole_ms ELSE s.hole_ms END AS hole_ms,
-        COALESCE(e.late, 0) + COALESCE(s.late, 0) AS late,
-        COALESCE(e.deleted, 0) + COALESCE(s.deleted, 0) AS deleted,
         COALESCE(e.unreadable, 0) + COALESCE(s.unreadable, 0) AS unreadable,
         CASE WHEN s.received_ms IS NULL OR e.received_ms > s.received_ms THEN e.clock_state ELSE s.clock_state END
             AS clock,
-        CASE WHEN s.received_ms IS NULL OR e.received_ms > s.received_ms THEN e.clock_error_ms
-            ELSE s.clock_error_ms END AS clock_error_ms,
         COALESCE(CASE WHEN s.received_ms IS NULL OR e.received_ms > s.received_ms THEN e.clock_ahead_ms
             ELSE s.clock_ahead_ms END, 0) AS clock_ahead_ms,
         COALESCE(a.critical, 0) AS critical, COALESCE(a.alert, 0) AS alert,
         COALESCE(a.maintenance, 0) AS maintenance, COALESCE(a.advisory, 0) AS advisory,
         COALESCE(f.forks, 0) AS forks, COALESCE(r.refused, 0) AS refused,
-        v.expected, v.got, v.calibration_ms, v.calibration, v.gathered_ms, c.certificate_ms
+        v.expected, v.got, v.calibration_ms, v.certificate_ms
     FROM gateway g JOIN member m ON m.id = g.member
     LEFT JOIN stream e ON e.gateway = g.id AND e.stream = 0
     LEFT JOIN stream s ON s.gateway = g.id AND s.stream = 1
@@ -146,12 +138,10 @@ here AS (
     LEFT JOIN (SELECT client, CAST(sum(times) AS bigint) AS refused FROM rejected WHERE last_ms >= $7
         GROUP BY client) r ON r.client = g.client
     LEFT JOIN glance v ON v.gateway = g.id
-    LEFT JOIN (SELECT client, max(until_ms) AS certificate_ms FROM certificate WHERE revoked_ms IS NULL
-        GROUP BY client) c ON c.client = g.client
     WHERE {which})
 """
 JUDGED: Final = f"""
-judged AS (
+judged AS MATERIALIZED (
     SELECT here.*, CASE WHEN revoked_ms IS NOT NULL THEN {Mark.CUT_OFF} ELSE
         CASE WHEN seen_ms IS NULL THEN {Mark.NEVER} WHEN seen_ms < $2 THEN {Mark.SILENT} ELSE 0 END
         + CASE WHEN missing > 0 AND hole_ms < $3 THEN {Mark.HOLE} ELSE 0 END
@@ -191,6 +181,7 @@ ORDERS: Final = {
     "calibration": f"COALESCE(calibration_ms, 9223372036854775807), {NAME}",
 }
 """Of the table: by each column, what wants care first."""
+COUNTED: Final[tuple[Show, ...]] = ("visit", "red", "silent")
 COLUMNS: Final = ", ".join(GatewayRow._fields)
 
 
@@ -228,7 +219,8 @@ async def gateways(work: Work, scope: Scope, now_ms: int, ask: Ask) -> tuple[lis
         conditions.append(f"{text} LIKE CAST(${len(given)} AS text) ESCAPE '!'")
     given += [ask.limit, ask.offset]
     sql = (
-        f"{_with(scope, *conditions)} SELECT {COLUMNS}, count(*) OVER () FROM judged "
+        f"{_with(scope, *conditions)} "
+        f"SELECT {COLUMNS}, (SELECT count(*) FROM judged WHERE {SHOWS[ask.show]}) FROM judged "
         f"WHERE {SHOWS[ask.show]} ORDER BY {ORDERS[ask.order]} LIMIT ${len(given) - 1} OFFSET ${len(given)}"
     )
     rows = await work.fetch(sql, *given)
@@ -244,30 +236,24 @@ async def gateway_row(work: Work, scope: Scope, now_ms: int, gateway: int) -> Ga
 
 async def members(work: Work, scope: Scope, now_ms: int) -> list[MemberRow]:
     """All members of the scope by name, those without a gateway as well."""
-    sql = f"""{_with(scope)} SELECT member.id, member.name, count(DISTINCT judged.site), count(judged.id),
-        CAST(COALESCE(sum(CASE WHEN {SHOWS["visit"]} THEN 1 ELSE 0 END), 0) AS bigint),
-        CAST(COALESCE(sum(CASE WHEN {SHOWS["red"]} THEN 1 ELSE 0 END), 0) AS bigint),
-        CAST(COALESCE(sum(CASE WHEN {SHOWS["silent"]} THEN 1 ELSE 0 END), 0) AS bigint),
-        CAST(COALESCE(sum(critical), 0) AS bigint), CAST(COALESCE(sum(alert), 0) AS bigint),
-        CAST(COALESCE(sum(missing), 0) AS bigint), max(seen_ms)
+    counted = ", ".join(
+        f"CAST(COALESCE(sum({what}), 0) AS bigint)"
+        for what in (
+            *(f"CASE WHEN {SHOWS[show]} THEN 1 ELSE 0 END" for show in COUNTED),
+            *("critical", "alert", "maintenance", "missing", "expected", "got"),
+        )
+    )
+    sql = f"""{_with(scope)}
+        SELECT member.id, member.name, count(DISTINCT judged.site), count(judged.id), {counted}, max(seen_ms)
         FROM member LEFT JOIN judged ON judged.member_id = member.id
         WHERE {scope.condition("member.id", 1)} GROUP BY member.id, member.name ORDER BY member.name"""
     return [MemberRow(*row) for row in await work.fetch(sql, *_given(scope, now_ms))]
 
 
-async def sums(work: Work, scope: Scope, now_ms: int) -> Sums:
+def added(rows: Sequence[MemberRow]) -> Sums:
     """Everything added up."""
-    counted = ", ".join(
-        f"CAST(COALESCE(sum({what}), 0) AS bigint)"
-        for what in (
-            *(f"CASE WHEN {SHOWS[show]} THEN 1 ELSE 0 END" for show in ("visit", "red", "silent")),
-            *("critical", "alert", "maintenance", "missing"),
-            *("expected", "got"),
-        )
-    )
-    sites = "count(DISTINCT CAST(member_id AS text) || ' ' || site)"
-    sql = f"{_with(scope)} SELECT count(DISTINCT member_id), {sites}, count(*), {counted} FROM judged"
-    return Sums(*(await work.fetch(sql, *_given(scope, now_ms)))[0])
+    columns = list(zip(*rows, strict=True))[2:-1]
+    return Sums(len(rows), *(map(sum, columns) if rows else [0] * (len(Sums._fields) - 1)))
 
 
 def _escaped(words: str) -> str:
