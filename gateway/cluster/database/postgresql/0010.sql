@@ -2,6 +2,7 @@
 ALTER TABLE progress ADD COLUMN round bigint NOT NULL DEFAULT 0;
 ALTER TABLE progress ADD COLUMN worked_ms bigint NOT NULL DEFAULT 0;
 ALTER TABLE progress ADD COLUMN open_day bigint;
+ALTER TABLE progress ADD COLUMN late bigint NOT NULL DEFAULT 0;
 -- The days that still grow: a piece for each round of the follower, made one row of "day" when the day is over.
 CREATE TABLE chunk (
     member bigint NOT NULL, channel bigint NOT NULL REFERENCES channel, day bigint NOT NULL, place bigint NOT NULL,

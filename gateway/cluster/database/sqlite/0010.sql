@@ -2,6 +2,7 @@
 ALTER TABLE progress ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE progress ADD COLUMN worked_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE progress ADD COLUMN open_day INTEGER;
+ALTER TABLE progress ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
 -- The days that still grow: a piece for each round of the follower, made one row of "day" when the day is over.
 CREATE TABLE chunk (
     member INTEGER NOT NULL, channel INTEGER NOT NULL REFERENCES channel, day INTEGER NOT NULL, place INTEGER NOT NULL,
