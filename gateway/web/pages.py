@@ -111,7 +111,9 @@ class Pages:
         """Set it to end the open streams."""
         return self.overview.stream.stopping
 
-    async def _metrics(self, _: Request) -> Response:
+    async def _metrics(self, request: Request) -> Response:
+        if self._desk.metrics is None:
+            return self._frame.error(request, 404, "there is no such page")
         text, content_type = await self._desk.metrics()
         return Response(text, headers={"content-type": content_type})
 

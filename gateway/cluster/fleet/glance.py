@@ -36,7 +36,8 @@ FROM (
         CASE WHEN g.enrolled_ms > CAST($3 AS bigint) * 3600000 THEN CAST($4 AS bigint) * 3600000 - g.enrolled_ms
             ELSE (CAST($4 AS bigint) - CAST($3 AS bigint)) * 3600000 END / c.period_ms AS expected,
         COALESCE((SELECT sum(good + uncertain) FROM roll
-            WHERE roll.channel = c.id AND roll.hour >= CAST($3 AS bigint) AND roll.hour < CAST($4 AS bigint)), 0) AS got
+            WHERE roll.channel = c.id AND roll.hour >= CAST($3 AS bigint)
+                AND roll.hour < CAST($4 AS bigint)), 0) AS got
     FROM channel c JOIN gateway g ON g.id = c.gateway
     WHERE c.gateway >= $1 AND c.gateway <= $2 AND c.role = 'value' AND c.period_ms > 0 AND c.last_ms >= $5
         AND g.enrolled_ms < CAST($4 AS bigint) * 3600000) due
