@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.cluster.store import STREAMS, Member, Rejected, Store
+from gateway.cluster.database import Database
+from gateway.cluster.nouns import STREAMS, Enrolled, Rejected
+from gateway.cluster.store import Store
 from gateway.model import ClockState, Stream
 
 CLOCK_AHEAD_MS = 1000
@@ -11,14 +13,17 @@ CLOCK_AHEAD_MS = 1000
 MAX_RANGES = 20
 
 
-def ledger(store: Store, now_ms: int) -> dict[str, Any]:
+async def ledger(database: Database, now_ms: int) -> dict[str, Any]:
     """Everything as plain values (JSON): ``gateways`` and ``rejected``. Times are Unix milliseconds."""
-    rejected = store.rejected()
-    enrolled = store.members()
-    clients = {member.identity.client for member in enrolled}
+    async with database.transaction(write=False) as work:
+        store = Store(work)
+        rejected = await store.rejected()
+        enrolled = await store.gateways()
+        gateways = [await _gateway(store, gateway, rejected) for gateway in enrolled]
+    clients = {gateway.identity.client for gateway in enrolled}
     return {
         "at_ms": now_ms,
-        "gateways": [_gateway(store, member, rejected) for member in enrolled],
+        "gateways": gateways,
         "rejected": [_rejected(row) for row in rejected if row.client not in clients],
     }
 
@@ -34,20 +39,21 @@ def missing_ranges(size: int, held: Iterable[int], announced: int) -> list[tuple
     return ranges
 
 
-def _gateway(store: Store, member: Member, rejected: list[Rejected]) -> dict[str, Any]:
-    identity = member.identity
-    terms = store.terms(member.id)
-    forks = store.forks(member.id)
+async def _gateway(store: Store, enrolled: Enrolled, rejected: list[Rejected]) -> dict[str, Any]:
+    identity = enrolled.identity
+    terms = await store.terms(enrolled.id)
+    forks = await store.forks(enrolled.id)
     in_force = [term for term in terms if None in term.end.values()]
     return {
         "member": identity.member,
         "site": identity.site,
         "gateway": identity.gateway,
         "client": identity.client,
-        "enrolled_ms": member.enrolled_ms,
+        "enrolled_ms": enrolled.enrolled_ms,
+        "revoked_ms": enrolled.revoked_ms,
         "key": in_force[-1].public.thumbprint.hex() if in_force else None,
         "keys": len(terms),
-        "streams": {stream: _stream(store, member, stream) for stream in STREAMS},
+        "streams": {stream: await _stream(store, enrolled, stream) for stream in STREAMS},
         "forks": [
             {"stream": fork.stream, "seq": fork.seq, "why": fork.why, "at_ms": fork.received_ms} for fork in forks
         ],
@@ -55,9 +61,9 @@ def _gateway(store: Store, member: Member, rejected: list[Rejected]) -> dict[str
     }
 
 
-def _stream(store: Store, member: Member, stream: Stream) -> dict[str, Any]:
-    state = store.state(member.id, stream)
-    held = store.held(member.id, stream, state.size) if state.held else []
+async def _stream(store: Store, enrolled: Enrolled, stream: Stream) -> dict[str, Any]:
+    state = await store.state(enrolled.id, stream)
+    held = await store.held(enrolled.id, stream, state.size) if state.held else []
     missing = missing_ranges(state.size, held, state.announced)
     return {
         "first": 0 if state.size else None,
@@ -93,6 +99,8 @@ def as_text(content: dict[str, Any]) -> str:
     for gateway in content["gateways"]:
         key = gateway["key"][:16] if gateway["key"] else "none"
         lines.append(f"{gateway['client']}  site {gateway['site']}  key {key}")
+        if gateway["revoked_ms"] is not None:
+            lines.append(f"  ! shut out {_age(content['at_ms'] - gateway['revoked_ms'])} ago")
         for name, stream in gateway["streams"].items():
             lines.extend(_stream_lines(name, stream, content["at_ms"]))
         lines += [f"  ! fork: {fork['stream']} {fork['seq']}: {fork['why']}" for fork in gateway["forks"]]

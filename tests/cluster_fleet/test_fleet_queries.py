@@ -222,7 +222,7 @@ def _on_cpu(process: int) -> float:
 
 
 async def _cpu(work: Work, ask: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds of processor that the server takes for a question: the least of some, since caches are shared."""
+    """Milliseconds of processor that the server takes for a question: the least of some tries."""
     process = int((await work.fetch("SELECT pg_backend_pid()"))[0][0])
     took = []
     for _ in range(9):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -15,8 +16,18 @@ class Migration(NamedTuple):
     sql: str
 
 
-def migrations(engine: str) -> list[Migration]:
-    """The steps of an engine, oldest first."""
+def steps(engine: str, version: int) -> list[Migration]:
+    """What brings a schema of ``version`` to this release's, oldest first."""
+    return [step for step in _migrations(engine) if step.version > version]
+
+
+def newest(engine: str) -> int:
+    """The version of this release's schema."""
+    return _migrations(engine)[-1].version
+
+
+@cache
+def _migrations(engine: str) -> list[Migration]:
     folder = resources.files("gateway.cluster.database") / engine
     found = [
         Migration(int(match[1]), path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """What the cluster's pages share beyond those of a gateway: the scope of whoever asks, the store, quiet reloads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -64,12 +64,7 @@ class FleetFrame(Frame):
             ("/deeds", N_("What was done"), Right.ADMINISTER),
             ("/people", N_("People"), Right.ADMINISTER),
         ]
-        self.globals.update(
-            own=_own,
-            reasons=reasons,
-            is_red=lambda marks: bool(marks & RED),
-            is_visit=lambda marks: bool(marks & VISIT),
-        )
+        self.globals.update(own=_own, said=_said, reasons=reasons, is_red=_is_red, is_visit=_is_visit)
 
     @asynccontextmanager
     async def look(self, request: Request) -> AsyncIterator[Look]:
@@ -145,6 +140,20 @@ def ident(request: Request, name: str) -> int:
 def query(**fields: object) -> str:
     """A query of what is given."""
     return urlencode({name: value for name, value in fields.items() if value not in (None, "", 0)})
+
+
+def _said(data: Any, name: str) -> str:
+    """A text of what a gateway has recorded; empty where it holds none: nothing is taken for granted of it."""
+    found = data.get(name) if isinstance(data, Mapping) else None
+    return found[:500] if isinstance(found, str) else ""
+
+
+def _is_red(marks: int) -> bool:
+    return bool(marks & RED)
+
+
+def _is_visit(marks: int) -> bool:
+    return bool(marks & VISIT)
 
 
 @lru_cache(maxsize=20)

@@ -39,12 +39,15 @@ STATES: Final = {
 }
 
 
-_TINTS: Final[Mapping[str, Literal["critical", "alert"]]] = {"critical": "critical", "alert": "alert"}
+_TINTS: Final[Mapping[str, Literal["critical", "alert", "other"]]] = {
+    "critical": "critical",
+    "alert": "alert",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What a chart draws: a series, where nothing can be drawn and why (a msgid), and how many readings there are."""
+    """What a chart draws: a series, gaps with their cause (a msgid), and how many readings there are."""
 
     series: Series
     gaps: tuple[Gap, ...]
@@ -213,10 +216,12 @@ def _label(point: PointRow, event: ClusterEvent, at_ms: int, t: Language) -> Ite
         yield Span(start + shift, max(start + shift, until), "bar", LETTERS[kind], t(STATES[kind]))
 
 
-def _span(key: tuple[str, str], since: tuple[int, Mapping[str, Any]], end_ms: int, number: int, t: Language) -> Span:
+def _span(
+    key: tuple[str, str], since: tuple[int, Mapping[str, Any]], end_ms: int, number: int, t: Language
+) -> Span:
     start_ms, data = since
     if key[0] == "alarm":
-        kind = _TINTS.get(str(data.get("tier")), "other")
+        kind: Literal["critical", "alert", "other"] = _TINTS.get(str(data.get("tier")), "other")
         return Span(start_ms, end_ms, kind, str(number), t("alarm"), str(data.get("words", "")))
     words = t("declared: {state}", state=t(STATES[key[1]]) if key[1] in STATES else key[1])
     return Span(start_ms, end_ms, "bar", LETTERS.get(key[1], "Z").lower(), words, str(data.get("person") or ""))

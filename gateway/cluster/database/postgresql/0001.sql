@@ -18,9 +18,9 @@ CREATE TABLE stream (
     late bigint NOT NULL DEFAULT 0, late_max_ms bigint NOT NULL DEFAULT 0,
     clock_state bigint, clock_error_ms bigint, clock_ahead_ms bigint NOT NULL DEFAULT 0,
     sealed_ms bigint, received_ms bigint, receipt bytea, receipt_ms bigint,
-    PRIMARY KEY (gateway, stream));
+    PRIMARY KEY (gateway, stream)) WITH (fillfactor = 50);
 CREATE TABLE batch (
-    gateway bigint NOT NULL REFERENCES gateway, stream bigint NOT NULL, seq bigint NOT NULL,
+    gateway bigint NOT NULL, stream bigint NOT NULL, seq bigint NOT NULL,
     member bigint NOT NULL, leaf bytea NOT NULL, sealed_ms bigint, received_ms bigint NOT NULL, body bytea)
     PARTITION BY RANGE (received_ms);
 -- One stream is written under the lock of its row: that, not an index over all partitions, keeps a sequence unique.

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from gateway.cluster.database import Database, Dialect, Row, Work
-from gateway.cluster.database.migrations import migrations, statements
+from gateway.cluster.database.migrations import newest, statements, steps
 from gateway.cluster.database.postgresql.months import provide
 from gateway.errors import StorageError
 
@@ -64,7 +64,7 @@ class PostgresDatabase(Database):
             await work.execute("CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)")
             found = await work.fetch("SELECT version FROM schema_version")
             version = int(found[0][0]) if found else 0
-            for step in migrations("postgresql")[version:]:
+            for step in steps("postgresql", version):
                 for statement in statements(step.sql):
                     await work.execute(statement)
                 await work.execute("DELETE FROM schema_version")
@@ -146,7 +146,7 @@ class _Connection(Work):
 
 
 async def _check(work: Work, place: str) -> None:
-    known = migrations("postgresql")[-1].version
+    known = newest("postgresql")
     found = await work.fetch("SELECT to_regclass('schema_version')")
     version = int((await work.fetch("SELECT version FROM schema_version"))[0][0]) if found[0][0] else 0
     if version != known:
@@ -155,9 +155,14 @@ async def _check(work: Work, place: str) -> None:
 
 
 def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    host = f"{parts.hostname or 'local socket'}:{parts.port or 5432}"
-    return f"PostgreSQL {host}{parts.path}"
+    """An address without its password; raises `StorageError` where it is none."""
+    try:
+        parts = urlsplit(url)
+        return f"PostgreSQL {parts.hostname or 'local socket'}:{parts.port or 5432}{parts.path}"
+    except ValueError as error:
+        # The words of the error could hold the address, and that a password.
+        remedy = "write postgresql://user@host:5432/database"
+        raise StorageError("the address of PostgreSQL cannot be read", remedy) from error
 
 
 @contextmanager
@@ -170,4 +175,4 @@ def _translated(place: str) -> Iterator[None]:
     except (TimeoutError, OSError) as error:
         raise StorageError(f"{place}: not reached ({error})", "look at address, port and server") from error
     except ValueError as error:
-        raise StorageError(f"{place}: {error}", "write postgresql://user@host:5432/database") from error
+        raise StorageError(f"{place}: not understood", "write postgresql://user@host:5432/database") from error

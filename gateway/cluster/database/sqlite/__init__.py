@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.cluster.database import Database, Dialect, Row, Work
-from gateway.cluster.database.migrations import migrations, statements
+from gateway.cluster.database.migrations import newest, statements, steps
 from gateway.errors import StorageError
 
 DIALECT = Dialect("sqlite", "")
@@ -54,8 +54,7 @@ class SqliteDatabase(Database):
         del now_ms
         async with self.transaction() as work:
             version = int((await work.fetch("PRAGMA user_version"))[0][0])
-            known = migrations("sqlite")
-            for step in known[version:]:
+            for step in steps("sqlite", version):
                 for statement in statements(step.sql):
                     await work.execute(statement)
                 await work.execute(f"PRAGMA user_version = {step.version}")
@@ -174,7 +173,7 @@ class _Connection(Work):
 
 
 async def _check(work: Work, path: Path) -> None:
-    version, known = int((await work.fetch("PRAGMA user_version"))[0][0]), migrations("sqlite")[-1].version
+    version, known = int((await work.fetch("PRAGMA user_version"))[0][0]), newest("sqlite")
     if version != known:
         remedy = "run `aurora-cluster serve` once with this release" if version < known else "use a newer release"
         raise StorageError(f"{path} is of schema {version}, this program knows {known}", remedy)

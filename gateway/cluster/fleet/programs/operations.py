@@ -97,7 +97,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         name="chart",
-        summary="A point in stretches, at most so many: lowest, highest, mean, and how many readings of which quality",
+        summary="A point in stretches: lowest, highest, mean, and how many readings of which quality",
         needs={**_POINT, **_STRETCH},
         takes={"most": COUNT},
         answer={"unit": "string", "rows": "array"},
