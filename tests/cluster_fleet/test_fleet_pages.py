@@ -59,6 +59,9 @@ async def test_staff_see_what_is_wrong_and_where_to_go(store: Database, tmp_path
         assert "3.4" in point
         assert "nothing has come" in point, "there are no values in this store, and the chart says so"
         assert (await ana.get(f"/gateways/{fleet.ill}/points/none")).status_code == 404
+        assert (await ana.get(f"/gateways/{fleet.ill}/points/a%00b")).status_code == 404
+        assert (await ana.get("/alarms?q=a%00b&member=-1&tier=x&from=x")).status_code == 200
+        assert (await ana.get("/?q=%00&show=x&sort=x&from=99999999999")).status_code == 200
         assert (await ana.get("/gateways/99999999")).status_code == 404
         assert (await ana.get("/gateways/x")).status_code == 404
         assert "access.joined" in (await ana.get("/deeds")).text

@@ -59,6 +59,8 @@ class Point(NamedTuple):
 
 async def read_point(look: Look, gateway: int, point: str) -> PointRow | None:
     """One point of a gateway within the scope."""
+    if "\x00" in point:  # PostgreSQL takes it for no text.
+        return None
     found = await details.points(look.work, look.scope, gateway, point)
     return found[0] if found else None
 

@@ -134,7 +134,7 @@ async def _events(look: Look, fields: Fields) -> Answer:
 async def _point(look: Look, fields: Fields, longest_ms: int) -> PointRow:
     if not 0 < fields["to_ms"] - fields["from_ms"] <= longest_ms:
         days = longest_ms // 86_400_000
-        raise PageError(422, "to_ms has to come after from_ms", f"ask for at most {days} days at once")
+        raise PageError(409, "to_ms has to come after from_ms", f"ask for at most {days} days at once")
     row = await read_point(look, fields["gateway"], fields["point"])
     if row is None:
         FleetFrame.nothing()

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from gateway.access.roles import Right
 from gateway.cluster.fleet.details import TIERS
 from gateway.cluster.fleet.queries import ORDERS, SHOWS
-from gateway.web.programs.nouns import WORD, Fields, one_of
+from gateway.web.programs.nouns import Fields, one_of
 from gateway.web.programs.schema import Schema
 
 __all__ = ["OPERATIONS", "Operation"]
@@ -19,6 +19,8 @@ def _whole(least: int, most: int) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
+# A zero is no character of a text in PostgreSQL.
+WORD: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^\u0000]+$"}
 ID: Final = _whole(0, 2**53)
 TIME: Final = _whole(0, 253_402_300_799_000)
 COUNT: Final = _whole(1, 1000)
