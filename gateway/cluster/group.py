@@ -81,6 +81,10 @@ class Group:
             (member[place.gateway], place.gateway, place.stream, entry) for place, entry in self._new.items()
         ]
         await self._store.add(entries)
+        for client, stream in self.touched:
+            # Never back, whatever the clocks of several receivers say.
+            state = self._accounts[client].states[stream]
+            state.receipt_ms = max(self._now_ms, state.receipt_ms or 0)
         changed = dict.fromkeys([*self.touched, *self._changed])
         states = [(self._accounts[client], stream) for client, stream in changed]
         await self._store.save_states(
@@ -203,9 +207,7 @@ class Group:
             state.hole_ms = self._now_ms
 
     def _grow(self, account: Account, stream: Stream, leaf: bytes) -> None:
-        state = account.states[stream]
-        state.frontier.append(leaf)
-        state.receipt_ms = self._now_ms
+        account.states[stream].frontier.append(leaf)
 
     def _release(self, account: Account, stream: Stream) -> None:
         """One batch waits no longer."""

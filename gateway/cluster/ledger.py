@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.cluster.database import Database
-from gateway.cluster.nouns import STREAMS, Enrolled, Rejected
+from gateway.cluster.nouns import STREAMS, Enrolled, Fork, KeyTerm, StreamState
 from gateway.cluster.store import Store
-from gateway.model import ClockState, Stream
+from gateway.model import ClockState
 
 CLOCK_AHEAD_MS = 1000
 """A gateway's clock that is ahead by more than this beyond its own claim is named."""
@@ -17,14 +17,32 @@ async def ledger(database: Database, now_ms: int) -> dict[str, Any]:
     """Everything as plain values (JSON): ``gateways`` and ``rejected``. Times are Unix milliseconds."""
     async with database.transaction(write=False) as work:
         store = Store(work)
-        rejected = await store.rejected()
         enrolled = await store.gateways()
-        gateways = [await _gateway(store, gateway, rejected) for gateway in enrolled]
-    clients = {gateway.identity.client for gateway in enrolled}
+        numbers = [gateway.id for gateway in enrolled]
+        states, terms = await store.states(numbers), await store.terms_of(numbers)
+        forks = {number: await store.forks(number) for number in await store.forked()}
+        held = {
+            (number, stream): await store.held(number, stream, state.size)
+            for number, both in states.items()
+            for stream, state in both.items()
+            if state.held
+        }
+        rejected = await store.rejected()
+    refused: dict[str, list[dict[str, Any]]] = {}
+    for row in rejected:
+        refused.setdefault(row.client, []).append(row._asdict())
+    gateways = []
+    for gateway in enrolled:
+        streams = {
+            stream: _stream(states[gateway.id][stream], held.get((gateway.id, stream), [])) for stream in STREAMS
+        }
+        known = refused.pop(gateway.identity.client, [])
+        said = _gateway(gateway, terms.get(gateway.id, []), forks.get(gateway.id, []))
+        gateways.append({**said, "streams": streams, "rejected": known})
     return {
         "at_ms": now_ms,
         "gateways": gateways,
-        "rejected": [_rejected(row) for row in rejected if row.client not in clients],
+        "rejected": [row for rows in refused.values() for row in rows],
     }
 
 
@@ -39,10 +57,8 @@ def missing_ranges(size: int, held: Iterable[int], announced: int) -> list[tuple
     return ranges
 
 
-async def _gateway(store: Store, enrolled: Enrolled, rejected: list[Rejected]) -> dict[str, Any]:
+def _gateway(enrolled: Enrolled, terms: list[KeyTerm], forks: list[Fork]) -> dict[str, Any]:
     identity = enrolled.identity
-    terms = await store.terms(enrolled.id)
-    forks = await store.forks(enrolled.id)
     in_force = [term for term in terms if None in term.end.values()]
     return {
         "member": identity.member,
@@ -53,17 +69,13 @@ async def _gateway(store: Store, enrolled: Enrolled, rejected: list[Rejected]) -
         "revoked_ms": enrolled.revoked_ms,
         "key": in_force[-1].public.thumbprint.hex() if in_force else None,
         "keys": len(terms),
-        "streams": {stream: await _stream(store, enrolled, stream) for stream in STREAMS},
         "forks": [
             {"stream": fork.stream, "seq": fork.seq, "why": fork.why, "at_ms": fork.received_ms} for fork in forks
         ],
-        "rejected": [_rejected(row) for row in rejected if row.client == identity.client],
     }
 
 
-async def _stream(store: Store, enrolled: Enrolled, stream: Stream) -> dict[str, Any]:
-    state = await store.state(enrolled.id, stream)
-    held = await store.held(enrolled.id, stream, state.size) if state.held else []
+def _stream(state: StreamState, held: list[int]) -> dict[str, Any]:
     missing = missing_ranges(state.size, held, state.announced)
     return {
         "first": 0 if state.size else None,
@@ -87,10 +99,6 @@ async def _stream(store: Store, enrolled: Enrolled, stream: Stream) -> dict[str,
         "received_ms": state.received_ms,
         "receipt_ms": state.receipt_ms,
     }
-
-
-def _rejected(row: Rejected) -> dict[str, Any]:
-    return row._asdict()
 
 
 def as_text(content: dict[str, Any]) -> str:

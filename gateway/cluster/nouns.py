@@ -82,7 +82,7 @@ class StreamState:
     sealed_ms: int | None = None
     received_ms: int | None = None
     receipt_ms: int | None = None
-    """When the tree last grew: what a receipt then vouched for."""
+    """As of when the newest receipt vouches for the tree."""
 
     @property
     def size(self) -> int:

@@ -141,9 +141,8 @@ class Receiver:
 
     def _vouch(self, link: Link) -> None:
         """Send the receipts that are due."""
-        now_ms = self._utc_ms()
         for (client, _), grown in self._due.items():
-            self._send(link, client, self._register.receipt(grown, now_ms))
+            self._send(link, client, self._register.receipt(grown))
         self._due.clear()
         self._sent_at = asyncio.get_running_loop().time()
 

@@ -43,10 +43,15 @@ class Answer(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """A stream that a receipt is due for: the name in it, and the tree to vouch for."""
+    """A stream that a receipt is due for: the name in it, the tree to vouch for, and as of when (Unix ms).
+
+    That time belongs to the transaction, not to the sending: a gateway takes a newer receipt for a smaller tree as
+    proof of a loss, so whatever way two receipts come, the larger tree must not be the older one.
+    """
 
     sub: str
     frontier: Frontier
+    at_ms: int
 
 
 @dataclass(slots=True)
@@ -102,23 +107,24 @@ class Register:
             await group.write()
         for account in accounts.values():
             self._remember(account)
-        grown = {
-            (client, stream): Grown(subject(account.gateway.identity.urn, stream), account.states[stream].frontier)
-            for client, stream in group.touched
-            if (account := accounts[client]).states[stream].size
-        }
+        grown = {}
+        for client, stream in group.touched:
+            account = accounts[client]
+            state = account.states[stream]
+            if state.size and state.receipt_ms is not None:
+                name = subject(account.gateway.identity.urn, stream)
+                grown[client, stream] = Grown(name, state.frontier, state.receipt_ms)
         return Outcome(grown, [Answer(client, payload) for client, payload in group.refusals()], group.rejected())
 
-    def receipt(self, grown: Grown, now_ms: int) -> bytes:
+    def receipt(self, grown: Grown) -> bytes:
         """Vouch for a tree that a finished transaction has left."""
-        return issue_receipt(
-            self._signer, iss=self._iss, sub=grown.sub, frontier=grown.frontier, iat=now_ms // 1000
-        )
+        iat = grown.at_ms // 1000
+        return issue_receipt(self._signer, iss=self._iss, sub=grown.sub, frontier=grown.frontier, iat=iat)
 
     async def take(self, messages: Sequence[Message], now_ms: int) -> list[Answer]:
         """Open and admit a group, and answer it at once."""
         outcome = await self.admit(self.open(messages), now_ms)
-        receipts = [Answer(client, self.receipt(grown, now_ms)) for (client, _), grown in outcome.grown.items()]
+        receipts = [Answer(client, self.receipt(grown)) for (client, _), grown in outcome.grown.items()]
         return receipts + outcome.refusals
 
     def _open(self, message: Message) -> Opened:

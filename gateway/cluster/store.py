@@ -81,22 +81,23 @@ class Store:
 
     async def terms(self, gateway: int) -> list[KeyTerm]:
         """The keys of a gateway in the order in which they came."""
+        return (await self.terms_of([gateway])).get(gateway, [])
+
+    async def terms_of(self, gateways: Iterable[int]) -> dict[int, list[KeyTerm]]:
+        """The keys of gateways, each in the order in which they came."""
+        wanted = self._work.dialect.among("gateway", 1, "bigint")
         query = (
-            "SELECT public, origin, since_ms, event_first, event_end, scan_first, scan_end "
-            "FROM term WHERE gateway = $1 ORDER BY place"
+            "SELECT gateway, public, origin, since_ms, event_first, event_end, scan_first, scan_end "
+            f"FROM term WHERE {wanted} ORDER BY gateway, place"
         )
-        return [
-            KeyTerm(
-                PublicKey.from_pem(public.encode()),
-                origin,
-                since_ms,
-                {"event": event_first, "scan": scan_first},
-                {"event": event_end, "scan": scan_end},
-            )
-            for public, origin, since_ms, event_first, event_end, scan_first, scan_end in await self._work.fetch(
-                query, gateway
-            )
-        ]
+        found: dict[int, list[KeyTerm]] = {}
+        for gateway, public, origin, since_ms, *seqs in await self._work.fetch(query, self._work.several(gateways)):
+            event_first, event_end, scan_first, scan_end = seqs
+            first: dict[Stream, int] = {"event": event_first, "scan": scan_first}
+            end: dict[Stream, int | None] = {"event": event_end, "scan": scan_end}
+            key = PublicKey.from_pem(public.encode())
+            found.setdefault(gateway, []).append(KeyTerm(key, origin, since_ms, first, end))
+        return found
 
     async def save_terms(self, gateway: int, terms: Sequence[KeyTerm]) -> None:
         """Write the keys of a gateway; every receiver sees by the gateway's version that they have changed."""
@@ -251,6 +252,10 @@ class Store:
         )
         rows = await self._work.fetch(query, gateway)
         return [Fork(number, STREAMS[stream], *rest) for number, stream, *rest in rows]
+
+    async def forked(self) -> set[int]:
+        """The gateways of which there is evidence of a fork."""
+        return {gateway for (gateway,) in await self._work.fetch("SELECT DISTINCT gateway FROM fork")}
 
     async def reject(self, found: Iterable[Rejected]) -> None:
         """Count messages that were not taken, within bounds."""

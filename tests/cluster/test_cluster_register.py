@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from cluster_world import CLUSTER, IDENTITY, NOW_MS, OTHER, Asked, Plant
+from cluster_world import CLUSTER, IDENTITY, NOW_MS, OTHER, Asked, Plant, opened
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +119,33 @@ def test_any_order_with_repeats_gives_the_same_tree(
         assert desk.state(plant).deleted == 2
         assert desk.state(plant).values == 40
         assert desk.ledger(plant)["streams"]["scan"]["missing"] == []
+
+
+def test_a_larger_tree_never_has_an_older_receipt_whatever_the_receivers_clocks_say(
+    desk: Desk, plant: Plant
+) -> None:
+    plant.scans(2)
+    done = plant.batches["scan"]
+    (ahead,) = receipts(desk.take(*done[:2], plant=plant, now=NOW_MS + 5000))
+    (behind,) = receipts(desk.take(done[2], plant=plant, now=NOW_MS))
+    assert [(one.tree_size, one.iat) for one in (ahead, behind)] == [
+        (2, NOW_MS // 1000 + 5),
+        (3, NOW_MS // 1000 + 5),
+    ]
+    (again,) = receipts(desk.take(done[0], plant=plant, now=NOW_MS + 9000))
+    assert (again.tree_size, again.iat) == (3, NOW_MS // 1000 + 9)
+
+
+def test_a_hole_is_asked_for_only_when_it_stays(desk: Desk, plant: Plant) -> None:
+    desk.register = Register(desk.database, desk.signer, iss=CLUSTER, patience_ms=2000)
+    plant.scans(4)
+    done = plant.batches["scan"]
+    assert not refusals(desk.take(done[0], done[2], plant=plant))
+    assert not refusals(desk.take(done[3], plant=plant, now=NOW_MS + 1999))
+    (advice,) = refusals(desk.take(done[4], plant=plant, now=NOW_MS + 2000))
+    assert (advice.reason, advice.next_seq) == ("gap", 1)
+    assert receipts(desk.take(done[1], plant=plant, now=NOW_MS + 2001))[0].tree_size == 5
+    assert desk.state(plant).hole_ms is None
 
 
 def test_what_comes_early_is_kept_and_the_hole_is_asked_for(desk: Desk, plant: Plant) -> None:
@@ -287,6 +314,21 @@ def test_a_registration_for_another_key_is_refused(desk: Desk, plant: Plant, tmp
     assert one.reason == "bad-registration"
 
 
+def test_a_gateway_that_was_shut_out_is_refused_and_stays_in_the_record(desk: Desk, plant: Plant) -> None:
+    plant.scans(2)
+    done = plant.batches["scan"]
+    desk.take(*done[:2], plant=plant)
+
+    async def shut_out() -> None:
+        async with desk.database.transaction() as work:
+            await work.execute("UPDATE gateway SET revoked_ms = $1, version = version + 1", NOW_MS)
+
+    desk.runner.run(shut_out())
+    assert [one.reason for one in refusals(desk.take(done[2], plant=plant))] == ["revoked"]
+    assert desk.state(plant).size == 2
+    assert "! shut out" in as_text(desk.everything())
+
+
 def test_too_far_ahead_is_not_kept(desk: Desk, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cluster.group.HOLD", 3)
     plant.scans(5)
@@ -379,5 +421,10 @@ def test_a_name_has_one_key(desk: Desk, plant: Plant, tmp_path: Path) -> None:
 def test_a_store_of_a_later_release_is_not_touched(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "later.db")) as later:
         later.execute("PRAGMA user_version = 99")
+
+    async def begin() -> None:
+        async with opened(tmp_path / "later.db"):
+            pass
+
     with pytest.raises(StorageError, match="schema 99"):
-        Desk(tmp_path, where=str(tmp_path / "later.db"))
+        asyncio.run(begin())

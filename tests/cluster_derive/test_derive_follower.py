@@ -1,5 +1,7 @@
 """The follower: what a gateway has signed stands in the tables, once."""
 
+from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from derive_world import (
 from gateway.cluster.database import Database
 from gateway.cluster.derive.follower import Follower
 from gateway.cluster.derive.segment import DAY_MS, HOUR_MS
-from gateway.model import Miss, Quality
+from gateway.model import Column, DeviceLayout, Layout, Miss, Quality, Scan
 from gateway.seal.backfill import BACKFILL, Backfill, Row, backfill_data
 from gateway.seal.keys import FileSigner
 
@@ -238,3 +240,46 @@ async def test_two_members_with_the_same_names(database: Database, box: Box) -> 
     async with database.transaction(write=False) as work:
         rows = await work.fetch("SELECT gateway, member FROM point ORDER BY gateway")
     assert [tuple(row) for row in rows] == [(first, 1), (second, 2)]
+
+
+async def test_names_that_no_table_can_hold(database: Database, box: Box) -> None:
+    """It is signed, but it is not ours: signs, lengths and numbers that a database refuses stop nothing."""
+    long = "x" * 5000
+    box.happens(
+        ("note\0", {"point": "a\0b", "text": "c\0d", "big": 2**64 - 1, "no": float("nan"), "raw": b"\0" * 5000}),
+        ("note", {"point": long, "list": [float("inf"), {"deep": b"\1"}]}),
+        (long, {}),
+        alarm(long, "raised", "unacknowledged"),
+        alarm("a\0", "raised", "x\0", point=long, device=long, raised_ms=2**63),
+        settings_changed({long: 1, "point[\0].device": "d\0", "point[\0].channel": "c", "x\0": "y\0"}, first=True),
+        ("clock.correction", {"boot": b"q", "offset_ms": 2**63, "error_ms": 1}),
+        ("clock.correction", {"boot": 5}),
+    )
+    strange = DeviceLayout("ro\0om", "b", "m", "0" * 16, 1000, 0, (Column("ai\0r", "\0", 1),))
+    box.says_layout(Layout((strange,)))
+    box.says_layout(Layout((replace(strange, id=long),)))
+    box.measures(Scan(0, 1, 1000, array("d", [4.0]), b"\0"), layout=Layout((strange,)))
+    found = await tables(database, await derived(database, box))
+    assert day_values(found["day"], "ro\ufffdom", "ai\ufffdr") == [(START_MS + 1000, 4.0, 0)]
+    assert [row[:2] for row in found["point"]] == [("\ufffd", "\ufffd")]
+    assert [(row[0], row[1], row[4]) for row in found["alarm"]] == [("a\ufffd", None, "x\ufffd")]
+    assert [row[7] for row in found["event"] if row[6] == "note\ufffd"] == ["a\ufffdb"]
+    assert sorted(row[1] for row in found["unread"]) == [2, 4]
+    assert len(found["event"]) == 11
+
+
+async def test_times_that_no_record_can_have(database: Database, box: Box) -> None:
+    box.utc_ms = 2**62
+    box.measures(scan(1, 4.0))
+    box.happens(("note", {}))
+    box.utc_ms = START_MS
+    box.measures(Miss(0, 1, 2**40, Quality.TIMEOUT))
+    box.measures(scan(2, 4.0))
+    found = await tables(database, await derived(database, box))
+    reasons = [(row[0], row[1], row[2][:9]) for row in found["unread"]]
+    assert reasons == [
+        (SCAN, 1, "bad-time:"),
+        (SCAN, 2, "too-large"),
+    ]
+    assert [row[4] for row in found["event"] if row[6] == "note"] == [None]
+    assert len(day_values(found["day"], "room", "air")) == 1

@@ -18,6 +18,8 @@ __all__ = ["CLOSE_AFTER_MS", "close_days", "over", "tidy"]
 CLOSE_AFTER_MS = 2 * HOUR_MS
 """A day is over so long after its end: most of what is late has come by then."""
 TOGETHER = 16
+SMALL = 1000
+"""Values of a chunk that is large enough to be left as it is."""
 MOST_DAYS = 100
 """Days of channels that one transaction closes, and the values in them."""
 MOST_VALUES = 500_000
@@ -38,21 +40,22 @@ async def tidy(work: Work, gateway: int, member: int, place: int) -> None:
         """
         SELECT c.channel, c.day, h.decimals, h.period_ms, c.place, c.body FROM channel h
         JOIN chunk c ON c.channel = h.id AND c.place > $2 AND c.place <= $3
-        WHERE h.gateway = $1 ORDER BY c.channel, c.day, c.place""",
+        WHERE h.gateway = $1 AND c.count < $4 ORDER BY c.channel, c.day, c.place""",
         gateway,
         place - TOGETHER,
         place,
+        SMALL,
     )
     parts = {key: found for key, found in _grouped(rows).items() if len(found) > 1}
     await work.execute_each(
-        "DELETE FROM chunk WHERE channel = $1 AND day = $2 AND place > $3 AND place < $4",
-        [(*key, place - TOGETHER, place) for key in parts],
+        "DELETE FROM chunk WHERE channel = $1 AND day = $2 AND place = $3",
+        [(*key, row[4]) for key, found in parts.items() for row in found],
     )
     chunks = []
     for (channel, day), found in parts.items():
         whole = joined(decode(bytes(row[5])) for row in found)
         body = encode(whole, found[0][2], found[0][3])
-        chunks.append((member, channel, day, place, len(whole.times), body))
+        chunks.append((member, channel, day, found[-1][4], len(whole.times), body))
     await work.execute_each(CHUNK, chunks)
 
 

@@ -7,9 +7,7 @@ only as far as its tree goes, and what waits for something (a layout, the time o
 ``unread`` and read when that comes.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,7 +23,7 @@ from gateway.model import Layout
 from gateway.seal.batch import SCAN_TYPE, open_batch
 from gateway.seal.columns import decode_scans, peek_scans
 
-__all__ = ["Follower", "Options", "follow"]
+__all__ = ["Follower", "Options"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +49,6 @@ class Options(NamedTuple):
     enough: int = 64
     batches: int = 128
     cells: int = 2_000_000
-    poll_s: float = 1.0
 
 
 @dataclass(slots=True)
@@ -246,25 +243,6 @@ class Follower:
                 continue
             await tables.write_events(folded, None)
             await tables.fold_settings_again()
-
-
-async def follow(database: Database, now_ms: Callable[[], int], options: Options | None = None) -> None:
-    """Follow until cancelled; ``now_ms`` gives Unix ms. While the store cannot be reached, it is tried again."""
-    follower, settings, reached = Follower(database, options), options or Options(), True
-    while True:
-        try:
-            done = await follower.step(now_ms())
-        except StorageError as error:
-            done = 0
-            if reached:
-                log.warning("the store is not read: %s", error)
-            reached = False
-        else:
-            if not reached:
-                log.info("the store is read again")
-            reached = True
-        if not done:
-            await asyncio.sleep(settings.poll_s)
 
 
 def _fold(folded: Folded, seq: int, body: bytes | None) -> None:

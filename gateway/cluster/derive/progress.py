@@ -73,7 +73,7 @@ async def batch_bodies(
         rows = await work.fetch(sql, gateway, stream, seqs.start, seqs.stop)
     else:
         among = work.dialect.among("seq", 3, "bigint")
-        sql = f"SELECT seq, body FROM batch WHERE gateway = $1 AND stream = $2 AND {among}"  # noqa: S608  # our names
+        sql = f"SELECT seq, body FROM batch WHERE gateway = $1 AND stream = $2 AND {among}"  # our names
         rows = await work.fetch(sql, gateway, stream, work.several(seqs))
     found = {int(seq): body for seq, body in rows if body is not None}
     return [(seq, found.get(seq)) for seq in seqs]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate, groupby, repeat
 from math import nan
-from operator import ge, sub
+from operator import ge, sub, truediv
 from typing import Any, NamedTuple
 
 import cbor2
@@ -67,7 +67,7 @@ def joined(parts: Iterable[Segment]) -> Segment:
         times += part.times
         values += part.values
         quality += part.quality
-    if any(map(ge, times, times[1:])):
+    if not _rises(times.tobytes()):
         places = sorted(
             range(len(times)), key=lambda i: (times[i], quality[i], 0.0 if quality[i] >= BAD else values[i])
         )
@@ -75,6 +75,13 @@ def joined(parts: Iterable[Segment]) -> Segment:
         values = array("d", map(values.__getitem__, places))
         quality = bytearray(map(quality.__getitem__, places))
     return Segment(times, values, bytes(quality))
+
+
+@lru_cache(maxsize=8)
+def _rises(raw: bytes) -> bool:
+    """Whether each time is later than the one before; as `_planes` asked once for all channels of a device."""
+    times = array("q", raw)
+    return not any(map(ge, times, times[1:]))
 
 
 def pieces(segment: Segment, length_ms: int) -> Iterator[tuple[int, Segment]]:
@@ -97,7 +104,7 @@ def encode(segment: Segment, decimals: int | None, period_ms: int) -> bytes:
     if quality and max(quality) >= BAD:
         good = array("d", [value for value, mark in zip(good, quality, strict=True) if mark < BAD])
     counts = None if decimals is None else _counts(good, decimals)
-    first, step, planes = _planes(times, period_ms)
+    first, step, planes = _planes(times.tobytes(), period_ms)
     content: dict[int, object] = {
         COUNT: len(times),
         SCALE: decimals if counts is not None else None,
@@ -150,34 +157,43 @@ def _counts(values: "array[float]", decimals: int) -> list[int] | None:
     """Values as whole multiples of 10**-decimals, None where that would not give back every bit."""
     scale = float(10**decimals)
     try:
-        counts = [round(value * scale) for value in values]
+        counts = list(map(round, map(scale.__mul__, values)))
     except (ValueError, OverflowError):
         return None
     if counts and not -LIMIT <= min(counts) <= max(counts) <= LIMIT:
         return None
-    same = array("d", [count / scale for count in counts]).tobytes() == values.tobytes()
+    same = array("d", map(truediv, counts, repeat(scale))).tobytes() == values.tobytes()
     return counts if same else None
 
 
-def _planes(times: "array[int]", period_ms: int) -> tuple[int, int, list[bytes]]:
-    """First time and step of a grid, and how far behind it each time is: one byte string for each byte of that."""
+@lru_cache(maxsize=8)
+def _planes(raw: bytes, period_ms: int) -> tuple[int, int, list[bytes]]:
+    """First time and step of a grid, and how far behind it each time is: one byte string for each byte of that.
+
+    ``raw`` are the times as `array` has them: the channels of a device share them, and so what this returns.
+    """
+    times = array("q", raw)
     if not times:
         return 0, 0, []
+    first, step, offsets = _grid_of(times, period_ms)
+    octets = _little(array("Q", offsets))
+    return first, step, [octets[plane::8] for plane in range((max(offsets).bit_length() + 7) // 8)]
+
+
+def _grid_of(times: "array[int]", period_ms: int) -> tuple[int, int, list[int]]:
+    """The grid by which times become the smallest numbers; the device's own, unless it drifts away from that."""
     best: tuple[int, int, list[int]] | None = None
-    for step in (0, period_ms, (times[-1] - times[0]) // max(1, len(times) - 1)):
+    for step in (period_ms, (times[-1] - times[0]) // max(1, len(times) - 1), 0):
         first = times[0]
         offsets = list(map(sub, times, range(first, first + len(times) * step, step) if step else repeat(first)))
         least = min(offsets)
         if first + least >= 0 and (best is None or max(offsets) - least < max(best[2])):
             best = first + least, step, [offset - least for offset in offsets]
+            if max(best[2]) <= step:
+                break
     if best is None:
         raise SealError(_KIND, "a time before 1970")
-    first, step, offsets = best
-    raw = array("Q", offsets)
-    if sys.byteorder == "big":
-        raw.byteswap()
-    octets = raw.tobytes()
-    return first, step, [octets[plane::8] for plane in range((max(offsets).bit_length() + 7) // 8)]
+    return best
 
 
 def _times(count: int, first: int, step: int, planes: list[Any]) -> "array[int]":
@@ -255,7 +271,7 @@ def _quality(content: dict[Any, Any], count: int) -> bytes:
     return b"".join([bytes((mark,)) * length for mark, length in zip(marks, lengths, strict=True)])
 
 
-def _little(values: "array[float]") -> bytes:
+def _little(values: "array[Any]") -> bytes:
     if sys.byteorder == "big":
         values = values[:]
         values.byteswap()

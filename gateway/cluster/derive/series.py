@@ -53,7 +53,7 @@ async def gateways(work: Work, member: int | None = None) -> list[Gateway]:
             LEFT JOIN stream e ON e.gateway = g.id AND e.stream = 0
             LEFT JOIN stream s ON s.gateway = g.id AND s.stream = 1
             LEFT JOIN progress p ON p.gateway = g.id
-        WHERE {_OF_MEMBER.format("g")} ORDER BY m.name, g.site, g.name"""  # noqa: S608  # no values in it
+        WHERE {_OF_MEMBER.format("g")} ORDER BY m.name, g.site, g.name"""  # no values in it
     return [Gateway(*row) for row in await work.fetch(sql, member)]
 
 
@@ -62,7 +62,7 @@ async def channels(work: Work, member: int | None = None, gateway: int | None = 
     sql = f"""
         SELECT {_CHANNEL} FROM channel c
         WHERE {_OF_MEMBER.format("c")} AND (CAST($2 AS bigint) IS NULL OR c.gateway = $2)
-        ORDER BY c.gateway, c.device, c.channel, c.role"""  # noqa: S608
+        ORDER BY c.gateway, c.device, c.channel, c.role"""
     return [Channel(*row) for row in await work.fetch(sql, member, gateway)]
 
 
@@ -73,7 +73,7 @@ async def points(work: Work, member: int | None = None, gateway: int | None = No
         FROM point p LEFT JOIN channel c ON c.gateway = p.gateway AND c.device = p.device
             AND c.channel = p.channel AND c.role = 'value'
         WHERE {_OF_MEMBER.format("p")} AND (CAST($2 AS bigint) IS NULL OR p.gateway = $2)
-        ORDER BY p.gateway, p.name, p.point"""  # noqa: S608
+        ORDER BY p.gateway, p.name, p.point"""
     return [
         Point._make((*row[:6], bool(row[6]), json.loads(row[7]), None if row[8] is None else Channel(*row[8:])))
         for row in await work.fetch(sql, member, gateway)
@@ -201,7 +201,7 @@ async def events(
     sql = f"""
         SELECT e.member, e.gateway, e.seq, e.place, e.boot, e.boot_ms, e.utc_ms, e.error_ms, e.kind, e.point, e.data
         FROM event e WHERE {" AND ".join(where)}
-        ORDER BY e.utc_ms DESC NULLS LAST, e.gateway, e.seq DESC, e.place DESC LIMIT ${len(given)}"""  # noqa: S608
+        ORDER BY e.utc_ms DESC NULLS LAST, e.gateway, e.seq DESC, e.place DESC LIMIT ${len(given)}"""
     return [ClusterEvent._make((*row[:10], json.loads(row[10]))) for row in await work.fetch(sql, *given)]
 
 
@@ -214,7 +214,7 @@ async def alarms(
             a.changed_ms, a.seq, a.data
         FROM alarm a WHERE {_OF_MEMBER.format("a")} AND (CAST($2 AS bigint) IS NULL OR a.gateway = $2)
             {f"AND a.state <> '{AlarmState.NORMAL.value}'" if open_only else ""}
-        ORDER BY a.changed_ms DESC NULLS LAST, a.gateway, a.alarm"""  # noqa: S608
+        ORDER BY a.changed_ms DESC NULLS LAST, a.gateway, a.alarm"""
     return [_alarm(row) for row in await work.fetch(sql, member, gateway)]
 
 

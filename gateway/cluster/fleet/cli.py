@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gateway.access.certificate import own_certificate
 from gateway.cluster.database import Database, open_database
 from gateway.cluster.fleet.serve import Fleet, serve
+from gateway.cluster.identity.settings import load_identity
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError
 from gateway.language import LANGUAGES
@@ -75,6 +76,8 @@ async def _run(
             names=names,
             language=arguments.language,
             zone=zone,
+            keys=settings.data_dir,
+            life=load_identity(arguments.config).life,
         )
         task = asyncio.ensure_future(serve(fleet, *address, tls))
         for number in (signal.SIGTERM, signal.SIGINT):

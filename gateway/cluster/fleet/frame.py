@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from gateway.access.door import Caller
 from gateway.access.roles import Right
 from gateway.cluster.database import Database, Work
+from gateway.cluster.fleet.admission import Admission
 from gateway.cluster.fleet.details import member_named
 from gateway.cluster.fleet.marks import RED, VISIT, reasons
 from gateway.cluster.fleet.scope import ALL, NOTHING, Scope
@@ -38,6 +39,7 @@ class House:
     desk: Desk
     now_ms: Callable[[], int]
     """Unix milliseconds."""
+    admission: Admission
     keep_s: float = 5.0
     """So long what was read for one is shown to others who may see the same."""
 
@@ -104,6 +106,11 @@ class FleetFrame(Frame):
                 answer = HTMLResponse("", status_code=304)
             answer.headers["etag"] = mark
         return answer
+
+    def person(self, request: Request) -> str:
+        """Who does something, for the record."""
+        caller = self.caller(request)
+        return caller.person if caller else ""
 
     @staticmethod
     def nothing() -> NoReturn:

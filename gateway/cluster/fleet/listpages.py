@@ -11,6 +11,8 @@ from gateway.cluster.fleet import details
 from gateway.cluster.fleet.details import TIERS
 from gateway.cluster.fleet.frame import FleetFrame, number, query
 from gateway.cluster.fleet.scope import ALL
+from gateway.errors import AuroraError, OperatorError
+from gateway.web.frame import text
 
 __all__ = ["ListPages"]
 
@@ -19,18 +21,20 @@ DEEDS: Final = 100
 
 
 class ListPages:
-    """One page a list."""
+    """One page a list; requests are decided on theirs."""
 
     def __init__(self, frame: FleetFrame) -> None:
         self._frame = frame
 
     def routes(self) -> list[Route]:
         """All of them."""
-        look = self._frame.needs(Right.LOOK)
+        look, decide = self._frame.needs(Right.LOOK), self._frame.needs(Right.COMMISSION)
         return [
             Route("/alarms", look(self._alarms)),
             Route("/refused", look(self._refused)),
             Route("/requests", look(self._requests)),
+            Route("/requests/{code}/answer.cose", decide(self._answer)),
+            Route("/requests/{order}", decide(self._decide), methods=["POST"]),
             Route("/deeds", self._frame.needs(Right.ADMINISTER)(self._deeds)),
         ]
 
@@ -65,9 +69,45 @@ class ListPages:
         return self._frame.page(request, "refused.html", rows=rows)
 
     async def _requests(self, request: Request) -> Response:
+        return await self._requests_page(request)
+
+    async def _requests_page(self, request: Request, problem: AuroraError | None = None) -> Response:
         async with self._frame.look(request) as (work, scope, _):
             rows = await details.requests(work, scope, waiting=False)
-        return self._frame.page(request, "requests.html", rows=rows)
+        return self._frame.page(
+            request,
+            "requests.html",
+            code=200 if problem is None else 409,
+            rows=rows,
+            ready=self._frame.house.admission.ready,
+            problem=problem,
+        )
+
+    async def _decide(self, request: Request) -> Response:
+        frame, order = self._frame, request.path_params["order"]
+        if order not in {"approve", "refuse"}:
+            return frame.error(request, 404, "there is no such page")
+        form = await frame.form(request)
+        admission, code, t = frame.house.admission, text(form, "code"), frame.language(request)
+        try:
+            if order == "approve":
+                if text(form, "compared") != "yes":
+                    raise OperatorError(
+                        "the code has not been compared", "ask the site for it, and say that it is the same"
+                    )
+                await admission.approve(code, frame.person(request))
+                frame.say(request, t("The gateway is admitted. Its answer lies beside its request."))
+            else:
+                await admission.refuse(code, frame.person(request), text(form, "why"))
+                frame.say(request, t("The request is refused."))
+        except AuroraError as error:
+            return await self._requests_page(request, error)
+        return frame.go("/requests")
+
+    async def _answer(self, request: Request) -> Response:
+        name, content = await self._frame.house.admission.answer(str(request.path_params["code"]))
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type="application/cose", headers=headers)
 
     async def _deeds(self, request: Request) -> Response:
         async with self._frame.look(request) as (work, scope, _):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,10 +12,12 @@ from zoneinfo import ZoneInfo
 from gateway.access import Door
 from gateway.access.register import Register
 from gateway.cluster.database import Database
+from gateway.cluster.fleet.admission import Admission
 from gateway.cluster.fleet.frame import House
 from gateway.cluster.fleet.glance import Glance
 from gateway.cluster.fleet.pages import FleetPages
 from gateway.cluster.fleet.staff import STAFF, Deeds, StaffBook
+from gateway.cluster.identity.requests import LIFE
 from gateway.errors import OperatorError
 from gateway.web.desk import Desk
 from gateway.web.server import WebServer, own_names
@@ -44,9 +47,12 @@ class Fleet:
         names: frozenset[str] = frozenset(),
         language: str = "en",
         zone: ZoneInfo | None = None,
+        keys: Path | None = None,
+        life: timedelta = LIFE,
         keep_s: float = 5.0,
     ) -> "Fleet":
         """``folder`` holds the first code; ``names`` are host names the page is asked for under, besides its own.
+        ``keys`` is where the cluster's key and authority may lie, ``life`` that of the certificates they make.
 
         Raises `AuroraError` where the book of people or the folder cannot be read.
         """
@@ -80,7 +86,8 @@ class Fleet:
             language=language,
             zone=zone or ZoneInfo("UTC"),
         )
-        house = House(database, desk, now_ms, keep_s)
+        admission = Admission(database, keys or folder, now_ms, life=life)
+        house = House(database, desk, now_ms, admission, keep_s)
         return cls(house, FleetPages(house, deeds), register, Glance(database, now_ms))
 
 
