@@ -115,6 +115,7 @@ async def test_a_day_of_signed_values_is_seen_as_it_was(store: Database, tmp_pat
         month = (await ana.get(f"/gateways/{gateway}/points/cold?span=month")).text
         assert "nothing has come" in month
         assert "8.5" in month, "the extreme of an hour is drawn"
+        assert "29 d" not in month, "before the gateway was enrolled nothing is missing"
         wrong = await ana.get(f"/gateways/{gateway}/points/cold?from=2026-11-24T06:00&to=yesterday")
         assert (wrong.status_code, "that is no time" in wrong.text) == (409, True)
         span = {"from_ms": START_MS, "to_ms": NOW_MS}

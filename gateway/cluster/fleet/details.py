@@ -117,6 +117,8 @@ class PointRow(NamedTuple):
     last_ms: int | None
     last_value: float | None
     last_quality: int | None
+    enrolled_ms: int
+    """Of the gateway: before that nothing is missing."""
     alarm: str | None
     """Gravest tier of its open alarms."""
 
@@ -251,7 +253,7 @@ async def points(work: Work, scope: Scope, gateway: int, point: str | None = Non
         one = "AND p.point = $3"
     sql = f"""SELECT m.name, p.gateway, g.name, p.point, p.name, p.device, p.channel, p.critical, p.settings,
         c.id, COALESCE(c.unit, ''), c.decimals, c.period_ms, c.last_ms, c.last_value, c.last_quality,
-        (SELECT min(CASE a.tier {grave} ELSE 9 END) FROM alarm a
+        g.enrolled_ms, (SELECT min(CASE a.tier {grave} ELSE 9 END) FROM alarm a
             WHERE a.gateway = p.gateway AND a.point = p.point AND a.state <> 'normal')
         FROM point p JOIN gateway g ON g.id = p.gateway JOIN member m ON m.id = g.member
         LEFT JOIN channel c ON c.gateway = p.gateway AND c.device = p.device AND c.channel = p.channel

@@ -68,17 +68,18 @@ async def read_point(look: Look, gateway: int, point: str) -> PointRow | None:
 async def readings_of(look: Look, row: PointRow, start_ms: int, end_ms: int) -> Readings:
     """The readings of a stretch, close or by hours. ``row`` was found within the scope."""
     until = min(end_ms, max(start_ms, look.now_ms - SETTLING_MS))
+    begins = min(until, max(start_ms, row.enrolled_ms))
     if row.channel_id is None:
-        return of_values([], start_ms, until, 0)
+        return of_values([], begins, until, 0)
     if end_ms - start_ms <= CLOSE_MS:
         found = [segment async for segment in series.values(look.work, row.channel_id, start_ms, end_ms)]
-        return of_values(found, start_ms, until, row.period_ms or 0)
+        return of_values(found, begins, until, row.period_ms or 0)
     first = start_ms // HOUR_MS * HOUR_MS
     hours = -(-(end_ms - first) // HOUR_MS)
     most = 800
     width = -(-hours // most) * HOUR_MS
     rows = await series.chart(look.work, row.channel_id, start_ms, end_ms, most=most)
-    return of_hours(rows, first, until, width)
+    return of_hours(rows, max(first, begins // HOUR_MS * HOUR_MS), until, width)
 
 
 class PointPages:
