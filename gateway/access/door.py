@@ -4,13 +4,13 @@ import asyncio
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.access.firstcode import first_code, forget_first_code, kept_code
-from gateway.access.roles import Right, Role
+from gateway.access.roles import GATEWAY, Rank, Ranks, Right
 from gateway.access.secrets import check_secret, fingerprint, hash_secret, new_token, tidy_code
 from gateway.access.store import Book, Person, Session
 from gateway.access.throttle import Throttle
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HOUR_MS = 3_600_000
-IDLE_MS = {Role.VIEWER: 720 * HOUR_MS, Role.QUALITY: 24 * HOUR_MS, Role.ENGINEER: 12 * HOUR_MS}
-"""A session that nothing was asked of for so long is over; an administrator's as an engineer's."""
 LONGEST_MS = 30 * 24 * HOUR_MS
 SHARED_MS = 365 * 24 * HOUR_MS
 """A shared device stays signed in, since whoever does something there shows a PIN."""
@@ -50,11 +48,13 @@ class Caller:
     """Who asks. ``form`` is the word that this session's forms must carry; empty for a token and for nobody."""
 
     person: str
-    role: Role
+    role: Rank
     session: str = ""
     form: str = ""
     shared: bool = False
     token: bool = False
+    scope: str = ""
+    """The one part of the house that they see; empty for all of it."""
 
     def may(self, right: Right) -> bool:
         """Whether they have a right, or may ask for it by showing a PIN."""
@@ -62,18 +62,31 @@ class Caller:
 
 
 class Door:
-    """One gateway's. ``now_ms`` is the boot clock, ``boot`` its id; ``event`` takes what belongs on record."""
+    """One house's. ``now_ms`` is the boot clock, ``boot`` its id; ``event`` takes what belongs on record.
+
+    ``book`` and ``keep`` are for a house that keeps its book elsewhere than in a file of ``data_dir``.
+    """
 
     def __init__(
-        self, data_dir: Path, *, boot: str, now_ms: Callable[[], int], event: Callable[[Event], None]
+        self,
+        data_dir: Path,
+        *,
+        boot: str,
+        now_ms: Callable[[], int],
+        event: Callable[[Event], None],
+        ranks: Ranks = GATEWAY,
+        book: Book | None = None,
+        keep: Callable[[Book], Awaitable[None]] | None = None,
     ) -> None:
-        self.book = Book.open(data_dir)
+        self.book = Book.open(data_dir, ranks.kind) if book is None else book
+        self.ranks = ranks
         self.refused = 0
         """Attempts that were refused since the start."""
         self._data_dir = data_dir
         self._boot = boot
         self._now_ms = now_ms
         self._event = event
+        self._keep = keep
         self._throttle = Throttle()
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._hashing = asyncio.Semaphore(1)
@@ -88,7 +101,7 @@ class Door:
     @property
     def people_known(self) -> bool:
         """Whether an administrator has signed in before; until then the label's code makes one."""
-        return any(person.role is Role.ADMINISTRATOR and person.password for person in self.book.people.values())
+        return any(person.role is self.ranks.first and person.password for person in self.book.people.values())
 
     # who asks
 
@@ -99,20 +112,27 @@ class Door:
         if token is None or session is None:
             return None
         person, now = self.book.people.get(fold(session.person)), self._now_ms()
-        if person is None or _over(session, person.role, now):
+        if person is None or self._over(session, person.role, now):
             del self.book.sessions[key]
             return None
         if now - session.seen_ms > SEEN_MS:
             session.seen_ms = now
-        role = Role.VIEWER if session.shared else person.role
+        shared = self.ranks.shared if session.shared else None
         return Caller(
-            person=person.name, role=role, session=key, form=fingerprint(f"form {token}"), shared=session.shared
+            person=person.name,
+            role=person.role if shared is None else shared,
+            session=key,
+            form=fingerprint(f"form {token}"),
+            shared=shared is not None,
+            scope=person.scope,
         )
 
     def program(self, token: str) -> Caller | None:
         """Which program shows this token."""
         found = self.book.tokens.get(fingerprint(token))
-        return Caller(person=f"{found.label} (token)", role=found.role, token=True) if found else None
+        if found is None:
+            return None
+        return Caller(person=f"{found.label} (token)", role=found.role, token=True, scope=found.scope)
 
     def holds(self, caller: Caller) -> bool:
         """Whether this caller would be let in now: a stream that is open ends when its session does."""
@@ -120,7 +140,7 @@ class Door:
             return any(f"{token.label} (token)" == caller.person for token in self.book.tokens.values())
         session = self.book.sessions.get(caller.session)
         person = self.book.people.get(fold(session.person)) if session else None
-        return session is not None and person is not None and not _over(session, person.role, self._now_ms())
+        return session is not None and person is not None and not self._over(session, person.role, self._now_ms())
 
     @staticmethod
     def fits(caller: Caller, form: str) -> bool:
@@ -132,7 +152,7 @@ class Door:
     async def sign_in(self, name: str, password: str, address: str, *, shared: bool = False) -> str:
         """A new session's cookie. Raises `AccessError` for a wrong name or password, and while one must wait."""
         person = await self.again(name, password, address)
-        return await self._begin(person, address, shared)
+        return await self._begin(person, address, shared and self.ranks.shared is not None)
 
     async def again(self, name: str, password: str, address: str) -> Person:
         """Somebody shows their password (once more, for what a found phone should not be able to do).
@@ -167,7 +187,7 @@ class Door:
         if self.people_known if by_label else self.book.people.get(fold(name)) is not person:
             raise AccessError("that code holds no more", "ask for a new one")
         if by_label or person is None:
-            person = Person(name=name, role=Role.ADMINISTRATOR, by="the code on the label")
+            person = Person(name=name, role=self.ranks.first, by=self.ranks.first_by)
         person.password, person.code = made, ""
         self.book.people[fold(name)] = person
         self.end_sessions(person.name)
@@ -292,8 +312,16 @@ class Door:
     async def keep(self) -> None:
         """Write the book; raises `AuroraError` when the disk refuses."""
         async with self._writing:
+            if self._keep is not None:
+                await self._keep(self.book)
+                return
             text = self.book.text()
             await asyncio.to_thread(self.book.write, text)
+
+    def _over(self, session: Session, role: Rank, now_ms: int) -> bool:
+        if session.shared:
+            return now_ms - session.began_ms > SHARED_MS
+        return now_ms - session.seen_ms > self.ranks.idle_ms[role] or now_ms - session.began_ms > LONGEST_MS
 
     def tell(self, kind: str, **data: object) -> None:
         """Put something on record."""
@@ -303,13 +331,6 @@ class Door:
 def fold(name: str) -> str:
     """The form under which a name is known: case and spaces make no other person."""
     return " ".join(name.split()).casefold()
-
-
-def _over(session: Session, role: Role, now_ms: int) -> bool:
-    if session.shared:
-        return now_ms - session.began_ms > SHARED_MS
-    idle = IDLE_MS.get(role, IDLE_MS[Role.ENGINEER])
-    return now_ms - session.seen_ms > idle or now_ms - session.began_ms > LONGEST_MS
 
 
 def check_name(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.access.door import Door, check_name, check_password, check_pin, fold
-from gateway.access.roles import Role
+from gateway.access.roles import Rank
 from gateway.access.secrets import fingerprint, new_code, new_token, tidy_code
 from gateway.access.store import Person, Token
 from gateway.errors import AccessError
@@ -44,12 +44,19 @@ class Register:
                 "joined": bool(person.password),
                 "pin": bool(person.pin),
                 "by": person.by,
+                "scope": person.scope,
                 "sessions": sessions.count(person.name),
             }
             for person in sorted(self._book.people.values(), key=lambda person: person.name.casefold())
         ]
         tokens = [
-            {"token": key[:12], "label": token.label, "role": token.role.value, "by": token.by}
+            {
+                "token": key[:12],
+                "label": token.label,
+                "role": token.role.value,
+                "by": token.by,
+                "scope": token.scope,
+            }
             for key, token in sorted(self._book.tokens.items(), key=lambda entry: entry[1].label)
         ]
         return {"people": people, "tokens": tokens}
@@ -58,28 +65,32 @@ class Register:
         """A new person, or a new code for one who has lost the password; their old password holds no more."""
         name, by = check_name(_text(request, "name")), _text(request, "person")
         known = self._book.people.get(fold(name))
-        role = _role(request) if known is None or "role" in request else known.role
+        role = self._role_in(request) if known is None or "role" in request else known.role
+        scope = known.scope if known is not None and "role" not in request else self._scope(request, role)
         if known is None and len(self._book.people) >= PEOPLE:
             raise AccessError(f"{PEOPLE} people are known", "remove one first")
         code = new_code()
         kept = await self._door.hashed(tidy_code(code))
         known = self._book.people.get(fold(name))
         self._keep_an_administrator(known, role, joined=False)
-        self._book.people[fold(name)] = Person(name=name, role=role, code=kept, by=by)
+        self._book.people[fold(name)] = Person(name=name, role=role, code=kept, by=by, scope=scope)
         self._door.end_sessions(name)
         await self._door.keep()
-        self._door.tell("access.invited", name=name, role=role.value, person=by, again=known is not None)
+        self._door.tell(
+            "access.invited", name=name, role=role.value, person=by, again=known is not None, **_of(scope)
+        )
         words = f"{name} can set a password with the code {code}; it is shown this once"
         return {"name": name, "role": role.value, "code": code, "words": words}
 
     async def _role(self, request: Request) -> Mapping[str, Any]:
-        person, role = self._known(request), _role(request)
+        person, role = self._known(request), self._role_in(request)
+        scope = self._scope(request, role)
         self._keep_an_administrator(person, role, joined=bool(person.password))
-        was, person.role = person.role, role
+        was, person.role, person.scope = person.role, role, scope
         self._door.end_sessions(person.name)
         await self._door.keep()
         by = _text(request, "person")
-        self._door.tell("access.role", name=person.name, old=was.value, new=role.value, person=by)
+        self._door.tell("access.role", name=person.name, old=was.value, new=role.value, person=by, **_of(scope))
         return {"words": f"{person.name} is {role.value} now"}
 
     async def _remove(self, request: Request) -> Mapping[str, Any]:
@@ -92,15 +103,16 @@ class Register:
         return {"words": f"{person.name} cannot sign in any more; what they did stays on record"}
 
     async def _token(self, request: Request) -> Mapping[str, Any]:
-        label, role = check_name(_text(request, "label")), _role(request)
+        label, role = check_name(_text(request, "label")), self._role_in(request)
+        scope = self._scope(request, role)
         if any(token.label == label for token in self._book.tokens.values()):
             raise AccessError(f"there is a token {label!r}", "choose another label, or revoke that one first")
         if len(self._book.tokens) >= TOKENS:
             raise AccessError(f"there are {TOKENS} tokens", "revoke one first")
         token, by = f"aurora_{new_token()}", _text(request, "person")
-        self._book.tokens[fingerprint(token)] = Token(label=label, role=role, by=by)
+        self._book.tokens[fingerprint(token)] = Token(label=label, role=role, by=by, scope=scope)
         await self._door.keep()
-        self._door.tell("access.token", label=label, role=role.value, person=by)
+        self._door.tell("access.token", label=label, role=role.value, person=by, **_of(scope))
         return {"label": label, "token": token, "words": f"the token of {label} is shown this once"}
 
     async def _revoke(self, request: Request) -> Mapping[str, Any]:
@@ -141,14 +153,27 @@ class Register:
             raise AccessError(f"nobody is called {name!r} here", "see people.list")
         return person
 
-    def _keep_an_administrator(self, person: Person | None, role: Role | None, *, joined: bool) -> None:
+    def _role_in(self, request: Request) -> Rank:
+        kind = self._door.ranks.kind
+        try:
+            return kind(_text(request, "role"))
+        except ValueError:
+            raise AccessError("there is no such role", f"there are: {', '.join(kind)}") from None
+
+    def _scope(self, request: Request, role: Rank) -> str:
+        """The part of the house that goes with a rank that sees one alone; empty for the others."""
+        if role not in self._door.ranks.bound:
+            return ""
+        return _text(request, "scope").strip()
+
+    def _keep_an_administrator(self, person: Person | None, role: Rank | None, *, joined: bool) -> None:
         """Raises `AccessError` when the change would leave nobody who can let others in."""
-        if person is None or person.role is not Role.ADMINISTRATOR or not person.password:
+        if person is None or person.role is not self._door.ranks.first or not person.password:
             return
-        if role is Role.ADMINISTRATOR and joined:
+        if role is self._door.ranks.first and joined:
             return
         others = (other for other in self._book.people.values() if other is not person)
-        if not any(other.role is Role.ADMINISTRATOR and other.password for other in others):
+        if not any(other.role is self._door.ranks.first and other.password for other in others):
             raise AccessError(f"{person.name} is the only administrator", "make somebody else one first")
 
 
@@ -159,8 +184,5 @@ def _text(request: Request, name: str) -> str:
     return value
 
 
-def _role(request: Request) -> Role:
-    try:
-        return Role(_text(request, "role"))
-    except ValueError:
-        raise AccessError("there is no such role", f"there are: {', '.join(Role)}") from None
+def _of(scope: str) -> dict[str, str]:
+    return {"scope": scope} if scope else {}

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.access.roles import Role
+from gateway.access.roles import Rank, Role
 from gateway.errors import AuroraError
 
-__all__ = ["Book", "Person", "Session", "Token"]
+__all__ = ["Book", "Person", "Session", "Token", "plain"]
 
 FILE = "access.json"
 FORM = 1
@@ -21,12 +21,14 @@ class Person:
     """Somebody who may sign in. ``password`` is empty until they have used their ``code``."""
 
     name: str
-    role: Role
+    role: Rank
     password: str = ""
     pin: str = ""
     code: str = ""
     by: str = ""
     """Who let them in."""
+    scope: str = ""
+    """The one part of the house that they see; empty for all of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,8 +48,9 @@ class Token:
     """A program that may ask. Kept under the fingerprint of what it shows."""
 
     label: str
-    role: Role
+    role: Rank
     by: str
+    scope: str = ""
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class Book:
     tokens: dict[str, Token] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, data_dir: Path) -> "Book":
+    def open(cls, data_dir: Path, ranks: type[Rank] = Role) -> "Book":
         """Read the file; an absent one is an empty book.
 
         Raises `AuroraError` for one that is damaged: to go on as if nobody was known would let the label's code in.
@@ -78,9 +81,9 @@ class Book:
                 raise AuroraError(f"{path} is of form {found['form']}, not {FORM}; a newer gateway has written it")
             return cls(
                 path,
-                {key: Person(**{**entry, "role": Role(entry["role"])}) for key, entry in found["people"].items()},
+                {key: Person(**{**entry, "role": ranks(entry["role"])}) for key, entry in found["people"].items()},
                 {key: Session(**entry) for key, entry in found["sessions"].items()},
-                {key: Token(**{**entry, "role": Role(entry["role"])}) for key, entry in found["tokens"].items()},
+                {key: Token(**{**entry, "role": ranks(entry["role"])}) for key, entry in found["tokens"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AuroraError(f"{path} is damaged ({error!r}); {_REMEDY}") from error
@@ -92,7 +95,7 @@ class Book:
             "sessions": self.sessions,
             "tokens": self.tokens,
         }
-        body = {name: {key: asdict(entry) for key, entry in part.items()} for name, part in parts.items()}
+        body = {name: {key: plain(entry) for key, entry in part.items()} for name, part in parts.items()}
         return json.dumps({"form": FORM, **body}, indent=1, ensure_ascii=False)
 
     def write(self, text: str) -> None:
@@ -107,6 +110,14 @@ class Book:
             draft.replace(self.path)
         except OSError as error:
             raise AuroraError(f"{self.path} cannot be written ({error.strerror}); see the disk") from error
+
+
+def plain(entry: Person | Session | Token) -> dict[str, Any]:
+    """An entry as it is kept: without a scope where it has none, as older programs know it."""
+    found = asdict(entry)
+    if not found.get("scope", "-"):
+        del found["scope"]
+    return found
 
 
 _REMEDY = "put back a copy, or remove it: then the code on the label makes a first administrator again"

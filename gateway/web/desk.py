@@ -43,14 +43,14 @@ class Desk:
 
     door: Door
     register: Register
-    status: Callable[[Language], dict[str, Any]]
-    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     ask: Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     names: frozenset[str]
     gateway: str
     language: str = "en"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     open_view: bool = False
+    status: Callable[[Language], dict[str, Any]] = lambda _: {}
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]] | None = None
     waiting: Callable[[], int] = lambda: 0
     """How many alarms wait for a person."""
     trend: Callable[[str], Trend | None] = lambda _: None

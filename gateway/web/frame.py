@@ -50,7 +50,8 @@ class PageError(AuroraError):
 class Frame:
     """Renders pages and carries orders for the person who asks."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *templates: Path) -> None:
+        """``templates`` are folders of another house, whose templates go before those of the same name here."""
         self.desk = desk
         self.door = desk.door
         self.nav: list[tuple[str, str]] = [("/", N_("Overview"))]
@@ -59,13 +60,14 @@ class Frame:
         """What stands on the page behind the bar's last item."""
         self._notes: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([*templates, HERE / "templates"]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(asset=_asset, age=age, size=size)
+        self.globals = self._environment.globals
+        self.globals.update(asset=_asset, age=age, size=size)
         self._environment.filters.update(
             query=urlencode, path=lambda text: quote(str(text), safe=""), duration=_duration
         )

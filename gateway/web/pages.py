@@ -28,7 +28,7 @@ from gateway.web.pointpages import PointPages
 from gateway.web.programs.endpoint import Programs
 from gateway.web.recordpages import RecordPages
 
-__all__ = ["HEADERS", "Pages"]
+__all__ = ["HEADERS", "Fresh", "Kept", "Pages"]
 
 HEADERS = [
     (
@@ -44,7 +44,7 @@ HEADERS = [
 """What the server puts on every answer, its own errors included."""
 
 
-class _Fresh:
+class Fresh:
     """Nothing that shows the plant is kept by a browser or on its way, unless the answer says otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -64,7 +64,7 @@ class _Fresh:
         await self._app(scope, receive, marked)
 
 
-class _Kept(StaticFiles):
+class Kept(StaticFiles):
     """Static files under an address with the mark of their content never change."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
@@ -96,7 +96,7 @@ class Pages:
             *JobPages(frame).routes(),
             *Programs(frame).routes(),
             Route("/metrics", self._metrics),
-            Mount("/static", _Kept(directory=HERE / "static")),
+            Mount("/static", Kept(directory=HERE / "static")),
         ]
         self._frame = frame
         application = Starlette(
@@ -104,14 +104,16 @@ class Pages:
             middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
             exception_handlers={404: self._nothing, 405: self._method},
         )
-        self.app: ASGIApp = Border(_Fresh(application), desk.door, desk.names)
+        self.app: ASGIApp = Border(Fresh(application), desk.door, desk.names)
 
     @property
     def stopping(self) -> asyncio.Event:
         """Set it to end the open streams."""
         return self.overview.stream.stopping
 
-    async def _metrics(self, _: Request) -> Response:
+    async def _metrics(self, request: Request) -> Response:
+        if self._desk.metrics is None:
+            return self._frame.error(request, 404, "there is no such page")
         text, content_type = await self._desk.metrics()
         return Response(text, headers={"content-type": content_type})
 

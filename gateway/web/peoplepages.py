@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.access.roles import Right, Role
+from gateway.access.roles import Right
 from gateway.errors import AuroraError
 from gateway.web.frame import Frame, text
 
@@ -39,7 +39,7 @@ class PeoplePages:
         if order not in ORDERS:
             return self._frame.error(request, 404, "there is no such page")
         form = await self._frame.form(request)
-        fields = {name: text(form, name) for name in ("name", "role", "label") if name in form}
+        fields = {name: text(form, name) for name in ("name", "role", "label", "scope") if name in form}
         try:
             answer = await self._frame.ask(request, f"people.{order}", form, **fields)
         except AuroraError as error:
@@ -64,7 +64,7 @@ class PeoplePages:
             "people.html",
             code=code,
             **found,
-            roles=[role.value for role in Role],
+            roles=[role.value for role in self._frame.door.ranks.kind],
             problem=problem,
             answer=answer,
             typed=dict(form or {}),

@@ -7,14 +7,16 @@ import socket
 import ssl
 from collections.abc import Generator
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.errors import AuroraError
-from gateway.web.pages import HEADERS, Pages
+from gateway.web.pages import HEADERS
 
-__all__ = ["WebServer", "own_names"]
+__all__ = ["Served", "WebServer", "own_names"]
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +87,19 @@ def _check_certificate(certificate: Path, key: Path) -> None:
         raise AuroraError(f"status page: {certificate} and {key} cannot be used ({why}); {remedy}") from error
 
 
+class Served(Protocol):
+    """An application, and what ends its open streams."""
+
+    @property
+    def app(self) -> ASGIApp: ...
+    @property
+    def stopping(self) -> asyncio.Event: ...
+
+
 class WebServer:
     """Serves the pages on one address until cancelled. ``tls`` are the files of a certificate and of its key."""
 
-    def __init__(self, pages: Pages, host: str, port: int, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, pages: Served, host: str, port: int, tls: tuple[Path, Path] | None = None) -> None:
         self._pages = pages
         self._tls = tls
         self.host = host

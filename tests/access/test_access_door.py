@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from access_tools import ADDRESS, PASSWORD, Gate
 
-from gateway.access.door import HOUR_MS, IDLE_MS, LONGEST_MS, REFUSALS_AN_HOUR, SESSIONS, Caller, Door
+from gateway.access.door import HOUR_MS, LONGEST_MS, REFUSALS_AN_HOUR, SESSIONS, Caller, Door
 from gateway.access.firstcode import CODE_FILE, first_code, kept_code
-from gateway.access.roles import Right, Role, right_of
+from gateway.access.roles import GATEWAY, Right, Role, right_of
 from gateway.access.secrets import CODE_LETTERS, check_secret, hash_secret, tidy_code
 from gateway.errors import AccessError, AuroraError
 
@@ -140,9 +140,9 @@ class TestSession:
     async def test_it_ends_when_idle_when_old_and_when_the_machine_has_started_anew(self, tmp_path: Path) -> None:
         gate = Gate(tmp_path)
         token = await gate.administrator()
-        gate.now_ms += IDLE_MS[Role.ENGINEER]
+        gate.now_ms += GATEWAY.idle_ms[Role.ENGINEER]
         assert gate.door.caller(token) is not None
-        gate.now_ms += IDLE_MS[Role.ENGINEER] + 1
+        gate.now_ms += GATEWAY.idle_ms[Role.ENGINEER] + 1
         assert gate.door.caller(token) is None
         viewer = await gate.person("Vi", "viewer")
         for _ in range(LONGEST_MS // HOUR_MS // 24 + 1):

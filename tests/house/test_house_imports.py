@@ -110,6 +110,8 @@ def allowed(importer: str, imported: str) -> bool:
         return True
     if station(importer) == "web" and station(imported) == "access":
         return True  # the page asks at every request who that is, and what they may do
+    if importer.startswith("gateway.cluster.fleet") and station(imported) in {"access", "web"}:
+        return True  # the cluster's page is built of the same parts as the gateway's
     if station(importer):
         return imported.startswith(PURE) or imported == MQTT or station(imported) == station(importer)
     return True
@@ -133,6 +135,9 @@ def test_the_rule_would_catch_a_wrong_arrow() -> None:
     assert not allowed("gateway.web.server", "gateway.api")
     assert allowed("gateway.web.border", "gateway.access.door")
     assert not allowed("gateway.access.door", "gateway.web.border")
+    assert allowed("gateway.cluster.fleet.pages", "gateway.web.border")
+    assert not allowed("gateway.cluster.register", "gateway.web.border")
+    assert not allowed("gateway.web.pages", "gateway.cluster.fleet.pages")
     assert not allowed("gateway.api", "gateway.notify.station")
     assert allowed("gateway_plugins.webhook", "gateway.api")
     assert allowed("gateway.notify.cell", "gateway.api")

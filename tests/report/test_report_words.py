@@ -13,6 +13,7 @@ from jinja2 import Environment, nodes
 import gateway
 from firmware_interfaces.quality import WORDS
 from gateway.access.roles import Role
+from gateway.cluster.fleet.staff import StaffRole
 from gateway.errors import AuroraError
 from gateway.language import FOLDER, LANGUAGES, Message, language, read_catalogue
 from gateway.report.samples import ABSENT, OFF, UNTIMED, cause_words
@@ -21,13 +22,13 @@ ROOT = Path(gateway.__file__).parent
 CALLS = {"language", "words", "N_", "t"}
 
 
-TEMPLATES = ROOT / "web" / "templates"
+TEMPLATES = (ROOT / "web" / "templates", ROOT / "cluster" / "fleet" / "templates")
 
 
 def in_templates() -> Iterator[tuple[str, str, str]]:
     """The texts of the page's templates: what ``t`` and ``t.many`` are given, either of two included."""
     environment = Environment(autoescape=True)
-    for path in sorted(TEMPLATES.glob("*.html")):
+    for path in sorted(path for folder in TEMPLATES for path in folder.glob("*.html")):
         for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
             place, function = f"{path.name}:{call.lineno}", call.node
             if isinstance(function, nodes.Name) and function.name == "t" and call.args:
@@ -70,7 +71,7 @@ def used() -> Iterator[tuple[str, str, str]]:
         yield f"Quality.{quality.name}", text, ""
     for cause in (OFF, ABSENT, UNTIMED):
         yield cause, cause_words(cause), ""
-    for role in Role:
+    for role in (*Role, *StaffRole):
         yield f"Role.{role.name}", role.value, ""
     yield "language.py", "time not known", ""
 

@@ -17,6 +17,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "string": (str,),
     "boolean": (bool,),
     "number": (int, float),
+    "integer": (int,),
     "array": (list,),
     "object": (dict,),
 }
@@ -38,7 +39,7 @@ def check(value: Any, schema: Schema, place: str = "the body") -> None:
     match kind:
         case "string":
             _string(value, schema, place)
-        case "number":
+        case "number" | "integer":
             _number(value, schema, place)
         case "array":
             if len(value) > schema.get("maxItems", len(value)):
@@ -63,7 +64,8 @@ def _number(value: float, schema: Schema, place: str) -> None:
         number = float(value)
     except OverflowError:
         number = inf
-    if not isfinite(number) or ("exclusiveMinimum" in schema and number <= schema["exclusiveMinimum"]):
+    low, high = schema.get("minimum", -inf), schema.get("maximum", inf)
+    if not isfinite(number) or not low <= value <= high or value <= schema.get("exclusiveMinimum", -inf):
         raise Unfit(f"{place} is out of its range")
 
 
@@ -87,6 +89,8 @@ def read_query(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
         kind = schema.get("properties", {}).get(name, {}).get("type")
         if kind == "boolean" and word in {"true", "false"}:
             found[name] = word == "true"
+        elif kind == "integer":
+            found[name] = int(word) if _WHOLE.fullmatch(word) else word
         elif kind == "number":
             try:
                 found[name] = int(word) if _WHOLE.fullmatch(word) else float(word)

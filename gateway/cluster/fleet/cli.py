@@ -1,0 +1,107 @@
+"""``aurora-cluster fleet``: the page of the cluster's staff and its JSON API."""
+
+import argparse
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gateway.access.certificate import own_certificate
+from gateway.cluster.database import Database, open_database
+from gateway.cluster.fleet.serve import Fleet, serve
+from gateway.cluster.identity.settings import load_identity
+from gateway.cluster.settings import Settings
+from gateway.errors import OperatorError
+from gateway.language import LANGUAGES
+from gateway.web.server import own_names
+
+__all__ = ["add"]
+
+LISTEN = "127.0.0.1:8460"
+FOLDER = "fleet"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of `aurora-cluster`."""
+    page: argparse.ArgumentParser = commands.add_parser(
+        "fleet", parents=shared, help="the page of the cluster's staff"
+    )
+    page.add_argument("--listen", default=LISTEN, metavar="HOST:PORT", help=f"default {LISTEN}")
+    page.add_argument("--name", help="name of the cluster on the page")
+    page.add_argument(
+        "--host-name", action="append", default=[], metavar="NAME", help="name the page is asked for by"
+    )
+    page.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of the times on the page; default UTC")
+    page.add_argument("--language", default="en", choices=LANGUAGES, help="for whoever has chosen none")
+    page.add_argument("--tls", choices=("self", "off"), help="default: off on loopback, self elsewhere")
+    page.add_argument("--page-certificate", type=Path, metavar="FILE", help="PEM certificate of the page")
+    page.add_argument("--page-key", type=Path, metavar="FILE", help="its private key")
+    page.set_defaults(command=_fleet)
+
+
+def _fleet(settings: Settings, arguments: argparse.Namespace) -> int:
+    import uvloop
+
+    address = _address(arguments.listen)
+    try:
+        zone = ZoneInfo(arguments.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise OperatorError(
+            f"there is no time zone {arguments.time_zone!r}", "write it as Europe/Brussels"
+        ) from error
+    folder = settings.data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    uvloop.run(_run(settings, arguments, address, zone, folder))
+    return 0
+
+
+async def _run(
+    settings: Settings, arguments: argparse.Namespace, address: tuple[str, int], zone: ZoneInfo, folder: Path
+) -> None:
+    from gateway.cluster.cli import utc_ms
+
+    names = frozenset(name.lower() for name in arguments.host_name)
+    tls = _tls(arguments, address[0], folder, names | own_names())
+    database: Database = await open_database(settings.store)
+    try:
+        await database.prepare(utc_ms())
+        fleet = await Fleet.open(
+            database,
+            folder,
+            name=settings.name.rpartition(":")[2] or settings.name,
+            now_ms=utc_ms,
+            names=names,
+            language=arguments.language,
+            zone=zone,
+            keys=settings.data_dir,
+            life=load_identity(arguments.config).life,
+        )
+        task = asyncio.ensure_future(serve(fleet, *address, tls))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        await database.close()
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``; raises `OperatorError`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise OperatorError(f"{text!r} is no address", "write HOST:PORT, as 127.0.0.1:8460 or [::1]:8460")
+    return host.strip("[]"), int(port)
+
+
+def _tls(arguments: argparse.Namespace, host: str, folder: Path, names: frozenset[str]) -> tuple[Path, Path] | None:
+    """Certificate and key; None where the page is served without. Raises `OperatorError` for half a choice."""
+    given = (arguments.page_certificate, arguments.page_key)
+    if any(given):
+        if not all(given):
+            raise OperatorError("a certificate needs its key", "give --page-certificate and --page-key")
+        return given
+    chosen = arguments.tls or ("off" if host in LOOPBACK else "self")
+    return own_certificate(folder, names) if chosen == "self" else None
