@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from bench.fleet.stage import Broker
 from load_world import NOW_MS
 
+from bench.fleet.stage import Broker
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.mqtt import Endpoint, Link, LinkError
