@@ -100,13 +100,16 @@ class VirtualBench(Bench):
         self.machine.service("gateway", "/usr/bin/python3 /root/gw/start.py", PYTHONPATH=PYTHONPATH)
 
     def status(self) -> dict[str, Any]:
-        """The daemon's own page as data; empty while there is none."""
+        """The daemon's own page as data; empty while there is none. Raises where there is one that refuses."""
         # Under emulation the start of an interpreter would take longer than the answer.
         ask = "GET /api/status HTTP/1.0\\r\\nHost: 127.0.0.1:8080\\r\\n\\r\\n"
         line = f"exec 3<>/dev/tcp/127.0.0.1/8080 && printf '{ask}' >&3 && timeout 20 cat <&3"
         done = self.machine.run(f'bash -c "{line}"', check=False, timeout=60)
         head, _, body = done.stdout.partition("\r\n\r\n")
-        return dict(json.loads(body)) if done.returncode == 0 and " 200 " in head.partition("\r\n")[0] else {}
+        if done.returncode or not head:
+            return {}
+        assert " 200 " in head.partition("\r\n")[0], done.stdout
+        return dict(json.loads(body))
 
     def log(self) -> str:
         """What the daemon has written."""

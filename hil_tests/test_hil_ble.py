@@ -20,6 +20,7 @@ data_dir = "data"
 
 [web]
 listen = "127.0.0.1:8080"
+open_view = true
 
 [[bus]]
 id = "air"
