@@ -23,8 +23,8 @@ VIRTUAL = {
 """Sensors that `vm/radios.py` plays, and the models that a scan is to find; the last two are asked."""
 
 
-def until(condition: Callable[[], Any], limit_s: float = 600.0, pause_s: float = 2.0) -> Any:
-    """Wait for something that is true; gives it back."""
+def until(condition: Callable[[], Any], limit_s: float = 1200.0, pause_s: float = 2.0) -> Any:
+    """Wait for something that is true; gives it back. Emulated beside others, a minute may become ten."""
     end = time.monotonic() + limit_s
     while not (found := condition()):
         assert time.monotonic() < end, f"not so within {limit_s:g} s"
