@@ -56,6 +56,10 @@ async def audit(database: Database) -> AsyncIterator[Finding | Audited]:
             # A gateway that was shut out stays in the record.
             account = Account(replace(gateway, revoked_ms=None), await store.terms(gateway.id), states)
             check = _Check(store, account)
+            rows = await work.fetch("SELECT stream, first, last FROM erased WHERE gateway = $1", gateway.id)
+            check.erased |= {
+                (STREAMS[stream], seq) for stream, first, last in rows for seq in range(first, last + 1)
+            }
             for stream in STREAMS:
                 async for found in check.stream(stream):
                     yield found
@@ -72,6 +76,8 @@ class _Check:
         self._holes: list[tuple[Stream, int]] = []
         self._gone: dict[tuple[Stream, int], bytes] = {}
         """What signed events say was deleted."""
+        self.erased: set[tuple[Stream, int]] = set()
+        """What the cluster says that its retention took."""
         self._heads: list[tuple[Stream, int, Head]] = []
 
     async def stream(self, stream: Stream) -> AsyncIterator[Finding | Audited]:
@@ -108,7 +114,7 @@ class _Check:
             if head.seq < len(leaves) and leaves[head.seq] != head.leaf:
                 yield self._finding(stream, seq, f"names another batch {head.seq} of stream {other} than is stored")
         for stream, seq in self._holes:
-            if (stream, seq) not in self._gone:
+            if (stream, seq) not in self._gone and (stream, seq) not in self.erased:
                 yield self._finding(stream, seq, "has no body, and no signed event says that it was deleted")
         for (stream, seq), leaf in self._gone.items():
             leaves = self._leaves[stream]

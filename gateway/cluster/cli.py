@@ -1,4 +1,4 @@
-"""``aurora-cluster``: serve, enrol, keys, ledger, verify."""
+"""``aurora-cluster``: serve, enrol, keys, ledger, verify, derive, retention."""
 
 import argparse
 import asyncio
@@ -17,9 +17,13 @@ from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.database import Database, open_database
+from gateway.cluster.derive.cli import add as derive_commands
 from gateway.cluster.enrolment import enrol, read_enrolment
+from gateway.cluster.identity import cli as identity
+from gateway.cluster.identity.share import share_group
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.metrics import serve_metrics
+from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.cluster.settings import Settings, load_settings
@@ -76,12 +80,13 @@ async def opened(settings: Settings, *, read_only: bool = False) -> AsyncIterato
 
 def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     signer = cluster_signer(settings.data_dir)
+    group = share_group(signer, settings.group) if settings.group else ""
 
     async def serve() -> None:
         async with opened(settings) as database:
             patience_ms = SHARED_PATIENCE_MS if settings.group else 0
             register = Register(database, signer, iss=settings.name, patience_ms=patience_ms)
-            receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=settings.group)
+            receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=group)
             if arguments.metrics:
                 serve_metrics(receiver.stats, arguments.metrics)
             await _until_signal(receiver)
@@ -154,7 +159,7 @@ def _ledger(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
     async def check() -> int:
         wrong = 0
         async with opened(settings, read_only=True) as database:
@@ -167,6 +172,8 @@ def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
         return wrong
 
     wrong = asyncio.run(check())
+    if arguments.checkpoints is not None:
+        wrong += proof.verify_log(settings, arguments.checkpoints, arguments.witness_key)
     print("everything holds" if not wrong else f"{wrong} findings")
     return 1 if wrong else 0
 
@@ -216,6 +223,11 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
+    derive_commands(commands, [shared])
+    proof.add_to_verify(verify)
+
+    proof.add(commands, [shared])
+    identity.add(commands, [shared])
     return parser
 
 

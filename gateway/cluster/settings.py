@@ -31,7 +31,14 @@ FILE = "cluster.db"
 SERVERS = ("postgresql://", "postgres://")
 GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-TOP: Mapping[str, type] = {"name": str, "data_dir": str, "store": str, "group": str, "broker": dict}
+TOP: Mapping[str, type] = {
+    "name": str,
+    "data_dir": str,
+    "store": str,
+    "group": str,
+    "broker": dict,
+    "identity": dict,
+}
 BROKER: Mapping[str, type] = {
     "host": str,
     "port": int,

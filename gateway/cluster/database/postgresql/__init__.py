@@ -10,6 +10,7 @@ import asyncpg
 from gateway.cluster.database import Database, Dialect, Row, Work
 from gateway.cluster.database.migrations import newest, statements, steps
 from gateway.cluster.database.postgresql.months import provide
+from gateway.cluster.database.postgresql.shut import check_server, shut
 from gateway.errors import StorageError
 
 DIALECT = Dialect("postgresql", " FOR UPDATE")
@@ -57,11 +58,14 @@ class PostgresDatabase(Database):
         return database
 
     async def prepare(self, now_ms: int) -> None:
-        """Migrate, and make the partitions of this month and the next."""
+        """Migrate, shut what is new, and make the partitions of this month and the next."""
         async with self.transaction() as work:
+            await check_server(work, self.place)
             await work.execute("SELECT pg_advisory_xact_lock($1)", MIGRATING)
-            await work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            await work.execute("CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)")
+            # A role that owns nothing may not even ask for what is there already.
+            if not (await work.fetch("SELECT to_regclass('schema_version')"))[0][0]:
+                await work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                await work.execute("CREATE TABLE schema_version (version bigint NOT NULL)")
             found = await work.fetch("SELECT version FROM schema_version")
             version = int(found[0][0]) if found else 0
             for step in steps("postgresql", version):
@@ -70,6 +74,7 @@ class PostgresDatabase(Database):
                 await work.execute("DELETE FROM schema_version")
                 await work.execute("INSERT INTO schema_version VALUES ($1)", step.version)
             await _check(work, self.place)
+            await shut(work)
             await provide(work, now_ms)
 
     @asynccontextmanager
