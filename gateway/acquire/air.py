@@ -45,6 +45,8 @@ class AirWorker(HeardWorker[AirPoller]):
         now_ms: Callable[[], int],
         metronome: Metronome,
         keys: Mapping[str, bytes] | None = None,
+        keep: Callable[[str, bytes], None] | None = None,
+        boot: bytes = b"",
         make_scanner: Callable[..., Scanner] = Scanner,
     ) -> None:
         stats = BusStats(bus.id, bus.kind)
@@ -64,7 +66,9 @@ class AirWorker(HeardWorker[AirPoller]):
             alive=self._alive,
             central=self.central,
         )
-        self.backfill = BackfillDesk(bus, self.heard, sink=sink, now_ms=now_ms, central=self.central)
+        self.backfill = BackfillDesk(
+            bus, self.heard, sink=sink, now_ms=now_ms, central=self.central, keep=keep, boot=boot
+        )
         self.defects = 0
         """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
@@ -201,7 +205,16 @@ def serve(bus: BusSpec, mine: Mapping[int, DeviceSpec], models: Mapping[str, Mod
         model = cast(BleModel, models[spec.model])
         pollers.append((AirPoller if model.reader is None else AskedPoller)(index, spec, model))
     keys = {spec.address: key for spec in mine.values() if (key := read_key(spec)) is not None}
-    return AirWorker(bus, pollers, sink=common.sink, now_ms=common.now_ms, metronome=common.metronome, keys=keys)
+    return AirWorker(
+        bus,
+        pollers,
+        sink=common.sink,
+        now_ms=common.now_ms,
+        metronome=common.metronome,
+        keys=keys,
+        keep=common.keep,
+        boot=common.boot,
+    )
 
 
 def read_key(spec: DeviceSpec) -> bytes | None:

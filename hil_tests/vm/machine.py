@@ -84,7 +84,9 @@ class Machine:
         words = [
             *("ssh", "-q", "-i", self.image / "key", "-p", str(self.port)),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10"),
-            *("-o", "BatchMode=yes", "root@127.0.0.1", command),
+            # One connection for all commands: under emulation the handshake costs more than most of them.
+            *("-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/ssh-{self.port}"),
+            *("-o", "ControlPersist=60", "-o", "BatchMode=yes", "root@127.0.0.1", command),
         ]
         try:
             done = subprocess.run(words, check=False, input=given or b"", capture_output=True, timeout=timeout)
