@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from vm.fixtures import machine, say_what_was_not_run
+from vm.fixtures import container, machine, say_what_was_not_run
 
-__all__ = ["Line", "line", "machine"]
+__all__ = ["Line", "container", "line", "machine"]
 
 ROOT = Path(__file__).parents[1]
 
