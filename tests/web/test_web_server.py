@@ -11,7 +11,8 @@ from web_tools import pages_of, serving
 
 from gateway.errors import AuroraError
 from gateway.web.pages import HEADERS
-from gateway.web.server import WebServer, own_names
+from gateway.web.place import own_names
+from gateway.web.server import WebServer
 
 
 def broken() -> dict[str, Any]:
