@@ -151,9 +151,7 @@ class Beside:
 
         if gateway.register is None:
             boot, now_ms = gateway.clock.boot.hex(), gateway.clock.now_ms
-            gateway.register = Register(
-                Door(gateway.site.data_dir, boot=boot, now_ms=now_ms, event=gateway.record)
-            )
+            gateway.register = Register(Door(gateway.site.data_dir, boot=boot, now_ms=now_ms, event=gateway.record))
         tls: tuple[Path, Path] | None = None
         if spec.tls == "self":
             from gateway.access.certificate import own_certificate

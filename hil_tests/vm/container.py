@@ -1,8 +1,9 @@
 """The same Debian with its systemd as a container of this machine's kernel: for what has to be timed.
 
 The virtual machine emulates its processor and is some ten times slower, so times measured there say nothing of a
-box. Here systemd is process 1 of its own namespaces (`systemd-nspawn`): units, sandbox and notification are real, and
-the program runs at full speed. What needs a kernel of its own (drivers, udev, the clock) belongs into the machine.
+box. Here systemd is process 1 of its own namespaces (`systemd-nspawn`): units, sandbox and notification are real,
+and the program runs at full speed. What needs a kernel of its own (drivers, udev, the clock) belongs into the
+machine.
 """
 
 import os
