@@ -37,7 +37,8 @@ def new_machine(request: pytest.FixtureRequest, folder: Path, kind: type[Machine
 
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    made = new_machine(request, tmp_path_factory.mktemp("machine"))
+    kind = Container if request.config.getoption("--container") else Machine
+    made = new_machine(request, tmp_path_factory.mktemp("machine"), kind)
     yield made
     made.stop()
 
