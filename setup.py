@@ -77,7 +77,7 @@ setup(
     package_data={
         "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "*.po", "py.typed"],
         "gateway_core": ["py.typed", "*.pyi"],
-        "gateway_systemd": ["*.service", "*/*.conf", "*/*.rules"],
+        "gateway_systemd": ["*.path", "*.service", "*/*.conf", "*/*.rules"],
     },
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildCore},

@@ -3,7 +3,7 @@
 pytest hil_tests                                                # a simulated line, a virtual machine
 pytest hil_tests --line /dev/serial/by-id/usb-... --unit 1      # an XY-MD02 on a real RS-485 adapter
 pytest hil_tests --adapter hci0                                 # this machine's own Bluetooth adapter
-pytest hil_tests/test_hil_service.py --container                # systemd without emulation: in minutes, without udev
+pytest hil_tests/test_hil_service.py --container                # systemd at full speed, without udev
 """
 
 import subprocess

@@ -62,6 +62,16 @@ class TestLife:
         read = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
         until(lambda: "aurora_box_check{" in enrolled.run(f'python3 -c "{read}"', check=False).stdout)
 
+    def test_a_reset_that_the_daemon_s_user_asks_for_is_tried_with_the_right_to_it(self, enrolled: Machine) -> None:
+        """There is no adapter: the kernel says so, instead of refusing for want of rights."""
+        folder = "/run/aurora-gateway"
+        enrolled.run(f"setpriv --reuid aurora --clear-groups touch {folder}/reset-hci99")
+        until(lambda: enrolled.run(f"test -e {folder}/reset-hci99", check=False).returncode == 1)
+        words = enrolled.run(f"cat {folder}/failed-hci99; rm {folder}/failed-hci99").stdout
+        assert "reset of hci99" in words
+        assert "not permitted" not in words
+        assert show(enrolled, "Result", "aurora-radio-reset.service") == "success"
+
     def test_a_stopped_process_is_ended_by_the_watchdog_and_started_again(self, enrolled: Machine) -> None:
         self.short_watchdog(enrolled)
         before = pid(enrolled)

@@ -32,6 +32,8 @@ GATEWAY: Final[dict[str, str]] = {
     "system.conf.d/50-aurora.conf": "etc/systemd/system.conf.d/50-aurora.conf",
     "journald.conf.d/50-aurora.conf": "etc/systemd/journald.conf.d/50-aurora.conf",
     "aurora-gateway-retry.service": "etc/systemd/system/aurora-gateway-retry.service",
+    "aurora-radio-reset.path": "etc/systemd/system/aurora-radio-reset.path",
+    "aurora-radio-reset.service": "etc/systemd/system/aurora-radio-reset.service",
     "aurora-gateway.service": f"etc/systemd/system/{UNIT}",
 }
 CLUSTER: Final[dict[str, str]] = {

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 PLACED = (
     "etc/systemd/system/aurora-gateway.service",
     "etc/systemd/system/aurora-gateway-retry.service",
+    "etc/systemd/system/aurora-radio-reset.path",
+    "etc/systemd/system/aurora-radio-reset.service",
     "etc/sysusers.d/aurora.conf",
     "etc/tmpfiles.d/aurora.conf",
     "etc/udev/rules.d/77-aurora.rules",
