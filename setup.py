@@ -75,7 +75,7 @@ setup(
     ],
     package_dir={"gateway_plugins": "plugins", "gateway_core": "ext/gateway_core", "gateway_systemd": "systemd"},
     package_data={
-        "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "*.po", "py.typed"],
+        "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "*.po", "*.sql", "*.txt", "py.typed"],
         "gateway_core": ["py.typed", "*.pyi"],
         "gateway_systemd": ["*.path", "*.service", "*/*.conf", "*/*.rules"],
     },

@@ -3,13 +3,13 @@
 A poll counts as delivered when its batch is in the receiver's tree, since only then is there a receipt for it.
 """
 
+import asyncio
 import subprocess
 import sys
 import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,8 @@ from gateway.buffer.ledger import Book
 from gateway.buffer.messages import Request
 from gateway.buffer.reader import Reader
 from gateway.buffer.writer import Writer
-from gateway.cluster.sqlite_store import SqliteStore
+from gateway.cluster.reading import evidence
+from gateway.cluster.store import Store
 from gateway.config import load_site
 from gateway.demo.pki import Authority
 from gateway.errors import AuroraError
@@ -134,19 +135,23 @@ class Gateway(Peer):
 
     def delivered(self) -> Counter[Poll]:
         """What the receiver has in its trees; only batches that are new since the last call are read."""
-        with closing(SqliteStore(self.cluster / "cluster.db", read_only=True)) as store:
-            member = store.member(CLIENT)
-            if member is None:
-                return self._counted
-            self._learn(self._new_bodies(store, member.id, "event"))
-            for body in self._new_bodies(store, member.id, "scan"):
-                self._counted.update(self._polls_of(body))
+        asyncio.run(self._count())
         return self._counted
 
-    def _new_bodies(self, store: SqliteStore, member: int, stream: Stream) -> list[bytes]:
-        first, size = self._read_to[stream], store.state(member, stream).size
+    async def _count(self) -> None:
+        async with evidence(self.cluster / "cluster.db") as store:
+            gateway = await store.gateway(CLIENT)
+            if gateway is None:
+                return
+            self._learn(await self._new_bodies(store, gateway.id, "event"))
+            for body in await self._new_bodies(store, gateway.id, "scan"):
+                self._counted.update(self._polls_of(body))
+
+    async def _new_bodies(self, store: Store, gateway: int, stream: Stream) -> list[bytes]:
+        first, size = self._read_to[stream], (await store.state(gateway, stream)).size
         self._read_to[stream] = size
-        return [entry.body for entry in store.entries(member, stream, first) if entry.seq < size and entry.body]
+        entries = [entry async for entry in store.entries(gateway, stream, first)]
+        return [entry.body for entry in entries if entry.seq < size and entry.body]
 
     def _learn(self, bodies: Iterable[bytes]) -> None:
         for _ in self._archive.add_events(bodies):
@@ -182,10 +187,13 @@ class Gateway(Peer):
         writer.close()
 
     def backlog_left(self) -> int:
-        with closing(SqliteStore(self.cluster / "cluster.db", read_only=True)) as store:
-            member = store.member(CLIENT)
-            size = store.state(member.id, "scan").size if member else 0
+        size = asyncio.run(self._delivered_size())
         return max(0, self.backlog_size - size) * BACKLOG_BATCH * self.stage.job.registers
+
+    async def _delivered_size(self) -> int:
+        async with evidence(self.cluster / "cluster.db") as store:
+            gateway = await store.gateway(CLIENT)
+            return (await store.state(gateway.id, "scan")).size if gateway else 0
 
 
 class TlsGateway(Gateway):

@@ -19,6 +19,7 @@ from gateway.renewal import Renewal
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.seal.keys import FileSigner
 
 __all__ = ["Beside"]
 
@@ -28,6 +29,8 @@ RESTART_S = 1.0
 LONGEST_RESTART_S = 30.0
 """A station that ends at once is started again after one second, then two, up to this, and the same reason is said
 once; a longer life begins both anew."""
+WITNESS = "witness"
+"""Under this name the journal keeps what the witness of the cluster's log has seen."""
 GIVE_BACK_S = 10.0
 """When everything is loaded and has run for a while."""
 
@@ -38,6 +41,7 @@ class Beside:
     def __init__(self, gateway: "Gateway") -> None:
         self.renewal = Renewal()
         self._gateway = gateway
+        self._witnessed: bytes | None = None
 
     async def run(self) -> None:
         """All of them, until cancelled. One that the site has no use for waits for a site that has."""
@@ -89,8 +93,10 @@ class Beside:
             await _never()
             return
         from gateway.credentials import with_credentials
+        from gateway.identity import open_identity
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
+        from gateway.sync.witness import Witness
 
         settings = with_credentials(gateway.site.cluster)
         try:
@@ -101,9 +107,20 @@ class Beside:
         async def record(event: Event) -> None:
             gateway.record(event)
 
-        gateway.uplink = Uplink(
-            settings, gateway.site.identity, gateway.journal, key, clock=gateway.clock.claim, on_event=record
-        )
+        def keep(memory: bytes) -> None:
+            # The journal's own copy is that of the start; the uplink may begin anew before the next one.
+            self._witnessed = memory
+            gateway.journal.keep(WITNESS, memory)
+
+        def signer() -> FileSigner:
+            # Once a day, and read anew: the key may have been changed.
+            return open_identity(gateway.site).signer
+
+        common: dict[str, Any] = {"clock": gateway.clock.claim, "on_event": record}
+        recall = self._witnessed or gateway.journal.kept().get(WITNESS)
+        identity, journal = gateway.site.identity, gateway.journal
+        witness = Witness(identity, signer, journal, key, recall=recall, keep=keep, **common)
+        gateway.uplink = Uplink(settings, identity, journal, key, witness=witness, **common)
         await gateway.uplink.run()
 
     async def _meet(self) -> None:

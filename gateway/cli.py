@@ -163,7 +163,7 @@ def _add_radio_tools(commands: Commands) -> None:
 def _add_record_tools(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="prove batches offline, with the public keys alone")
     verify.add_argument(
-        "paths", nargs="+", type=Path, help="files or folders: batches, receipts, public keys (PEM)"
+        "paths", nargs="+", type=Path, help="files or folders: batches, receipts, public keys (PEM); or a pack.zip"
     )
     verify.add_argument(
         "--key", type=Path, action="append", default=[], help="a gateway's public key that you trust (PEM)"

@@ -39,6 +39,8 @@ REFUSED = 0x80
 CONNECT_TIMEOUT_S = 5.0
 GOODBYE_S = 1.0
 UNLIMITED = 1 << 30
+NEXT_SUFFIX = ".next"
+"""Ends the name of the key that is to follow: its certificate comes first, then it takes the old one's place."""
 
 
 class LinkError(AuroraError):
@@ -72,8 +74,18 @@ class Endpoint:
         context.load_verify_locations(str(self.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
+            self._load_chain(context, self.certificate)
         return context
+
+    def _load_chain(self, context: ssl.SSLContext, certificate: Path) -> None:
+        """Certificate and key; while both are being exchanged, the key's successor fits (`gateway.setup.renew`)."""
+        successor = None if self.key is None else self.key.with_name(self.key.name + NEXT_SUFFIX)
+        try:
+            context.load_cert_chain(certificate, self.key)
+        except ssl.SSLError:
+            if successor is None or not successor.exists():
+                raise
+            context.load_cert_chain(certificate, successor)
 
 
 class _Context(ssl.SSLContext):

@@ -1,9 +1,9 @@
 """An enrolled gateway in memory, and what its verified batches say about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from gateway.cluster.store import STREAMS, KeyTerm, Member, StreamState
+from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm, StreamState
 from gateway.errors import SealError
 from gateway.model import Event, Stream
 from gateway.seal.batch import EVENT_TYPE, SCAN_TYPE, OpenBatch
@@ -22,17 +22,19 @@ MAX_ANNOUNCED = 2**62
 class Account:
     """A gateway's keys and both of its streams, as the store has them or will have them."""
 
-    member: Member
+    gateway: Enrolled
     terms: list[KeyTerm]
     states: dict[Stream, StreamState]
 
     @property
     def client(self) -> str:
         """Its MQTT client."""
-        return self.member.identity.client
+        return self.gateway.identity.client
 
     def key(self, batch: OpenBatch) -> PublicKey:
-        """The key in force for a batch; raises `SealError` ``unknown-key`` or ``superseded-key``."""
+        """The key in force for a batch; raises `SealError` ``unknown-key``, ``superseded-key`` or ``revoked``."""
+        if self.gateway.revoked_ms is not None:
+            raise SealError("revoked", "this gateway was shut out")
         known = [term for term in self.terms if term.public.kid == batch.kid]
         for term in known:
             if term.covers(batch.stream, batch.seq):
@@ -87,7 +89,8 @@ class Account:
             return False
         scan = 0 if batch.other is None else batch.other.seq + 1
         first: dict[Stream, int] = {"event": batch.seq + 1, "scan": scan}
-        self.terms[-1].end.update(first)
+        # Not changed in place: others remember the terms, and the transaction may yet fail.
+        self.terms[-1] = replace(self.terms[-1], end=dict(first))
         self.terms.append(KeyTerm(new, "rotated", now_ms, first, {"event": None, "scan": None}))
         return True
 

@@ -1,15 +1,16 @@
 """``aurora-cluster verify``: everything that is stored is verified again, from the bytes alone."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.cluster.account import Account, deletion, events_of
-from gateway.cluster.store import STREAMS, Entry, Member, Store
+from gateway.cluster.database import Database
+from gateway.cluster.nouns import STREAMS, Enrolled, Entry
+from gateway.cluster.store import Store
 from gateway.errors import SealError
 from gateway.model import Head, Stream
-from gateway.seal.batch import NO_PREVIOUS, OpenBatch, open_batch, subject
-from gateway.seal.cose import PublicKey
-from gateway.seal.receipt import check_receipt, read_receipt
+from gateway.seal.batch import NO_PREVIOUS, OpenBatch, open_batch
 from gateway.seal.tree import Frontier, leaf_hash
 
 
@@ -36,42 +37,60 @@ class Audited(NamedTuple):
     bodies: int
 
 
-def audit(store: Store, key: PublicKey) -> Iterator[Finding | Audited]:
-    """Check signatures, chains, trees and receipts of every gateway; ``key`` is the cluster's own.
+async def audit(database: Database) -> AsyncIterator[Finding | Audited]:
+    """Check signatures, chains and trees of every gateway.
 
     Gives one `Audited` per stream and a `Finding` for everything that is wrong.
     """
-    for member in store.members():
-        check = _Check(store, member, key)
-        for stream in STREAMS:
-            yield from check.stream(stream)
-        yield from check.across()
+    async with database.transaction(write=False) as work:
+        gateways = await Store(work).gateways()
+    for gateway in gateways:
+        # A view of its own for each gateway: one that stays open for hours would keep what others delete.
+        async with database.transaction(write=False) as work:
+            store = Store(work)
+            try:
+                states = (await store.states([gateway.id]))[gateway.id]
+            except SealError as error:
+                yield Finding(gateway.identity.client, "both streams", None, f"the tree cannot be read ({error})")
+                continue
+            # A gateway that was shut out stays in the record.
+            account = Account(replace(gateway, revoked_ms=None), await store.terms(gateway.id), states)
+            check = _Check(store, account)
+            rows = await work.fetch("SELECT stream, first, last FROM erased WHERE gateway = $1", gateway.id)
+            check.erased |= {
+                (STREAMS[stream], seq) for stream, first, last in rows for seq in range(first, last + 1)
+            }
+            for stream in STREAMS:
+                async for found in check.stream(stream):
+                    yield found
+            for finding in check.across():
+                yield finding
 
 
 class _Check:
-    def __init__(self, store: Store, member: Member, key: PublicKey) -> None:
+    def __init__(self, store: Store, account: Account) -> None:
         self._store = store
-        self._member = member
-        self._key = key
-        self._account = Account(
-            member, store.terms(member.id), {stream: store.state(member.id, stream) for stream in STREAMS}
-        )
+        self._gateway: Enrolled = account.gateway
+        self._account = account
         self._leaves: dict[Stream, list[bytes]] = {stream: [] for stream in STREAMS}
         self._holes: list[tuple[Stream, int]] = []
         self._gone: dict[tuple[Stream, int], bytes] = {}
         """What signed events say was deleted."""
+        self.erased: set[tuple[Stream, int]] = set()
+        """What the cluster says that its retention took."""
         self._heads: list[tuple[Stream, int, Head]] = []
 
-    def stream(self, stream: Stream) -> Iterator[Finding | Audited]:
+    async def stream(self, stream: Stream) -> AsyncIterator[Finding | Audited]:
         """Walk one stream from its first batch to the end of its tree."""
         state = self._account.states[stream]
         frontier = Frontier()
         bodies = 0
-        for entry in self._store.entries(self._member.id, stream):
+        async for entry in self._store.entries(self._gateway.id, stream):
             if entry.seq >= state.size:
                 break
             if entry.seq != frontier.size:
-                yield self._finding(stream, frontier.size, "is missing")
+                what = "is missing" if entry.seq > frontier.size else "is there twice"
+                yield self._finding(stream, min(entry.seq, frontier.size), what)
                 return
             before = frontier.newest_leaf() if frontier.size else NO_PREVIOUS
             for what in self._entry(stream, entry, before):
@@ -82,9 +101,7 @@ class _Check:
         if frontier != state.frontier:
             what = f"the tree of {state.size} batches has another root than the {frontier.size} batches stored"
             yield self._finding(stream, None, what)
-        if state.receipt is not None:
-            yield from self._receipt(stream, state.receipt)
-        for fork in self._store.forks(self._member.id):
+        for fork in await self._store.forks(self._gateway.id):
             if fork.stream == stream:
                 yield self._finding(stream, fork.seq, f"fork: {fork.why}")
         yield Audited(self._account.client, stream, frontier.size, frontier.root(), bodies)
@@ -97,7 +114,7 @@ class _Check:
             if head.seq < len(leaves) and leaves[head.seq] != head.leaf:
                 yield self._finding(stream, seq, f"names another batch {head.seq} of stream {other} than is stored")
         for stream, seq in self._holes:
-            if (stream, seq) not in self._gone:
+            if (stream, seq) not in self._gone and (stream, seq) not in self.erased:
                 yield self._finding(stream, seq, "has no body, and no signed event says that it was deleted")
         for (stream, seq), leaf in self._gone.items():
             leaves = self._leaves[stream]
@@ -117,7 +134,7 @@ class _Check:
         except SealError as error:
             yield str(error)
             return
-        if (batch.iss, batch.stream, batch.seq) != (self._member.identity.urn, stream, entry.seq):
+        if (batch.iss, batch.stream, batch.seq) != (self._gateway.identity.urn, stream, entry.seq):
             yield "is another batch than its place says"
         if batch.prev != before:
             yield "does not continue the batch before it"
@@ -132,20 +149,6 @@ class _Check:
             return
         for one in gone:
             self._gone |= {(one.stream, seq): leaf for seq, leaf in enumerate(one.leaves, one.first)}
-
-    def _receipt(self, stream: Stream, data: bytes) -> Iterator[Finding]:
-        leaves = self._leaves[stream]
-        try:
-            receipt = read_receipt(data)
-            if receipt.sub != subject(self._member.identity.urn, stream):
-                yield self._finding(stream, None, f"the receipt is about {receipt.sub}")
-            if receipt.tree_size > len(leaves):
-                yield self._finding(stream, None, f"the receipt is for {receipt.tree_size} batches")
-                return
-            root = Frontier.of(leaves[: receipt.tree_size]).root()
-            check_receipt(receipt, self._key, leaves[receipt.leaf_index], root)
-        except SealError as error:
-            yield self._finding(stream, None, f"the receipt does not hold ({error})")
 
     def _finding(self, stream: Stream, seq: int | None, what: str) -> Finding:
         return Finding(self._account.client, stream, seq, what)

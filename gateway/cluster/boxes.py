@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.cluster.database import Database
 from gateway.cluster.enrolment import Enrolment, enrol
-from gateway.cluster.store import Store
 from gateway.errors import ConfigError, Problem, SealError
 from gateway.seal.cose import PublicKey
 from gateway.seal.keys import FileSigner
@@ -67,8 +67,8 @@ def read_answers(path: Path) -> dict[str, str]:
     return dict(content)
 
 
-def admit(
-    store: Store,
+async def admit(
+    database: Database,
     signer: FileSigner,
     box: Box,
     *,
@@ -79,5 +79,5 @@ def admit(
     """Enrol the box under the names of the answers, and sign its setup file; raises `ConfigError`, `SealError`."""
     member, site, gateway = (answers[name] for name in NEEDED)
     content = write_setup(signer, box=box.public.thumbprint, serial=at_ms, answers=answers, files=files)
-    enrol(store, Enrolment(Identity(member=member, site=site, gateway=gateway), box.public), at_ms)
+    await enrol(database, Enrolment(Identity(member=member, site=site, gateway=gateway), box.public), at_ms)
     return content

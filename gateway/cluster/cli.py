@@ -1,4 +1,4 @@
-"""``aurora-cluster``: serve, enrol, keys, ledger, verify."""
+"""``aurora-cluster``: serve, enrol, keys, ledger, verify, derive, retention."""
 
 import argparse
 import asyncio
@@ -6,25 +6,33 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
+from gateway.cluster.database import Database, open_database
+from gateway.cluster.derive.cli import add as derive_commands
 from gateway.cluster.enrolment import enrol, read_enrolment
+from gateway.cluster.identity import cli as identity
+from gateway.cluster.identity.share import share_group
 from gateway.cluster.ledger import as_text, ledger
+from gateway.cluster.metrics import serve_metrics
+from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
 from gateway.cluster.settings import Settings, load_settings
-from gateway.cluster.sqlite_store import SqliteStore
 from gateway.errors import AuroraError
 from gateway.seal.keys import FileSigner
 
 KEY_FILE = "cluster.key"
+SHARED_PATIENCE_MS = 2000
+"""Several receivers share a stream: a hole is asked for only when the others cannot have its batch any more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,12 +66,32 @@ def utc_ms() -> int:
 _MACHINE = KernelSource()
 
 
-def _serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+@asynccontextmanager
+async def opened(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Database]:
+    """The store of the settings, brought to this release's schema unless it is only read."""
+    database = await open_database(settings.store, read_only=read_only)
+    try:
+        if not read_only:
+            await database.prepare(utc_ms())
+        yield database
+    finally:
+        await database.close()
+
+
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     signer = cluster_signer(settings.data_dir)
-    with closing(SqliteStore(settings.database)) as store:
-        register = Register(store, signer, iss=settings.name)
-        receiver = Receiver(settings.broker, register, utc_ms=utc_ms)
-        uvloop.run(_until_signal(receiver))
+    group = share_group(signer, settings.group) if settings.group else ""
+
+    async def serve() -> None:
+        async with opened(settings) as database:
+            patience_ms = SHARED_PATIENCE_MS if settings.group else 0
+            register = Register(database, signer, iss=settings.name, patience_ms=patience_ms)
+            receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=group)
+            if arguments.metrics:
+                serve_metrics(receiver.stats, arguments.metrics)
+            await _until_signal(receiver)
+
+    uvloop.run(serve())
     return 0
 
 
@@ -83,8 +111,12 @@ def _enrol(settings: Settings, arguments: argparse.Namespace) -> int:
         print(f"aurora-cluster: {source}: {error.strerror}", file=sys.stderr)
         return 2
     enrolment = read_enrolment(text, source)
-    with closing(SqliteStore(settings.database)) as store:
-        enrol(store, enrolment, utc_ms())
+
+    async def admit_it() -> None:
+        async with opened(settings) as database:
+            await enrol(database, enrolment, utc_ms())
+
+    asyncio.run(admit_it())
     print(f"{enrolment.identity.client} is enrolled with key {enrolment.public.thumbprint.hex()}")
     return 0
 
@@ -95,11 +127,14 @@ def _setup_file(settings: Settings, arguments: argparse.Namespace) -> int:
     signer = cluster_signer(settings.data_dir)
     given = {"ca.pem": arguments.box_ca, "broker.pem": arguments.box_certificate}
     out = arguments.out / f"aurora-setup-{box.public.thumbprint.hex()[:8]}.cose"
+
+    async def admit_it(files: dict[str, bytes]) -> bytes:
+        async with opened(settings) as database:
+            return await admit(database, signer, box, answers=answers, files=files, at_ms=utc_ms())
+
     try:
         files = {name: path.read_bytes() for name, path in given.items() if path is not None}
-        with closing(SqliteStore(settings.database)) as store:
-            content = admit(store, signer, box, answers=answers, files=files, at_ms=utc_ms())
-        out.write_bytes(content)
+        out.write_bytes(asyncio.run(admit_it(files)))
     except OSError as error:
         print(f"aurora-cluster: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
@@ -115,22 +150,30 @@ def _keys(settings: Settings, _arguments: argparse.Namespace) -> int:
 
 
 def _ledger(settings: Settings, arguments: argparse.Namespace) -> int:
-    with closing(SqliteStore(settings.database, read_only=True)) as store:
-        content = ledger(store, utc_ms())
+    async def ask() -> dict[str, Any]:
+        async with opened(settings, read_only=True) as database:
+            return await ledger(database, utc_ms())
+
+    content = asyncio.run(ask())
     print(json.dumps(content, indent=2) if arguments.json else as_text(content))
     return 0
 
 
-def _verify(settings: Settings, _arguments: argparse.Namespace) -> int:
-    key = cluster_signer(settings.data_dir).public
-    wrong = 0
-    with closing(SqliteStore(settings.database, read_only=True)) as store:
-        for found in audit(store, key):
-            if isinstance(found, Audited):
-                print(f"{found.client} {found.stream}: {found.size} batches, root {found.root.hex()}")
-            else:
-                wrong += 1
-                print(f"! {found}")
+def _verify(settings: Settings, arguments: argparse.Namespace) -> int:
+    async def check() -> int:
+        wrong = 0
+        async with opened(settings, read_only=True) as database:
+            async for found in audit(database):
+                if isinstance(found, Audited):
+                    print(f"{found.client} {found.stream}: {found.size} batches, root {found.root.hex()}")
+                else:
+                    wrong += 1
+                    print(f"! {found}")
+        return wrong
+
+    wrong = asyncio.run(check())
+    if arguments.checkpoints is not None:
+        wrong += proof.verify_log(settings, arguments.checkpoints, arguments.witness_key)
     print("everything holds" if not wrong else f"{wrong} findings")
     return 1 if wrong else 0
 
@@ -140,10 +183,13 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--config", type=Path, metavar="FILE", help="cluster.toml")
     shared.add_argument("--data", dest="data_dir", type=Path, metavar="DIR", help="folder of store and key")
+    shared.add_argument("--store", metavar="WHERE", help="a file, or postgresql://USER@HOST/DATABASE")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", parents=[shared], help="receive, verify, store, answer with receipts")
     serve.add_argument("--name", help="name of the cluster in its receipts")
+    serve.add_argument("--group", help="receivers of one group share the work (several receivers on PostgreSQL)")
+    serve.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus there")
     serve.add_argument("--host", help="broker")
     serve.add_argument("--port", type=int, help="port of the broker")
     serve.add_argument("--client", help="MQTT client, the common name of the certificate")
@@ -177,6 +223,11 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
+    derive_commands(commands, [shared])
+    proof.add_to_verify(verify)
+
+    proof.add(commands, [shared])
+    identity.add(commands, [shared])
     return parser
 
 

@@ -8,7 +8,9 @@ import json
 import re
 from dataclasses import dataclass
 
-from gateway.cluster.store import STREAMS, KeyTerm, Member, Store
+from gateway.cluster.database import Database
+from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm
+from gateway.cluster.store import Store
 from gateway.errors import ConfigError, Problem, SealError
 from gateway.model import Stream
 from gateway.seal.cose import PublicKey
@@ -57,25 +59,28 @@ def read_enrolment(text: str, source: str) -> Enrolment:
     return Enrolment(Identity(member=member, site=site, gateway=gateway), public)
 
 
-def enrol(store: Store, enrolment: Enrolment, at_ms: int) -> Member:
+async def enrol(database: Database, enrolment: Enrolment, at_ms: int) -> Enrolled:
     """Let the cluster take batches of a gateway; with the same key once more, nothing changes.
 
     Raises `ConfigError` when the name is enrolled with another key: a key changes by the event ``key.rotated``,
     and a gateway that has lost its key or its journal begins a new history, for which it needs a new name.
     """
     identity, public = enrolment.identity, enrolment.public
-    with store.transaction():
-        member = store.enrol(identity, at_ms)
-        terms = store.terms(member.id)
+    async with database.transaction() as work:
+        store = Store(work)
+        enrolled = await store.enrol(identity, at_ms)
+        await store.lock([enrolled.id])
+        terms = await store.terms(enrolled.id)
         if not terms:
             first: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
-            store.save_terms(member.id, [KeyTerm(public, "enrolled", at_ms, first, {"event": None, "scan": None})])
+            term = KeyTerm(public, "enrolled", at_ms, first, {"event": None, "scan": None})
+            await store.save_terms(enrolled.id, [term])
         elif public != terms[-1].public:
             known = terms[-1].public.thumbprint.hex()
             what = f"{identity.client} is enrolled with another key ({known[:16]})"
             remedy = "a gateway that has lost its key or journal needs a new name"
             raise ConfigError("enrolment", [Problem("public_key_pem", what, remedy)])
-        return member
+        return enrolled
 
 
 def _public(content: dict[str, object], problems: list[Problem]) -> PublicKey | None:

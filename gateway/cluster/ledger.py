@@ -3,23 +3,46 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.cluster.store import STREAMS, Member, Rejected, Store
-from gateway.model import ClockState, Stream
+from gateway.cluster.database import Database
+from gateway.cluster.nouns import STREAMS, Enrolled, Fork, KeyTerm, StreamState
+from gateway.cluster.store import Store
+from gateway.model import ClockState
 
 CLOCK_AHEAD_MS = 1000
 """A gateway's clock that is ahead by more than this beyond its own claim is named."""
 MAX_RANGES = 20
 
 
-def ledger(store: Store, now_ms: int) -> dict[str, Any]:
+async def ledger(database: Database, now_ms: int) -> dict[str, Any]:
     """Everything as plain values (JSON): ``gateways`` and ``rejected``. Times are Unix milliseconds."""
-    rejected = store.rejected()
-    enrolled = store.members()
-    clients = {member.identity.client for member in enrolled}
+    async with database.transaction(write=False) as work:
+        store = Store(work)
+        enrolled = await store.gateways()
+        numbers = [gateway.id for gateway in enrolled]
+        states, terms = await store.states(numbers), await store.terms_of(numbers)
+        forks = {number: await store.forks(number) for number in await store.forked()}
+        held = {
+            (number, stream): await store.held(number, stream, state.size)
+            for number, both in states.items()
+            for stream, state in both.items()
+            if state.held
+        }
+        rejected = await store.rejected()
+    refused: dict[str, list[dict[str, Any]]] = {}
+    for row in rejected:
+        refused.setdefault(row.client, []).append(row._asdict())
+    gateways = []
+    for gateway in enrolled:
+        streams = {
+            stream: _stream(states[gateway.id][stream], held.get((gateway.id, stream), [])) for stream in STREAMS
+        }
+        known = refused.pop(gateway.identity.client, [])
+        said = _gateway(gateway, terms.get(gateway.id, []), forks.get(gateway.id, []))
+        gateways.append({**said, "streams": streams, "rejected": known})
     return {
         "at_ms": now_ms,
-        "gateways": [_gateway(store, member, rejected) for member in enrolled],
-        "rejected": [_rejected(row) for row in rejected if row.client not in clients],
+        "gateways": gateways,
+        "rejected": [row for rows in refused.values() for row in rows],
     }
 
 
@@ -34,30 +57,25 @@ def missing_ranges(size: int, held: Iterable[int], announced: int) -> list[tuple
     return ranges
 
 
-def _gateway(store: Store, member: Member, rejected: list[Rejected]) -> dict[str, Any]:
-    identity = member.identity
-    terms = store.terms(member.id)
-    forks = store.forks(member.id)
+def _gateway(enrolled: Enrolled, terms: list[KeyTerm], forks: list[Fork]) -> dict[str, Any]:
+    identity = enrolled.identity
     in_force = [term for term in terms if None in term.end.values()]
     return {
         "member": identity.member,
         "site": identity.site,
         "gateway": identity.gateway,
         "client": identity.client,
-        "enrolled_ms": member.enrolled_ms,
+        "enrolled_ms": enrolled.enrolled_ms,
+        "revoked_ms": enrolled.revoked_ms,
         "key": in_force[-1].public.thumbprint.hex() if in_force else None,
         "keys": len(terms),
-        "streams": {stream: _stream(store, member, stream) for stream in STREAMS},
         "forks": [
             {"stream": fork.stream, "seq": fork.seq, "why": fork.why, "at_ms": fork.received_ms} for fork in forks
         ],
-        "rejected": [_rejected(row) for row in rejected if row.client == identity.client],
     }
 
 
-def _stream(store: Store, member: Member, stream: Stream) -> dict[str, Any]:
-    state = store.state(member.id, stream)
-    held = store.held(member.id, stream, state.size) if state.held else []
+def _stream(state: StreamState, held: list[int]) -> dict[str, Any]:
     missing = missing_ranges(state.size, held, state.announced)
     return {
         "first": 0 if state.size else None,
@@ -83,16 +101,14 @@ def _stream(store: Store, member: Member, stream: Stream) -> dict[str, Any]:
     }
 
 
-def _rejected(row: Rejected) -> dict[str, Any]:
-    return row._asdict()
-
-
 def as_text(content: dict[str, Any]) -> str:
     """The ledger for a person: one block per gateway, what is wrong marked with ``!``."""
     lines = []
     for gateway in content["gateways"]:
         key = gateway["key"][:16] if gateway["key"] else "none"
         lines.append(f"{gateway['client']}  site {gateway['site']}  key {key}")
+        if gateway["revoked_ms"] is not None:
+            lines.append(f"  ! shut out {_age(content['at_ms'] - gateway['revoked_ms'])} ago")
         for name, stream in gateway["streams"].items():
             lines.extend(_stream_lines(name, stream, content["at_ms"]))
         lines += [f"  ! fork: {fork['stream']} {fork['seq']}: {fork['why']}" for fork in gateway["forks"]]

@@ -2,29 +2,35 @@
 
 A message is acknowledged to the broker after its transaction is on disk, so that the broker's limit of
 unacknowledged messages holds back what the disk cannot take. A clean session that ends with the connection is
-meant: what is lost on the way, the gateways send again, because no receipt came for it.
+meant: what is lost on the way, the gateways send again, because no receipt came for it. Receivers that name a
+``group`` share the work; each is told only of what it took.
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
-from gateway.cluster.register import Answer, Message, Register
+from gateway.cluster.group import Opened
+from gateway.cluster.register import Grown, Message, Outcome, Register
 from gateway.errors import AuroraError
+from gateway.model import Stream
 from gateway.mqtt import Backoff, Endpoint, Link, LinkError, Received, connect
 
 log = logging.getLogger(__name__)
 
 TOPICS = "aurora/v1"
 SUBSCRIPTIONS = (f"{TOPICS}/+/event", f"{TOPICS}/+/scan")
-GROUP = 100
-"""Messages in one transaction at most, and under way from the broker without acknowledgement."""
+GROUP = 200
+"""Messages in one transaction at most."""
+UNDER_WAY = 2 * GROUP
+"""Messages that the broker may have sent without acknowledgement: one group is written, the next gathers."""
 MAX_UNACKNOWLEDGED = 5000
 """Answers that the broker may owe us the acknowledgement of before the connection is given up."""
+BUSY_S = 0.1
+"""While groups are full, receipts wait this long for the next tree of their stream, which vouches for more."""
 
 
 @dataclass(slots=True)
@@ -39,6 +45,12 @@ class ReceiverStats:
     answers: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     """Answers that the broker did not take, by reason code (16: the gateway is not connected)."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Messages that were not taken, by reason."""
+    failures: int = 0
+    """Times that broker or store failed."""
+    committed_ms: int | None = None
+    """When the last transaction was on the disk, Unix milliseconds."""
     last_error: str = ""
 
 
@@ -51,70 +63,106 @@ class Receiver:
         register: Register,
         *,
         utc_ms: Callable[[], int],
+        group: str = "",
         random: Random | None = None,
     ) -> None:
         self.stats = ReceiverStats()
         self._endpoint = endpoint
         self._register = register
         self._utc_ms = utc_ms
+        self._topics = tuple(f"$share/{group}/{topic}" if group else topic for topic in SUBSCRIPTIONS)
         self._backoff = Backoff(random or Random(), 0.1, 10.0)  # noqa: S311  # jitter, not a secret
         self._unacknowledged: set[int] = set()
+        self._due: dict[tuple[str, Stream], Grown] = {}
+        self._sent_at = 0.0
         self._lost = False
 
     async def run(self) -> None:
         """Connect, serve, and begin again when broker or store fail."""
-        # The register belongs to one thread at a time, and commits must not hold the connection up.
-        with ThreadPoolExecutor(1, "aurora-register") as thread:
-            while True:
-                try:
-                    async with connect(
-                        self._endpoint, on_puback=self._puback, manual=True, receive_maximum=GROUP
-                    ) as link:
-                        await self._serve(link, thread)
-                except AuroraError as error:
-                    self._down(error)
-                await asyncio.sleep(self._backoff.next())
+        while True:
+            try:
+                async with connect(
+                    self._endpoint, on_puback=self._puback, manual=True, receive_maximum=UNDER_WAY
+                ) as link:
+                    await self._serve(link)
+            except* AuroraError as group:
+                self._down(_first(group))
+            await asyncio.sleep(self._backoff.next())
 
     def _down(self, error: AuroraError) -> None:
         self.stats.connected = False
+        self.stats.failures += 1
         self.stats.last_error = str(error)
         if not self._lost:
             self._lost = True
             log.error("receiving stopped: %s", error)
 
-    async def _serve(self, link: Link, thread: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _serve(self, link: Link) -> None:
         self._unacknowledged.clear()
-        await link.subscribe(*SUBSCRIPTIONS)
+        self._due.clear()
+        await link.subscribe(*self._topics)
         self.stats.connects += 1
         self.stats.connected = True
         log.info("receiving from %s:%d", self._endpoint.host, self._endpoint.port)
+        opened: asyncio.Queue[tuple[list[Received], list[Opened]]] = asyncio.Queue(1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._open(link, opened))
+            tasks.create_task(self._write(link, opened))
+
+    async def _open(self, link: Link, opened: asyncio.Queue[tuple[list[Received], list[Opened]]]) -> None:
+        """Signatures are checked while the group before is written."""
         while True:
-            # While one group is written the next one gathers: the busier, the larger, and no message ever waits.
+            # The busier, the larger the groups; no message ever waits for another.
             group = await link.receive(GROUP)
-            messages = [_message(received) for received in group]
-            answers = await loop.run_in_executor(thread, self._register.take, messages, self._utc_ms())
-            for answer in answers:
-                self._send(link, answer)
+            await opened.put((group, self._register.open(map(_message, group))))
+
+    async def _write(self, link: Link, opened: asyncio.Queue[tuple[list[Received], list[Opened]]]) -> None:
+        """One group after the other: a later one is never written before an earlier one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                wait = self._sent_at + BUSY_S - loop.time() if self._due else None
+                group, messages = await asyncio.wait_for(opened.get(), wait)
+            except TimeoutError:
+                self._vouch(link)
+                continue
+            outcome = await self._register.admit(messages, self._utc_ms())
+            self._answer(link, outcome)
+            if len(group) < GROUP // 2 or loop.time() >= self._sent_at + BUSY_S:
+                self._vouch(link)
             for received in group:
                 link.acknowledge(received)
-            self._count(group, answers)
+            self._count(group, outcome)
 
-    def _send(self, link: Link, answer: Answer) -> None:
+    def _answer(self, link: Link, outcome: Outcome) -> None:
+        self._due.update(outcome.grown)
+        for answer in outcome.refusals:
+            self._send(link, answer.client, answer.payload)
+
+    def _vouch(self, link: Link) -> None:
+        """Send the receipts that are due."""
+        for (client, _), grown in self._due.items():
+            self._send(link, client, self._register.receipt(grown))
+        self._due.clear()
+        self._sent_at = asyncio.get_running_loop().time()
+
+    def _send(self, link: Link, client: str, payload: bytes) -> None:
         if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
             raise LinkError("the broker takes no answers")
-        self._unacknowledged.add(link.send(f"{TOPICS}/{answer.client}/receipt", answer.payload))
+        self._unacknowledged.add(link.send(f"{TOPICS}/{client}/receipt", payload))
+        self.stats.answers += 1
 
     def _puback(self, message: int, reason: int) -> None:
         self._unacknowledged.discard(message)
         if reason:
             self.stats.refused[reason] += 1
 
-    def _count(self, group: list[Received], answers: list[Answer]) -> None:
+    def _count(self, group: list[Received], outcome: Outcome) -> None:
         self.stats.groups += 1
+        self.stats.committed_ms = self._utc_ms()
+        self.stats.refusals.update(outcome.rejected)
         self.stats.messages += len(group)
         self.stats.bytes_received += sum(len(received.payload) for received in group)
-        self.stats.answers += len(answers)
         self._backoff.reset()
         if self._lost:
             self._lost = False
@@ -124,3 +172,11 @@ class Receiver:
 def _message(received: Received) -> Message:
     _, _, client, stream = received.topic.split("/")
     return Message(client, stream, received.payload)
+
+
+def _first(group: BaseExceptionGroup[AuroraError]) -> AuroraError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, AuroraError)
+    return error

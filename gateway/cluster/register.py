@@ -1,32 +1,30 @@
-"""Admission of batches: verify, store, let the trees grow, sign receipts. One call is one durable transaction.
+"""Admission of batches: verify, store, let the trees grow. One group of messages is one durable transaction.
 
 What is checked before a batch counts: the client it came from is the enrolled gateway that it names as issuer,
 it belongs to the stream of its topic, the key in force for its sequence signed it, and it continues the chain.
+Any number of registers may work on one database: each locks the streams that its group touches.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from gateway.cluster.account import Account, deletion, events_of
-from gateway.cluster.store import STREAMS, Entry, Fork, Rejected, Store
+from gateway.cluster.account import Account
+from gateway.cluster.database import Database
+from gateway.cluster.group import Group, Opened
+from gateway.cluster.nouns import KeyTerm
+from gateway.cluster.store import Store
 from gateway.errors import SealError
-from gateway.model import Event, Stream
-from gateway.seal.batch import (
-    EVENT_TYPE,
-    NO_PREVIOUS,
-    REGISTRATION_TYPE,
-    OpenBatch,
-    open_batch,
-    read_registration,
-    subject,
-)
+from gateway.model import Stream
+from gateway.seal.batch import OpenBatch, open_batch, subject
+from gateway.seal.cose import PublicKey
 from gateway.seal.keys import Signer
-from gateway.seal.receipt import issue_receipt, refusal
+from gateway.seal.receipt import issue_receipt
+from gateway.seal.tree import Frontier
 
-HOLD = 4096
-"""How far ahead of the tree a batch may be and still be kept."""
-MAX_WORDS = 200
+MAX_REMEMBERED = 50_000
+"""Gateways whose keys are remembered at most; beyond it the memory begins anew."""
 
 
 class Message(NamedTuple):
@@ -44,259 +42,128 @@ class Answer(NamedTuple):
     payload: bytes
 
 
-class Register:
-    """The gatekeeper of a store. ``iss`` names the cluster in its receipts; belongs to one thread."""
+class Grown(NamedTuple):
+    """A stream that a receipt is due for: the name in it, the tree to vouch for, and as of when (Unix ms).
 
-    def __init__(self, store: Store, signer: Signer, *, iss: str) -> None:
-        self._store = store
+    That time belongs to the transaction, not to the sending: a gateway takes a newer receipt for a smaller tree as
+    proof of a loss, so whatever way two receipts come, the larger tree must not be the older one.
+    """
+
+    sub: str
+    frontier: Frontier
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a transaction came to; its answers may be sent, because it is on the disk."""
+
+    grown: dict[tuple[str, Stream], Grown] = field(default_factory=dict)
+    refusals: list[Answer] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Messages that were not taken, by reason."""
+
+
+class _Known(NamedTuple):
+    """What is remembered of a gateway; only ``version`` says whether the keys still are these."""
+
+    id: int
+    version: int
+    terms: list[KeyTerm]
+    keys: dict[bytes, PublicKey]
+
+
+class Register:
+    """The gatekeeper of a database. ``iss`` names the cluster in its receipts.
+
+    ``patience_ms`` is how long a hole may stay before a gateway is asked for it: with several receivers a batch
+    often overtakes the one before it.
+    """
+
+    def __init__(self, database: Database, signer: Signer, *, iss: str, patience_ms: int = 0) -> None:
+        self._database = database
         self._signer = signer
         self._iss = iss
-        self._accounts: dict[str, Account] = {}
+        self._patience_ms = patience_ms
+        self._known: dict[str, _Known] = {}
 
-    def take(self, messages: Sequence[Message], now_ms: int) -> list[Answer]:
-        """Admit messages that arrived together; the answers may be sent once this returns.
+    def open(self, messages: Iterable[Message]) -> list[Opened]:
+        """Take messages apart, and check the signatures for which the key is remembered: the work of the processor.
 
-        ``now_ms`` is Unix milliseconds. Raises `StorageError` when nothing of it could be stored.
+        It needs no database, so that it can go on while another group is written.
         """
-        try:
-            with self._store.transaction() as changed:
-                if changed:
-                    self._accounts.clear()
-                group = _Group(self._store, self._accounts, now_ms)
-                for message in messages:
-                    group.admit(message)
-                return group.close(self._signer, self._iss)
-        except BaseException:
-            self._accounts.clear()
-            raise
+        return [self._open(message) for message in messages]
 
+    async def admit(self, opened: Sequence[Opened], now_ms: int) -> Outcome:
+        """Write what arrived together. ``now_ms`` is Unix milliseconds.
 
-class _Group:
-    """The messages of one transaction."""
-
-    def __init__(self, store: Store, accounts: dict[str, Account], now_ms: int) -> None:
-        self._store = store
-        self._accounts = accounts
-        self._now_ms = now_ms
-        self._touched: dict[tuple[str, Stream], None] = {}
-        self._changed: dict[tuple[str, Stream], None] = {}
-        self._early: dict[tuple[str, Stream], int] = {}
-        self._refusals: dict[tuple[str, str, str], Answer] = {}
-
-    def admit(self, message: Message) -> None:
-        """Take one message in, or note why not."""
-        account = self._account(message.client)
-        if account is None:
-            self._unknown(message)
-            return
-        batch: OpenBatch | None = None
-        try:
-            batch = open_batch(message.payload)
-            self._verify(account, batch, message)
-            self._place(account, batch, message.payload)
-        except SealError as error:
-            self._refuse(account, message, batch, error)
-
-    def close(self, signer: Signer, iss: str) -> list[Answer]:
-        """Write what has changed and sign one receipt for each stream that was touched."""
-        answers = []
-        for client, stream in self._touched:
-            account = self._accounts[client]
+        Raises `StorageError` when nothing of it could be stored.
+        """
+        async with self._database.transaction() as work:
+            store = Store(work)
+            accounts = await self._accounts(store, {one.client for one in opened})
+            group = Group(store, accounts, now_ms, self._patience_ms)
+            await group.admit(opened)
+            await group.write()
+        for account in accounts.values():
+            self._remember(account)
+        grown = {}
+        for client, stream in group.touched:
+            account = accounts[client]
             state = account.states[stream]
-            name = subject(account.member.identity.urn, stream)
-            if state.size:
-                receipt = issue_receipt(
-                    signer, iss=iss, sub=name, frontier=state.frontier, iat=self._now_ms // 1000
-                )
-                answers.append(Answer(client, receipt))
-                if (client, stream) in self._changed:
-                    state.receipt, state.receipt_ms = receipt, self._now_ms
-            seq = self._early.get((client, stream))
-            if seq is not None and seq > state.size:
-                answers.append(Answer(client, refusal(name, seq, "gap", state.size)))
-        for client, stream in self._touched | self._changed:
-            account = self._accounts[client]
-            self._store.save_state(account.member.id, stream, account.states[stream])
-        return answers + list(self._refusals.values())
+            if state.size and state.receipt_ms is not None:
+                name = subject(account.gateway.identity.urn, stream)
+                grown[client, stream] = Grown(name, state.frontier, state.receipt_ms)
+        return Outcome(grown, [Answer(client, payload) for client, payload in group.refusals()], group.rejected())
 
-    def _account(self, client: str) -> Account | None:
-        account = self._accounts.get(client)
-        if account is None:
-            member = self._store.member(client)
-            if member is None:
-                return None
-            states = {stream: self._store.state(member.id, stream) for stream in STREAMS}
-            account = self._accounts[client] = Account(member, self._store.terms(member.id), states)
-        return account
+    def receipt(self, grown: Grown) -> bytes:
+        """Vouch for a tree that a finished transaction has left."""
+        iat = grown.at_ms // 1000
+        return issue_receipt(self._signer, iss=self._iss, sub=grown.sub, frontier=grown.frontier, iat=iat)
 
-    # Checks
+    async def take(self, messages: Sequence[Message], now_ms: int) -> list[Answer]:
+        """Open and admit a group, and answer it at once."""
+        outcome = await self.admit(self.open(messages), now_ms)
+        receipts = [Answer(client, self.receipt(grown)) for (client, _), grown in outcome.grown.items()]
+        return receipts + outcome.refusals
 
-    def _verify(self, account: Account, batch: OpenBatch, message: Message) -> None:
-        identity = account.member.identity
-        if batch.iss != identity.urn:
-            raise SealError("wrong-issuer", f"from {identity.client}, but issued by {batch.iss}")
-        if batch.stream != message.stream:
-            raise SealError("wrong-stream", f"a batch of stream {batch.stream} on the topic of {message.stream}")
-        key = account.key(batch)
-        batch.verify(key)
-        if batch.content_type == REGISTRATION_TYPE:
-            registration = read_registration(batch.payload)
-            if registration.thumbprint != key.thumbprint or registration.iss != identity.urn:
-                raise SealError("bad-registration", "not for the gateway and the key that are enrolled")
-
-    def _unknown(self, message: Message) -> None:
-        self._reject(message, "unknown-gateway", "no gateway is enrolled for this client", None)
+    def _open(self, message: Message) -> Opened:
+        batch: OpenBatch | None = None
+        verified: PublicKey | None = None
+        error: SealError | None = None
         try:
             batch = open_batch(message.payload)
-        except SealError:
-            return
-        self._answer(message, "unknown-gateway", refusal(batch.sub, batch.seq, "unknown-gateway"))
+            known = self._known.get(message.client)
+            verified = known.keys.get(batch.kid) if known is not None else None
+            if verified is not None:
+                batch.verify(verified)
+        except SealError as failure:
+            error = failure
+        return Opened(message.client, message.stream, message.payload, batch, verified, error)
 
-    def _refuse(self, account: Account, message: Message, batch: OpenBatch | None, error: SealError) -> None:
-        stream: Stream = "event" if message.stream == "event" else "scan"
-        size = account.states[stream].size
-        seq = batch.seq if batch is not None else None
-        self._reject(message, error.kind, error.what, seq)
-        name = subject(account.member.identity.urn, stream)
-        self._answer(message, error.kind, refusal(name, size if seq is None else seq, error.kind, size))
+    async def _accounts(self, store: Store, clients: Iterable[str]) -> dict[str, Account]:
+        """The enrolled among the clients, their streams locked and their keys as they are now."""
+        gateways = await store.gateways_of(sorted(clients))
+        numbers = sorted(gateway.id for gateway in gateways.values())
+        if not numbers:
+            return {}
+        rights = await store.lock(numbers)
+        states = await store.states(numbers)
+        accounts = {}
+        for client, gateway in gateways.items():
+            version, revoked_ms = rights[gateway.id]
+            known = self._known.get(client)
+            current = known is not None and (known.id, known.version) == (gateway.id, version)
+            terms = known.terms if known is not None and current else await store.terms(gateway.id)
+            enrolled = gateway.at(version, revoked_ms)
+            accounts[client] = Account(enrolled, list(terms), states[gateway.id])
+        return accounts
 
-    def _reject(self, message: Message, reason: str, what: str, seq: int | None) -> None:
-        at = self._now_ms
-        words = "".join(sign if sign.isprintable() else "?" for sign in what[:MAX_WORDS])
-        self._store.reject(Rejected(message.client, message.stream, reason, 1, at, at, seq, words))
-
-    def _answer(self, message: Message, reason: str, payload: bytes) -> None:
-        # One of a kind is enough: the gateway begins again at its first batch without a receipt.
-        self._refusals.setdefault((message.client, message.stream, reason), Answer(message.client, payload))
-
-    # The tree
-
-    def _place(self, account: Account, batch: OpenBatch, body: bytes) -> None:
-        """Store a verified batch: into the tree, behind a hole, or as what it is already."""
-        member, state = account.member, account.states[batch.stream]
-        place = (account.client, batch.stream)
-        self._touched[place] = None
-        entry = Entry(batch.seq, batch.leaf, body, batch.clock.utc_ms, self._now_ms)
-        if batch.seq > state.size + HOLD:
-            raise SealError("too-far-ahead", f"batch {batch.seq}, the tree has {state.size}")
-        known = None
-        if batch.seq < state.size or state.held:
-            known = self._store.find(member.id, batch.stream, batch.seq)
-        if known is not None:
-            self._again(account, batch, entry, known)
-            return
-        self._check_chain(account, batch, body)
-        self._store.add(member.id, batch.stream, entry)
-        self._changed |= dict.fromkeys((account.client, stream) for stream in STREAMS)
-        account.note(batch, len(body), self._now_ms)
-        if batch.seq > state.size:
-            state.held += 1
-            self._early.setdefault(place, batch.seq)
-        else:
-            state.frontier.append(batch.leaf)
-        events = account.read(batch)
-        for event in events:
-            if event.kind == "deleted":
-                self._delete(account, event.data)
-        if batch.seq < state.size:
-            self._rotate(account, batch, events)
-        for stream in STREAMS:
-            self._advance(account, stream)
-
-    def _again(self, account: Account, batch: OpenBatch, entry: Entry, known: Entry) -> None:
-        state = account.states[batch.stream]
-        if known.leaf != batch.leaf:
-            self._fork(account, batch.stream, entry, "another batch with this sequence")
-        if known.body is not None:
-            state.duplicates += 1
-            return
-        # The leaf of a hole was signed for by the gateway; here is the body after all.
-        self._store.fill(account.member.id, batch.stream, entry)
-        state.deleted -= 1
-        self._changed[account.client, batch.stream] = None
-        account.note(batch, len(entry.body or b""), self._now_ms)
-        account.read(batch)
-
-    def _check_chain(self, account: Account, batch: OpenBatch, body: bytes) -> None:
-        """A batch has to name the leaf before it, where that is known; else the gateway has two histories."""
-        state = account.states[batch.stream]
-        if batch.seq == state.size:
-            before = state.frontier.newest_leaf() if state.size else NO_PREVIOUS
-        else:
-            found = self._store.find(account.member.id, batch.stream, batch.seq - 1)
-            if found is None:
-                return
-            before = found.leaf
-        if batch.prev != before:
-            entry = Entry(batch.seq, batch.leaf, body, batch.clock.utc_ms, self._now_ms)
-            self._fork(account, batch.stream, entry, "does not continue the batch before it")
-
-    def _fork(self, account: Account, stream: Stream, entry: Entry, why: str) -> None:
-        """Keep the evidence and refuse."""
-        fork = Fork(account.member.id, stream, entry.seq, entry.leaf, why, self._now_ms, entry.body or b"")
-        self._store.add_fork(fork)
-        raise SealError("fork", f"batch {entry.seq} of stream {stream}: {why}")
-
-    def _advance(self, account: Account, stream: Stream) -> None:
-        """Let the tree grow over what waited behind a hole that has closed."""
-        state = account.states[stream]
-        while state.held:
-            entry = self._store.find(account.member.id, stream, state.size)
-            if entry is None:
-                return
-            batch = open_batch(entry.body) if entry.body is not None else None
-            if batch is not None and not self._still_good(account, batch, entry):
-                return
-            state.frontier.append(entry.leaf)
-            state.held -= 1
-            self._touch(account, stream)
-            if batch is not None and batch.content_type == EVENT_TYPE:
-                with suppress(SealError):
-                    self._rotate(account, batch, events_of(batch))
-
-    def _still_good(self, account: Account, batch: OpenBatch, entry: Entry) -> bool:
-        """Check what could not be checked while the batches before were missing; a bad one is taken out."""
-        state = account.states[batch.stream]
-        before = state.frontier.newest_leaf() if state.size else NO_PREVIOUS
-        why = ""
-        if batch.prev != before:
-            why = "does not continue the batch before it"
-        else:
-            try:
-                account.key(batch)
-            except SealError as error:
-                why = error.what
-        if not why:
-            return True
-        member = account.member
-        self._store.drop(member.id, batch.stream, batch.seq)
-        state.held -= 1
-        fork = Fork(member.id, batch.stream, batch.seq, batch.leaf, why, self._now_ms, entry.body or b"")
-        self._store.add_fork(fork)
-        self._touch(account, batch.stream)
-        return False
-
-    def _touch(self, account: Account, stream: Stream) -> None:
-        self._touched[account.client, stream] = None
-        self._changed[account.client, stream] = None
-
-    def _delete(self, account: Account, data: dict[str, Any]) -> None:
-        """Leaves of batches that the gateway no longer has enter the tree without a body."""
-        try:
-            gone = deletion(data)
-        except SealError:
-            account.states["event"].unreadable += 1
-            return
-        state = account.states[gone.stream]
-        for seq, leaf in enumerate(gone.leaves, gone.first):
-            if self._store.find(account.member.id, gone.stream, seq) is None:
-                self._store.add(account.member.id, gone.stream, Entry(seq, leaf, None, None, self._now_ms))
-                state.held += 1
-                state.deleted += 1
-                self._touch(account, gone.stream)
-
-    def _rotate(self, account: Account, batch: OpenBatch, events: list[Event]) -> None:
-        """Changes of key take effect when their event is in the tree."""
-        for event in events:
-            if event.kind == "key.rotated" and account.rotate(batch, event, self._now_ms):
-                self._store.save_terms(account.member.id, account.terms)
+    def _remember(self, account: Account) -> None:
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        known = self._known.get(account.client)
+        version = account.gateway.version
+        if known is None or (known.id, known.version) != (account.gateway.id, version):
+            keys = {term.public.kid: term.public for term in account.terms}
+            self._known[account.client] = _Known(account.gateway.id, version, account.terms, keys)

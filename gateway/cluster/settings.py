@@ -1,7 +1,9 @@
 """Settings of the cluster's receiver: ``cluster.toml``, every key of which is also a flag.
 
 name = "urn:aurora:cluster:north"      # names the cluster in its receipts
-data_dir = "/var/lib/aurora-cluster"   # the store and the cluster's key
+data_dir = "/var/lib/aurora-cluster"   # the cluster's key, and the store where no other is named
+store = "postgresql://aurora@db.example/aurora"   # several receivers; without it cluster.db in data_dir
+group = "receivers"                    # receivers of one group share the work, whatever their client
 
 [broker]
 host = "broker.example"
@@ -12,6 +14,7 @@ certificate = "receiver.pem"
 key = "receiver.key"
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +27,18 @@ from gateway.mqtt import Endpoint
 NAME = "urn:aurora:cluster"
 DATA_DIR = Path("/var/lib/aurora-cluster")
 CLIENT = "aurora-receiver"
+FILE = "cluster.db"
+SERVERS = ("postgresql://", "postgres://")
+GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-TOP: Mapping[str, type] = {"name": str, "data_dir": str, "broker": dict}
+TOP: Mapping[str, type] = {
+    "name": str,
+    "data_dir": str,
+    "store": str,
+    "group": str,
+    "broker": dict,
+    "identity": dict,
+}
 BROKER: Mapping[str, type] = {
     "host": str,
     "port": int,
@@ -41,16 +54,16 @@ KINDS = {str: "a text", int: "a whole number", dict: "a table"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Who the cluster is, where its data is, and the broker."""
+    """Who the cluster is, where its data is, and the broker.
+
+    ``store`` is a file or ``postgresql://...``; ``group`` the name under which several receivers share the work.
+    """
 
     name: str
     data_dir: Path
+    store: str
+    group: str
     broker: Endpoint
-
-    @property
-    def database(self) -> Path:
-        """The store."""
-        return self.data_dir / "cluster.db"
 
 
 def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -67,7 +80,16 @@ def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
     chosen |= {name: folder / value if name in PATHS else value for name, value in broker.items()}
     chosen |= {name: flags[name] for name in BROKER if flags.get(name) is not None}
     data_dir = flags.get("data_dir") or (folder / content["data_dir"] if "data_dir" in content else DATA_DIR)
-    return Settings(flags.get("name") or content.get("name", NAME), data_dir, Endpoint(**chosen))
+    store = flags.get("store") or content.get("store")
+    if store is None:
+        store = str(data_dir / FILE)
+    elif not store.startswith(SERVERS):
+        store = str(store if flags.get("store") else folder / store)
+    group = flags.get("group") or content.get("group", "")
+    if group and not GROUP.fullmatch(group):
+        problem = Problem("group", f"{group!r} is no name", "use 1 to 63 letters, digits, - and _")
+        raise ConfigError(str(path or "flags"), [problem])
+    return Settings(flags.get("name") or content.get("name", NAME), data_dir, store, group, Endpoint(**chosen))
 
 
 def _read(path: Path) -> dict[str, Any]:

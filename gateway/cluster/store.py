@@ -1,174 +1,306 @@
-"""What the cluster keeps, as nouns, and the narrow interface behind which a database keeps it.
+"""The evidence in the tables: gateways, keys, trees, batches, forks, rejections. SQL for both engines.
 
-SQLite (`sqlite_store`) serves one receiver. A store for several receivers has to give the same promise: what a
-transaction has committed survives a power cut, because a receipt is sent for it.
+A `Store` lives for one transaction. What it gives back of a stream for changing is locked until that ends, so that
+any number of receivers leave the same state as one.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Iterable, Sequence
 
+from gateway.cluster.database import Row, Work
+from gateway.cluster.nouns import STREAMS, Enrolled, Entry, Fork, KeyTerm, Place, Rejected, StreamState
+from gateway.errors import StorageError
 from gateway.model import Stream
 from gateway.seal.cose import PublicKey
 from gateway.seal.tree import Frontier
 from gateway.site import Identity
 
-STREAMS: tuple[Stream, Stream] = ("event", "scan")
+MAX_FORKS = 100
+"""Contradicting batches kept of one gateway."""
+MAX_REJECTED = 10_000
+"""Rows of rejections; more clients than that share the row of client ``*``."""
 
-Origin = Literal["enrolled", "rotated"]
-
-
-@dataclass(slots=True)
-class KeyTerm:
-    """A gateway's key and the batches it signs: per stream the first, and the first that it no longer signs."""
-
-    public: PublicKey
-    origin: Origin
-    since_ms: int
-    first: dict[Stream, int]
-    end: dict[Stream, int | None]
-
-    def covers(self, stream: Stream, seq: int) -> bool:
-        """Whether this key is the one that signs batch ``seq``."""
-        end = self.end[stream]
-        return self.first[stream] <= seq and (end is None or seq < end)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An enrolled gateway. Times are Unix milliseconds by the cluster's clock."""
-
-    id: int
-    identity: Identity
-    enrolled_ms: int
+_GATEWAY = (
+    "SELECT gateway.id, gateway.member, member.name, site, gateway.name, enrolled_ms, version, revoked_ms "
+    "FROM gateway JOIN member ON member.id = gateway.member"
+)
+_STATE = (
+    "held, hole_ms, announced, counted, volume, duplicates, deleted, unreadable, late, late_max_ms, "
+    "clock_state, clock_error_ms, clock_ahead_ms, sealed_ms, received_ms, receipt_ms"
+)
+_STATE_NAMES = _STATE.split(", ")
+_SAVE_STATE = "UPDATE stream SET size = $3, frontier = $4, " + ", ".join(
+    f"{name} = ${place}" for place, name in enumerate(_STATE_NAMES, 5)
+)
+_ENTRY = "SELECT seq, leaf, body, sealed_ms, received_ms FROM batch WHERE gateway = $1 AND stream = $2"
 
 
-@dataclass(slots=True)
-class StreamState:
-    """One stream of one gateway: its tree, and what the ledger tells of it.
+class Store:
+    """The evidence tables within one transaction. Every method may raise `StorageError`."""
 
-    ``size`` batches without a hole are in the tree; ``held`` more wait behind a hole. ``announced`` is how many
-    the gateway has said there are (by the heads in the other stream). Times are Unix milliseconds.
-    """
+    def __init__(self, work: Work) -> None:
+        self._work = work
 
-    frontier: Frontier = field(default_factory=Frontier)
-    held: int = 0
-    announced: int = 0
-    values: int = 0
-    volume: int = 0
-    """Bytes of the bodies."""
-    duplicates: int = 0
-    deleted: int = 0
-    """Leaves without a body: the gateway said in a signed event that it deleted the batch."""
-    unreadable: int = 0
-    """Batches whose signature is good and whose payload cannot be read."""
-    late: int = 0
-    """Batches received more than an hour after they were sealed."""
-    late_max_ms: int = 0
-    clock_state: int | None = None
-    clock_error_ms: int | None = None
-    clock_ahead_ms: int = 0
-    """Largest lead of the gateway's clock over the cluster's beyond its claimed error, of the newest batch."""
-    sealed_ms: int | None = None
-    received_ms: int | None = None
-    receipt: bytes | None = None
-    receipt_ms: int | None = None
+    # Gateways and their keys
 
-    @property
-    def size(self) -> int:
-        """Batches in the tree."""
-        return self.frontier.size
-
-
-class Entry(NamedTuple):
-    """One batch as the cluster holds it; ``body`` is None for a proven hole (a `deleted` event names its leaf)."""
-
-    seq: int
-    leaf: bytes
-    body: bytes | None
-    sealed_ms: int | None
-    received_ms: int
-
-
-class Fork(NamedTuple):
-    """A batch that contradicts the one in the tree; both bodies are evidence."""
-
-    member: int
-    stream: Stream
-    seq: int
-    leaf: bytes
-    why: str
-    received_ms: int
-    body: bytes
-
-
-class Rejected(NamedTuple):
-    """Messages that were not taken, by client, stream and reason; ``what`` and ``seq`` are those of the last."""
-
-    client: str
-    stream: str
-    reason: str
-    times: int
-    first_ms: int
-    last_ms: int
-    seq: int | None
-    what: str
-
-
-class Store(Protocol):
-    """Durable memory of the cluster. Every method may raise `StorageError`; writing needs a `transaction`."""
-
-    def transaction(self) -> AbstractContextManager[bool]:
-        """All or nothing, durable at the end. Gives whether another process has written since the last one."""
-
-    def member(self, client: str) -> Member | None:
+    async def gateway(self, client: str) -> Enrolled | None:
         """The gateway enrolled for this MQTT client."""
+        return (await self.gateways_of([client])).get(client)
 
-    def members(self) -> list[Member]:
-        """All enrolled gateways."""
+    async def gateways_of(self, clients: Iterable[str]) -> dict[str, Enrolled]:
+        """The gateways enrolled for these MQTT clients, by client."""
+        wanted = self._work.dialect.among("client", 1, "text")
+        rows = await self._work.fetch(f"{_GATEWAY} WHERE {wanted}", self._work.several(clients))
+        return {found.identity.client: found for found in map(_gateway, rows)}
 
-    def enrol(self, identity: Identity, at_ms: int) -> Member:
-        """Add a gateway; an identity that is there keeps its row."""
+    async def gateways(self) -> list[Enrolled]:
+        """All enrolled gateways, by member and name."""
+        return [_gateway(row) for row in await self._work.fetch(f"{_GATEWAY} ORDER BY member.name, gateway.name")]
 
-    def terms(self, member: int) -> list[KeyTerm]:
+    async def enrol(self, identity: Identity, at_ms: int) -> Enrolled:
+        """Add a gateway; one that is there keeps its row, and gets the site."""
+        work = self._work
+        await work.execute("INSERT INTO member (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", identity.member)
+        await work.execute(
+            "INSERT INTO gateway (member, site, name, client, enrolled_ms) "
+            "SELECT id, $2, $3, $4, CAST($5 AS bigint) FROM member WHERE name = $1 "
+            "ON CONFLICT (client) DO UPDATE SET site = excluded.site",
+            identity.member,
+            identity.site,
+            identity.gateway,
+            identity.client,
+            at_ms,
+        )
+        found = await self.gateway(identity.client)
+        if found is None or found.identity.urn != identity.urn:
+            raise StorageError(f"{identity.client} is the MQTT client of another gateway", "choose another name")
+        for number in range(len(STREAMS)):
+            add = "INSERT INTO stream (gateway, stream) VALUES ($1, $2) ON CONFLICT (gateway, stream) DO NOTHING"
+            await work.execute(add, found.id, number)
+        await work.execute("INSERT INTO progress (gateway) VALUES ($1) ON CONFLICT (gateway) DO NOTHING", found.id)
+        return found
+
+    async def terms(self, gateway: int) -> list[KeyTerm]:
         """The keys of a gateway in the order in which they came."""
+        return (await self.terms_of([gateway])).get(gateway, [])
 
-    def save_terms(self, member: int, terms: list[KeyTerm]) -> None:
-        """Write the keys of a gateway."""
+    async def terms_of(self, gateways: Iterable[int]) -> dict[int, list[KeyTerm]]:
+        """The keys of gateways, each in the order in which they came."""
+        wanted = self._work.dialect.among("gateway", 1, "bigint")
+        query = (
+            "SELECT gateway, public, origin, since_ms, event_first, event_end, scan_first, scan_end "
+            f"FROM term WHERE {wanted} ORDER BY gateway, place"
+        )
+        found: dict[int, list[KeyTerm]] = {}
+        for gateway, public, origin, since_ms, *seqs in await self._work.fetch(query, self._work.several(gateways)):
+            event_first, event_end, scan_first, scan_end = seqs
+            first: dict[Stream, int] = {"event": event_first, "scan": scan_first}
+            end: dict[Stream, int | None] = {"event": event_end, "scan": scan_end}
+            key = PublicKey.from_pem(public.encode())
+            found.setdefault(gateway, []).append(KeyTerm(key, origin, since_ms, first, end))
+        return found
 
-    def state(self, member: int, stream: Stream) -> StreamState:
-        """The state of a stream; empty when nothing has come."""
+    async def save_terms(self, gateway: int, terms: Sequence[KeyTerm]) -> None:
+        """Write the keys of a gateway; every receiver sees by the gateway's version that they have changed."""
+        await self._work.execute("DELETE FROM term WHERE gateway = $1", gateway)
+        rows = [
+            (
+                gateway,
+                place,
+                term.public.pem().decode(),
+                term.origin,
+                term.since_ms,
+                term.first["event"],
+                term.end["event"],
+                term.first["scan"],
+                term.end["scan"],
+            )
+            for place, term in enumerate(terms)
+        ]
+        add = (
+            "INSERT INTO term "
+            "(gateway, place, public, origin, since_ms, event_first, event_end, scan_first, scan_end) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        )
+        await self._work.execute_each(add, rows)
+        await self._work.execute("UPDATE gateway SET version = version + 1 WHERE id = $1", gateway)
 
-    def save_state(self, member: int, stream: Stream, state: StreamState) -> None:
-        """Write the state of a stream."""
+    # Streams
 
-    def add(self, member: int, stream: Stream, entry: Entry) -> None:
-        """Store a batch that is not there."""
+    async def lock(self, gateways: Iterable[int]) -> dict[int, tuple[int, int | None]]:
+        """Lock both streams of these gateways, always in the same order; gives their version and revocation now."""
+        wanted = self._work.dialect.among("gateway", 1, "bigint")
+        numbers = self._work.several(gateways)
+        if self._work.dialect.lock:
+            query = f"SELECT 1 FROM stream WHERE {wanted} ORDER BY gateway, stream{self._work.dialect.lock}"
+            await self._work.fetch(query, numbers)
+        # After the locks: whoever changes keys or rights of a gateway holds them, too.
+        wanted = self._work.dialect.among("id", 1, "bigint")
+        rows = await self._work.fetch(f"SELECT id, version, revoked_ms FROM gateway WHERE {wanted}", numbers)
+        return {number: (version, revoked_ms) for number, version, revoked_ms in rows}
 
-    def find(self, member: int, stream: Stream, seq: int) -> Entry | None:
-        """One batch."""
+    async def states(self, gateways: Iterable[int]) -> dict[int, dict[Stream, StreamState]]:
+        """Both streams of these gateways."""
+        wanted = self._work.dialect.among("gateway", 1, "bigint")
+        query = f"SELECT gateway, stream, frontier, {_STATE} FROM stream WHERE {wanted}"
+        found: dict[int, dict[Stream, StreamState]] = {}
+        for gateway, stream, frontier, *rest in await self._work.fetch(query, self._work.several(gateways)):
+            state = StreamState(Frontier.from_bytes(bytes(frontier)), *rest)
+            found.setdefault(gateway, {})[STREAMS[stream]] = state
+        return found
 
-    def fill(self, member: int, stream: Stream, entry: Entry) -> None:
+    async def state(self, gateway: int, stream: Stream) -> StreamState:
+        """One stream."""
+        return (await self.states([gateway]))[gateway][stream]
+
+    async def save_states(self, states: Iterable[tuple[int, Stream, StreamState]]) -> None:
+        """Write streams."""
+        rows = [
+            (gateway, STREAMS.index(stream), state.size, state.frontier.to_bytes(), *_numbers(state))
+            for gateway, stream, state in states
+        ]
+        await self._work.execute_each(f"{_SAVE_STATE} WHERE gateway = $1 AND stream = $2", rows)
+
+    # Batches
+
+    async def add(self, entries: Iterable[tuple[int, int, Stream, Entry]]) -> None:
+        """Store batches that are not there, each with the numbers of its member and its gateway."""
+        rows = [
+            (
+                gateway,
+                STREAMS.index(stream),
+                entry.seq,
+                member,
+                entry.leaf,
+                entry.sealed_ms,
+                entry.received_ms,
+                entry.body,
+            )
+            for member, gateway, stream, entry in entries
+        ]
+        add = (
+            "INSERT INTO batch (gateway, stream, seq, member, leaf, sealed_ms, received_ms, body) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        )
+        await self._work.execute_each(add, rows)
+
+    async def find(self, places: Iterable[Place]) -> dict[Place, Entry]:
+        """Those of the batches that are there."""
+        query = (
+            "SELECT gateway, stream, seq, leaf, body, sealed_ms, received_ms FROM batch "
+            "WHERE gateway = $1 AND stream = $2 AND seq = $3"
+        )
+        rows = [(gateway, STREAMS.index(stream), seq) for gateway, stream, seq in places]
+        return {
+            Place(gateway, STREAMS[stream], entry[0]): Entry(*entry)
+            for gateway, stream, *entry in (await self._work.fetch_each(query, rows) if rows else ())
+        }
+
+    async def fill(self, gateway: int, stream: Stream, entry: Entry) -> None:
         """Give a hole its body after all."""
+        await self._work.execute(
+            "UPDATE batch SET body = $1, sealed_ms = $2, received_ms = $3 "
+            "WHERE gateway = $4 AND stream = $5 AND seq = $6 AND leaf = $7 AND body IS NULL",
+            entry.body,
+            entry.sealed_ms,
+            entry.received_ms,
+            gateway,
+            STREAMS.index(stream),
+            entry.seq,
+            entry.leaf,
+        )
 
-    def drop(self, member: int, stream: Stream, seq: int) -> None:
+    async def drop(self, gateway: int, stream: Stream, seq: int) -> None:
         """Take out a batch that waits behind a hole."""
+        drop = "DELETE FROM batch WHERE gateway = $1 AND stream = $2 AND seq = $3"
+        await self._work.execute(drop, gateway, STREAMS.index(stream), seq)
 
-    def entries(self, member: int, stream: Stream, first: int = 0) -> Iterator[Entry]:
+    async def entries(self, gateway: int, stream: Stream, first: int = 0) -> AsyncIterator[Entry]:
         """The batches from ``first`` on in order of their sequence, those behind a hole included."""
+        query = f"{_ENTRY} AND seq >= $3 ORDER BY seq"
+        async for row in self._work.rows(query, gateway, STREAMS.index(stream), first):
+            yield Entry(*row)
 
-    def held(self, member: int, stream: Stream, size: int) -> list[int]:
+    async def held(self, gateway: int, stream: Stream, size: int) -> list[int]:
         """The sequences stored from ``size`` on."""
+        query = "SELECT seq FROM batch WHERE gateway = $1 AND stream = $2 AND seq >= $3 ORDER BY seq"
+        return [seq for (seq,) in await self._work.fetch(query, gateway, STREAMS.index(stream), size)]
 
-    def add_fork(self, fork: Fork) -> bool:
-        """Keep evidence of a fork, within bounds; whether it was new."""
+    # What was not taken
 
-    def forks(self, member: int) -> list[Fork]:
+    async def add_fork(self, fork: Fork) -> None:
+        """Keep evidence of a fork, within bounds."""
+        await self._work.execute(
+            "INSERT INTO fork (gateway, stream, seq, leaf, why, received_ms, body) "
+            "SELECT $1, $2, $3, $4, $5, CAST($6 AS bigint), $7 "
+            "WHERE (SELECT count(*) FROM fork WHERE gateway = $1) < $8 "
+            "ON CONFLICT (gateway, stream, seq, leaf) DO NOTHING",
+            fork.gateway,
+            STREAMS.index(fork.stream),
+            fork.seq,
+            fork.leaf,
+            fork.why,
+            fork.received_ms,
+            fork.body,
+            MAX_FORKS,
+        )
+
+    async def forks(self, gateway: int) -> list[Fork]:
         """The evidence kept."""
+        query = (
+            "SELECT gateway, stream, seq, leaf, why, received_ms, body FROM fork "
+            "WHERE gateway = $1 ORDER BY stream, seq, received_ms"
+        )
+        rows = await self._work.fetch(query, gateway)
+        return [Fork(number, STREAMS[stream], *rest) for number, stream, *rest in rows]
 
-    def reject(self, one: Rejected) -> None:
-        """Count a message that was not taken, within bounds."""
+    async def forked(self) -> set[int]:
+        """The gateways of which there is evidence of a fork."""
+        return {gateway for (gateway,) in await self._work.fetch("SELECT DISTINCT gateway FROM fork")}
 
-    def rejected(self) -> list[Rejected]:
+    async def reject(self, found: Iterable[Rejected]) -> None:
+        """Count messages that were not taken, within bounds."""
+        counts = (
+            "SELECT (SELECT count(*) FROM rejected), "
+            "(SELECT count(*) FROM rejected WHERE client = $1 AND stream = $2 AND reason = $3)"
+        )
+        bounded: list[Rejected] = []
+        for one in _gathered(found):
+            rows, known = (await self._work.fetch(counts, *one[:3]))[0]
+            full = rows + len(bounded) >= MAX_REJECTED and not known
+            bounded.append(one._replace(client="*", stream="*") if full else one)
+        await self._work.execute_each(
+            "INSERT INTO rejected (client, stream, reason, times, first_ms, last_ms, seq, what) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (client, stream, reason) DO UPDATE SET "
+            "times = rejected.times + excluded.times, last_ms = excluded.last_ms, "
+            "seq = excluded.seq, what = excluded.what",
+            _gathered(bounded),
+        )
+
+    async def rejected(self) -> list[Rejected]:
         """What was not taken."""
+        query = (
+            "SELECT client, stream, reason, times, first_ms, last_ms, seq, what FROM rejected "
+            "ORDER BY client, stream, reason"
+        )
+        return [Rejected(*row) for row in await self._work.fetch(query)]
+
+
+def _gathered(found: Iterable[Rejected]) -> list[Rejected]:
+    """One row for each client, stream and reason, in the order of these, in which every receiver locks them."""
+    kinds: dict[tuple[str, str, str], Rejected] = {}
+    for one in found:
+        before = kinds.get(one[:3])
+        kinds[one[:3]] = (
+            one if before is None else one._replace(times=before.times + one.times, first_ms=before.first_ms)
+        )
+    return [kinds[kind] for kind in sorted(kinds)]
+
+
+def _numbers(state: StreamState) -> list[int | None]:
+    return [getattr(state, "values" if name == "counted" else name) for name in _STATE_NAMES]
+
+
+def _gateway(row: Row) -> Enrolled:
+    number, member, name, site, gateway, enrolled_ms, version, revoked_ms = row
+    identity = Identity(member=name, site=site, gateway=gateway)
+    return Enrolled(number, member, identity, enrolled_ms, version, revoked_ms)

@@ -15,6 +15,7 @@ def add_setup_command(commands: Any) -> None:
     setup.add_argument("--from", dest="source", type=Path, metavar="STICK", help="a signed file, or its folder")
     setup.add_argument("--cluster-key", metavar="KEY", help="with --from: PEM file, or fingerprint from the label")
     setup.add_argument("--identify", type=Path, metavar="STICK", help="write there which box this is, and end")
+    setup.add_argument("--renew", type=Path, metavar="STICK", help="ask there for a new certificate, and end")
     setup.add_argument("--replace", action="store_true", help="put a site file that is there aside, unasked")
     setup.set_defaults(command=_setup)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.errors import AuroraError
 from gateway.identity import public_keys
+from gateway.seal.cose import PublicKey
 from gateway.seal.evidence import files_of
 from gateway.seal.findings import Report
 from gateway.seal.verify import verify_files
@@ -25,6 +26,11 @@ def verify_paths(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise AuroraError(f"there is no {', '.join(missing)}")
+    packs = [path for path in paths if path.suffix == ".zip"]
+    if packs:
+        if len(paths) > 1:
+            raise AuroraError("an evidence pack is verified by itself; name it alone")
+        return _verify_pack(packs[0], public_keys(keys), public_keys(cluster_keys), as_json=as_json)
     report = verify_files(
         list(_files(paths)), gateway_keys=public_keys(keys), cluster_keys=public_keys(cluster_keys)
     )
@@ -32,6 +38,21 @@ def verify_paths(
         _print_json(report)
     else:
         _print_words(report, trusted=bool(keys))
+    return 0 if report.ok else 1
+
+
+def _verify_pack(path: Path, keys: Sequence[PublicKey], cluster_keys: Sequence[PublicKey], *, as_json: bool) -> int:
+    """An evidence pack of a cluster (``aurora-cluster pack``)."""
+    from gateway.seal.pack import verify_pack
+    from gateway.seal.packfile import read_pack
+    from gateway.seal.packwords import pack_words
+
+    report = verify_pack(read_pack(path), gateway_keys=keys, cluster_keys=cluster_keys)
+    if as_json:
+        _print_json(report)
+    else:
+        for line in pack_words(report):
+            print(line)
     return 0 if report.ok else 1
 
 

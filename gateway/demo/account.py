@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from firmware_interfaces.quality import BAD
 from gateway.acquire.schedule import Grid
-from gateway.cluster.sqlite_store import SqliteStore
+from gateway.cluster.reading import evidence
 from gateway.errors import SealError
 from gateway.model import Event, Layout, Miss, Quality, Scan
 from gateway.records import Archive
@@ -45,21 +44,21 @@ class _Life:
     down_ms: int | None = None
 
 
-def account(database: Path, client: str) -> Account:
+async def account(database: Path, client: str) -> Account:
     """Read the cluster's store and hold it against the schedule, from the gateway's first start to its last end."""
     result = Account()
-    with closing(SqliteStore(database, read_only=True)) as store:
-        member = store.member(client)
-        if member is None:
+    async with evidence(database) as store:
+        gateway = await store.gateway(client)
+        if gateway is None:
             result.faults.append(f"the cluster does not know {client}")
             return result
         archive = Archive()
-        bodies = [entry.body for entry in store.entries(member.id, "event") if entry.body]
+        bodies = [entry.body async for entry in store.entries(gateway.id, "event") if entry.body]
         events = [stored.event for stored in archive.add_events(bodies)]
         result.events.update(event.kind for event in events)
         result.batches, result.bytes = len(bodies), sum(map(len, bodies))
-        scans = (entry.body for entry in store.entries(member.id, "scan") if entry.body)
-        _slots(result, archive, scans, _life(events))
+        scans = [entry.body async for entry in store.entries(gateway.id, "scan") if entry.body]
+        _slots(result, archive, iter(scans), _life(events))
     return result
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Any
 from urllib.request import urlopen
 
 from gateway.clock_sources import KernelSource
-from gateway.cluster.audit import Audited, audit
+from gateway.cluster.audit import Audited, Finding, audit
 from gateway.cluster.cli import cluster_signer
+from gateway.cluster.database import open_database
 from gateway.cluster.enrolment import Enrolment, enrol
-from gateway.cluster.sqlite_store import SqliteStore
 from gateway.config import load_site
 from gateway.demo.account import Account, account
 from gateway.demo.pki import Authority, Certificate
@@ -26,7 +26,6 @@ from gateway.demo.processes import Child, free_ports, until_listening
 from gateway.demo.site import IDENTITY, SPEED, site_text
 from gateway.errors import AuroraError
 from gateway.identity import open_identity
-from gateway.seal.cose import PublicKey
 from gateway.site import Site
 
 __all__ = ["run_demo"]
@@ -219,9 +218,18 @@ def _site(folder: Path, authority: Authority, ports: Ports) -> Site:
     (folder / "site.toml").write_text(text, encoding="utf-8")
     site = load_site(folder / "site.toml")
     public = open_identity(site).signer.public
-    with closing(SqliteStore(folder / "cluster" / "cluster.db")) as store:
-        enrol(store, Enrolment(IDENTITY, public), KernelSource().read().real_ns // 1_000_000)
+    asyncio.run(_enrol(folder / "cluster" / "cluster.db", Enrolment(IDENTITY, public)))
     return site
+
+
+async def _enrol(store: Path, enrolment: Enrolment) -> None:
+    now_ms = KernelSource().read().real_ns // 1_000_000
+    database = await open_database(store)
+    try:
+        await database.prepare(now_ms)
+        await enrol(database, enrolment, now_ms)
+    finally:
+        await database.close()
 
 
 # what a person sees
@@ -290,21 +298,27 @@ def _show(status: dict[str, Any], shown: int) -> int:
     return len(lines)
 
 
+async def _audited(store: Path) -> list[Finding | Audited]:
+    database = await open_database(store, read_only=True)
+    try:
+        return [found async for found in audit(database)]
+    finally:
+        await database.close()
+
+
 def _summary(folder: Path, site: Site, status: int) -> int:
     """Hold the cluster's store against the schedule and verify everything in it."""
-    found = account(folder / "cluster" / "cluster.db", site.identity.client)
+    store = folder / "cluster" / "cluster.db"
+    found = asyncio.run(account(store, site.identity.client))
     faults = list(found.faults)
     if status != 0:
         faults.append(f"the gateway ended with status {status}; see {folder / 'logs' / 'gateway.log'}")
     trees = []
-    with closing(SqliteStore(folder / "cluster" / "cluster.db", read_only=True)) as store:
-        for item in audit(store, PublicKey.from_pem((folder / "cluster.pem").read_bytes())):
-            if isinstance(item, Audited):
-                trees.append(
-                    f"  stream {item.stream}: {item.size} batches verified, root {item.root.hex()[:16]}..."
-                )
-            else:
-                faults.append(str(item))
+    for item in asyncio.run(_audited(store)):
+        if isinstance(item, Audited):
+            trees.append(f"  stream {item.stream}: {item.size} batches verified, root {item.root.hex()[:16]}...")
+        else:
+            faults.append(str(item))
     _print_account(found, trees)
     for fault in faults:
         print("FAULT:", fault)

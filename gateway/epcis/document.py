@@ -20,7 +20,17 @@ from gateway.model import Quality
 from gateway.records import Reading
 from gateway.site import Site
 
-__all__ = ["CONTEXT", "UNITS", "Naming", "Summary", "document", "lot_event", "sensor_event", "summaries"]
+__all__ = [
+    "CONTEXT",
+    "UNITS",
+    "Intervals",
+    "Naming",
+    "Summary",
+    "document",
+    "lot_event",
+    "sensor_event",
+    "summaries",
+]
 
 CONTEXT: Final[Sequence[Any]] = (
     "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
@@ -119,49 +129,69 @@ class Summary:
         return math.sqrt(self.squares / (self.values - 1)) if self.values > 1 else None
 
 
+class Intervals:
+    """Sums readings up by point and interval; intervals are whole multiples of their length in UTC.
+
+    ``units`` by device and channel say what was not measured where there is no value at all.
+    """
+
+    def __init__(self, site: Site, interval_ms: int, units: Mapping[tuple[str, str], str] | None = None) -> None:
+        self._interval_ms = interval_ms
+        self._points: dict[tuple[str, str], list[str]] = {}
+        for point in site.points:
+            self._points.setdefault((point.device, point.channel), []).append(point.id)
+        self._units = {point.id: (units or {}).get((point.device, point.channel), "") for point in site.points}
+        self._periods = {device.id: device.period_ms for device in site.devices}
+        self._watched: dict[str, list[str]] = {}
+        for device, channel in self._points:
+            self._watched.setdefault(device, []).append(channel)
+        self._found: dict[tuple[str, int], Summary] = {}
+        self._newest: dict[str, int] = {}
+        self.lost = 0
+        """Slots left out because their time is unknown."""
+
+    def add(self, reading: Reading) -> None:
+        """One reading, or one run of missed slots; those that feed no point are left aside."""
+        if reading.device not in self._watched or reading.role not in {"value", ""}:
+            return
+        channels = [reading.channel] if reading.channel else self._watched[reading.device]
+        if reading.channel and (reading.device, reading.channel) not in self._points:
+            return
+        if reading.utc_ms is None:
+            self.lost += reading.slots * len(channels)
+            return
+        period_ms = self._periods.get(reading.device, 0)
+        for start_ms, slots in _spread(reading.utc_ms, reading.slots, period_ms, self._interval_ms):
+            self._newest[reading.device] = max(start_ms, self._newest.get(reading.device, start_ms))
+            for channel in channels:
+                for point in self._points[reading.device, channel]:
+                    self._summary(point, reading.device, start_ms, reading, slots)
+
+    def _summary(self, point: str, device: str, start_ms: int, reading: Reading, slots: int) -> None:
+        summary = self._found.setdefault(
+            (point, start_ms), Summary(point, device, start_ms, start_ms + self._interval_ms)
+        )
+        if reading.value is None or reading.quality >= BAD:
+            summary.miss(slots, reading.quality)
+        else:
+            summary.add(reading.value, reading.quality, reading.unit)
+
+    def whole(self) -> list[Summary]:
+        """All intervals in order of time, but for the newest of each device: it may not be over."""
+        for summary in self._found.values():
+            summary.unit = summary.unit or self._units[summary.point]
+        whole = [summary for summary in self._found.values() if summary.start_ms < self._newest[summary.device]]
+        return sorted(whole, key=lambda s: (s.start_ms, s.point))
+
+
 def summaries(
     readings: Iterable[Reading], site: Site, interval_ms: int, units: Mapping[tuple[str, str], str] | None = None
 ) -> tuple[list[Summary], int]:
-    """Summaries of every point and interval in order of time, and the slots left out because their time is unknown.
-
-    Intervals are whole multiples of their length in UTC. The newest of each device is left out: it may not be over.
-    ``units`` by device and channel say what was not measured where there is no value at all.
-    """
-    points: dict[tuple[str, str], list[str]] = {}
-    for point in site.points:
-        points.setdefault((point.device, point.channel), []).append(point.id)
-    periods = {device.id: device.period_ms for device in site.devices}
-    watched: dict[str, list[str]] = {}
-    for device, channel in points:
-        watched.setdefault(device, []).append(channel)
-    found: dict[tuple[str, int], Summary] = {}
-    newest: dict[str, int] = {}
-    lost = 0
+    """Summaries of every point and interval (`Intervals`), and the slots left out because their time is unknown."""
+    intervals = Intervals(site, interval_ms, units)
     for reading in readings:
-        if reading.device not in watched or reading.role not in {"value", ""}:
-            continue
-        channels = [reading.channel] if reading.channel else watched[reading.device]
-        if reading.channel and (reading.device, reading.channel) not in points:
-            continue
-        if reading.utc_ms is None:
-            lost += reading.slots * len(channels)
-            continue
-        for start_ms, slots in _spread(reading.utc_ms, reading.slots, periods.get(reading.device, 0), interval_ms):
-            newest[reading.device] = max(start_ms, newest.get(reading.device, start_ms))
-            for channel in channels:
-                for point_id in points[reading.device, channel]:
-                    summary = found.setdefault(
-                        (point_id, start_ms), Summary(point_id, reading.device, start_ms, start_ms + interval_ms)
-                    )
-                    if reading.value is None or reading.quality >= BAD:
-                        summary.miss(slots, reading.quality)
-                    else:
-                        summary.add(reading.value, reading.quality, reading.unit)
-    known = {point.id: (units or {}).get((point.device, point.channel), "") for point in site.points}
-    for summary in found.values():
-        summary.unit = summary.unit or known[summary.point]
-    whole = [summary for summary in found.values() if summary.start_ms < newest[summary.device]]
-    return sorted(whole, key=lambda s: (s.start_ms, s.point)), lost
+        intervals.add(reading)
+    return intervals.whole(), intervals.lost
 
 
 def _spread(at_ms: int, slots: int, period_ms: int, interval_ms: int) -> Iterator[tuple[int, int]]:

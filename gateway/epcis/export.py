@@ -17,7 +17,7 @@ from gateway.recordkeeping.events import Recorded, recorded_events
 from gateway.records import Archive
 from gateway.site import Site
 
-__all__ = ["places_of", "write_epcis"]
+__all__ = ["lots", "overlaps", "places_of", "write_epcis"]
 
 
 def write_epcis(
@@ -57,13 +57,13 @@ def write_epcis(
         )
         if not inside or (devices and summary.device not in devices):
             continue
-        event = sensor_event(summary, naming, alarm=any(_overlaps(alarm, summary) for alarm in alarms))
+        event = sensor_event(summary, naming, alarm=any(overlaps(alarm, summary) for alarm in alarms))
         if event is None:
             nameless.add(summary.unit)
         else:
             events.append(event)
-    lots, timeless = _lots(recorded, naming, (since_ms, until_ms), devices)
-    events += lots
+    found_lots, timeless = lots(recorded, naming, (since_ms, until_ms), devices)
+    events += found_lots
     events.sort(key=lambda event: (event["eventTime"], event["eventID"]))
     json.dump(document(events, wall_ms()), file, ensure_ascii=False, indent=1, allow_nan=False)
     file.write("\n")
@@ -87,14 +87,15 @@ def places_of(words: Sequence[str], site: Site) -> dict[str, str]:
     return places
 
 
-def _overlaps(alarm: Episode, summary: Summary) -> bool:
+def overlaps(alarm: Episode, summary: Summary) -> bool:
+    """Whether an alarm stood at the point at any time of the interval."""
     if alarm.point != summary.point or alarm.since.utc_ms is None:
         return False
     ended = alarm.returned is not None and (alarm.returned.utc_ms or summary.start_ms) <= summary.start_ms
     return alarm.since.utc_ms < summary.end_ms and not ended
 
 
-def _lots(
+def lots(
     recorded: Iterable[Recorded],
     naming: Naming,
     between: tuple[int | None, int | None],

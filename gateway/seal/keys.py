@@ -69,13 +69,13 @@ class FileSigner:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write_new(path, pem)
+        write_private(path, pem)
         return cls(path, FILE, PublicKey.of(key.public_key()), key)
 
     @classmethod
     def load(cls, path: Path, storage: str = FILE) -> "FileSigner":
         """Read a key that nobody else can read; raises `SealError` ``bad-key`` or ``key-exposed``."""
-        pem = _read_private(path, storage)
+        pem = read_private(path, storage)
         try:
             key = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -209,7 +209,7 @@ def _generate(alg: int) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
     raise SealError("wrong-algorithm", f"algorithm {alg}; known are {ED25519} and {ESP256}")
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600 that is whole or not there, and that was not there before."""
     draft = path.with_name(f"{path.name}.{token_hex(4)}.draft")
     try:
@@ -229,7 +229,7 @@ def _write_new(path: Path, content: bytes) -> None:
         raise SealError("bad-key", f"{path} cannot be written ({error.strerror})") from error
 
 
-def _read_private(path: Path, storage: str) -> bytes:
+def read_private(path: Path, storage: str) -> bytes:
     # systemd grants a credential by an access list, whose mask shows in the group bits.
     forbidden = stat.S_IRWXO if storage == CREDENTIAL else stat.S_IRWXG | stat.S_IRWXO
     try:

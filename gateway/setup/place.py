@@ -80,6 +80,19 @@ class Place:
             raise OperatorError(words, "run setup as root, or name another folder with --dir") from error
         return True
 
+    def promote(self, name: str, into: str) -> None:
+        """Put a file in another one's place, at once and for good."""
+        try:
+            (self.folder / name).replace(self.folder / into)
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            words = f"{self.folder / into} cannot be replaced ({error.strerror})"
+            raise OperatorError(words, "run setup as root") from error
+
     def give(self, folder: Path) -> None:
         """Hand a folder of data with all that is in it to the gateway's user."""
         if self._owner is None:

@@ -1,7 +1,6 @@
 """`aurora-gateway setup`: by conversation, or from a signed file on a stick; once left, it goes on where it was."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -13,16 +12,18 @@ from typing import Any, Final
 
 from gateway.config.check import check_site
 from gateway.errors import OperatorError, SealError
-from gateway.identity import enrolment_text, key_directory, open_identity
+from gateway.identity import enrolment, key_directory, open_identity
 from gateway.seal.cose import PublicKey
 from gateway.seal.keys import FileSigner, load_or_create
 from gateway.seal.setupfile import SetupFile, read_setup
 from gateway.setup.answers import Answers, problems, site_text
+from gateway.setup.asking import ask, with_request
 from gateway.setup.existing import answers_of, refuse_another_s, rest_of
-from gateway.setup.files import Kind, checked, fits, make_request
+from gateway.setup.files import CERTIFICATE, Kind, checked, fits, make_request
 from gateway.setup.label import fingerprint, label_svg, label_text, owner_code
 from gateway.setup.place import USER, Place
 from gateway.setup.prompts import agree, converse, fetch_files
+from gateway.setup.renew import check_certificate, exchange, renew, site_of
 from gateway.site import Identity, Site
 
 __all__ = ["setup_command"]
@@ -39,6 +40,8 @@ def setup_command(arguments: argparse.Namespace) -> int:
     place.give(arguments.data_dir)
     if arguments.identify is not None:
         return _identify(place, signer, arguments.identify)
+    if arguments.renew is not None:
+        return renew(place, arguments.renew)
     _note_missing_user()
     if arguments.source is not None:
         trusted = _trusted(arguments.cluster_key)
@@ -68,14 +71,17 @@ def _identify(place: Place, signer: FileSigner, where: Path) -> int:
         "thumbprint": signer.thumbprint.hex(),
         "csr_pem": None if request is None else request.decode(),
     }
+    asked = ask(place, signer, None)
     path = where / BOX.format(short)
     try:
-        path.write_text(json.dumps(box, indent=2) + "\n", encoding="utf-8")
+        path.write_text(with_request(place, box, asked), encoding="utf-8")
     except OSError as error:
         raise OperatorError(
             f"{path} cannot be written ({error.strerror})", "see whether the stick is in"
         ) from error
     print(f"fingerprint  {fingerprint(signer.thumbprint)}")
+    if asked is not None:
+        print(f"code         {asked.code}: the staff of the cluster have to see the same; compare it by telephone")
     print(f"written      {path}: for the cluster, which answers with aurora-setup-{short}.cose")
     return 0
 
@@ -103,6 +109,8 @@ def _trusted(word: str | None) -> bytes:
 def _from_file(place: Place, signer: FileSigner, arguments: argparse.Namespace, trusted: bytes) -> int:
     memory = place.memory()
     found = _find(arguments.source, trusted, signer.thumbprint, _serial(memory))
+    if not found.answers:
+        return _certificates(place, memory, found)
     answers = Answers().with_(found.answers).with_({"data_dir": str(arguments.data_dir)})
     files = {"cluster.pem": found.key.pem(), **found.files}
     for name, content in files.items():
@@ -113,16 +121,35 @@ def _from_file(place: Place, signer: FileSigner, arguments: argparse.Namespace, 
     site = _checked_site(answers, place)
     if place.read(SITE) not in {None, site[1].encode()} and not arguments.replace:
         raise OperatorError(f"{place.folder / SITE} is there already, and differs", "add --replace to put it aside")
+    certificate = files.pop(CERTIFICATE, None)
+    if certificate is not None:
+        check_certificate(place, certificate, site[0].identity.client)
     for name, content in sorted(files.items()):
         place.write(name, content, replace=True)
-    if answers.tls and fits(place) is False:
-        raise OperatorError(
-            "the certificate is not for this box's key", "send its request (broker.csr) to the cluster"
-        )
+    if certificate is not None:
+        exchange(place, certificate)
     place.write(SITE, site[1].encode(), replace=True)
     _finish(site[0], answers, place)
     # Last: a set-up that was cut off may be done again with the same file.
-    place.remember({**memory, "answers": answers.data(), "serial": found.serial})
+    place.remember({**place.memory(), "answers": answers.data(), "serial": found.serial})
+    return 0
+
+
+def _certificates(place: Place, memory: Mapping[str, Any], found: SetupFile) -> int:
+    """An answer without answers brings certificates to a gateway that is set up, and changes nothing else."""
+    client = site_of(place).identity.client
+    files = {"cluster.pem": found.key.pem(), **found.files}
+    for name, content in files.items():
+        checked(content, KINDS[name], name)
+    certificate = files.pop(CERTIFICATE, None)
+    if certificate is not None:
+        check_certificate(place, certificate, client)
+    for name, content in sorted(files.items()):
+        place.write(name, content, replace=True)
+    if certificate is not None:
+        exchange(place, certificate)
+    place.remember({**memory, "serial": found.serial})
+    print(f"certificates of {client} are in {place.folder}; the gateway uses them at its next connection")
     return 0
 
 
@@ -160,7 +187,7 @@ def _by_conversation(place: Place, arguments: argparse.Namespace) -> int:
     print("Each answer is kept; Enter takes what stands in brackets, Ctrl-C or Ctrl-D leaves.")
 
     def keep(now: Answers) -> None:
-        place.remember({**memory, "answers": now.data()})
+        place.remember({**place.memory(), "answers": now.data()})
 
     answers = converse(answers, place.folder, keep)
     fetch_files(answers, place)
@@ -206,7 +233,8 @@ def _checked_site(answers: Answers, place: Place) -> tuple[Site, str]:
 def _finish(site: Site, answers: Answers, place: Place) -> None:
     """Keys, enrolment, label: all of it may be done again, and comes out the same."""
     signer = open_identity(site).signer
-    place.write("enrolment.json", enrolment_text(site, signer).encode(), replace=True)
+    asked = ask(place, signer, site.identity) if answers.tls else None
+    place.write("enrolment.json", with_request(place, enrolment(site, signer), asked).encode(), replace=True)
     code = owner_code(site.data_dir)
     page = "" if answers.listen == "off" else f"http://{answers.listen}/"
     label = label_svg(site.identity, signer.thumbprint, code, page)
@@ -215,7 +243,9 @@ def _finish(site: Site, answers: Answers, place: Place) -> None:
     print(f"\n{label_text(site.identity, signer.thumbprint, code, page)}\n")
     print(f"site file    {place.folder / SITE}")
     print(f"label        {place.folder / 'label.svg'} (print it from a browser)")
-    print(f"enrolment    {place.folder / 'enrolment.json'}: for the cluster (aurora-cluster enrol)")
+    if asked is not None:
+        print(f"code         {asked.code}: the staff of the cluster have to see the same; compare it by telephone")
+    print(f"enrolment    {place.folder / 'enrolment.json'}: for the cluster (aurora-cluster request)")
     print("next         systemctl start aurora-gateway; then aurora-gateway doctor")
 
 

@@ -34,6 +34,8 @@ class UplinkStats:
     timeouts: int = 0
     """How often batches had to be sent again because no receipt came in time."""
     forks: int = 0
+    witnessed: int = 0
+    """Leaves of the cluster's log at the newest checkpoint that was cosigned."""
     rewinds: int = 0
     """How often the cluster proved that it has lost what it had vouched for."""
     last_error: str = ""

@@ -7,6 +7,7 @@ gateway computes itself from its own leaves; everything else that comes back onl
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -20,6 +21,8 @@ from gateway.site import ClusterSpec, Identity
 from gateway.sync.lane import Lane, Verdict
 from gateway.sync.outbox import Outbox
 from gateway.sync.stats import UplinkStats
+from gateway.sync.witness import REFUSED as REWRITTEN
+from gateway.sync.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ class Uplink:
 
     ``receipt_key`` is the cluster's key, ``clock`` the gateway's clock (its boot time stamps events),
     ``on_event`` takes the events that belong in the record: ``fork`` (``proven`` by a signature or only claimed),
-    ``sync.refused``, ``sync.lost`` (the cluster proved that it has lost batches), ``deleted``.
+    ``sync.refused``, ``sync.lost`` (the cluster proved that it has lost batches), ``deleted``. A ``witness`` is
+    given the cluster's checkpoints.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Uplink:
         receipt_timeout_s: float = RECEIPT_TIMEOUT_S,
         keepalive_s: int = 15,
         random: Random | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.stats = UplinkStats()
         self._endpoint = Endpoint(
@@ -80,6 +85,8 @@ class Uplink:
             lane.stream: f"{TOPICS}/{identity.client}/{lane.stream}" for lane in self._lanes
         }
         self._answers = f"{TOPICS}/{identity.client}/receipt"
+        self._checkpoints = f"{TOPICS}/{identity.client}/checkpoint"
+        self._witness = witness
         self._unacknowledged: dict[int, tuple[Lane, int, float]] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
@@ -110,6 +117,10 @@ class Uplink:
             lane.restart()
         async with connect(self._endpoint, on_puback=self._puback) as link:
             await link.subscribe(self._answers)
+            if self._witness is not None:
+                # A broker whose rules do not know of checkpoints yet is no reason not to deliver.
+                with suppress(LinkError):
+                    await link.subscribe(self._checkpoints)
             self.stats.connects += 1
             self.stats.connected = True
             self.stats.since_ms = now_ms = self._clock().boot_ms
@@ -211,6 +222,9 @@ class Uplink:
             self._wake.set()
 
     async def _answer(self, message: Received) -> None:
+        if self._witness is not None and message.topic == self._checkpoints:
+            await self._look(self._witness, message.payload)
+            return
         try:
             answer = parse_answer(message.payload)
         except SealError as error:
@@ -223,6 +237,19 @@ class Uplink:
             await self._refused(lane, answer)
         else:
             await self._received(lane, answer, message.payload)
+
+    async def _look(self, witness: Witness, payload: bytes) -> None:
+        """A checkpoint of the cluster: cosigned by the witness, or proof that history was rewritten."""
+        try:
+            await witness.take(payload)
+        except SealError as error:
+            if error.kind not in REWRITTEN:
+                self._distrust(error)
+                return
+            self.stats.forks += 1
+            self.stats.last_error = f"the cluster's checkpoint is refused: {error.what}"
+            log.error("the cluster's checkpoint is refused: %s", error.what)
+        self.stats.witnessed = witness.memory.seen.size
 
     async def _received(self, lane: Lane, receipt: Receipt, data: bytes) -> None:
         before = lane.size

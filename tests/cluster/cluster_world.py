@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from gateway.cluster.database import Database, open_database
 from gateway.cluster.enrolment import Enrolment, enrol
+from gateway.cluster.reading import evidence
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
-from gateway.cluster.sqlite_store import SqliteStore
 from gateway.demo.pki import Authority, Certificate
 from gateway.model import (
     Batch,
@@ -281,51 +283,86 @@ class Clock:
         return self.ms
 
 
-class Cluster:
-    """A receiver in this process, over a store in a file."""
+T = TypeVar("T")
 
-    def __init__(self, folder: Path, broker: Broker) -> None:
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run something to its end in a loop of its own, beside the test's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+@asynccontextmanager
+async def opened(where: str | Path) -> AsyncIterator[Database]:
+    database = await open_database(where)
+    try:
+        await database.prepare(NOW_MS)
+        yield database
+    finally:
+        await database.close()
+
+
+class Asked:
+    """A store whose every method can be called without a loop: each call sees what is committed then."""
+
+    def __init__(self, where: str | Path) -> None:
+        self._where = where
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def ask(*values: object) -> Any:
+            async with evidence(self._where) as store:
+                found = getattr(store, name)(*values)
+                return [one async for one in found] if hasattr(found, "__aiter__") else await found
+
+        return lambda *values: at_once(ask(*values))
+
+
+class Cluster:
+    """A receiver in this process, over a store in a file or on a server."""
+
+    def __init__(self, folder: Path, broker: Broker, where: str | Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.broker = broker
         self.clock = Clock()
         self.signer = FileSigner.create(folder / "cluster.key")
         self.path = folder / "cluster.db"
+        self.where = where or self.path
+        self.store = Asked(self.where)
         self.receiver: Receiver | None = None
-        with self.store():
-            pass
+        self.prepare()
 
-    @contextmanager
-    def store(self) -> Iterator[SqliteStore]:
-        store = SqliteStore(self.path)
-        try:
-            yield store
-        finally:
-            store.close()
+    def prepare(self) -> None:
+        async def prepare() -> None:
+            async with opened(self.where):
+                pass
+
+        at_once(prepare())
 
     def enrol(self, plant: Plant) -> None:
-        with self.store() as store:
-            enrol(store, Enrolment(plant.identity, plant.signer.public), NOW_MS)
+        async def add() -> None:
+            async with opened(self.where) as database:
+                await enrol(database, Enrolment(plant.identity, plant.signer.public), NOW_MS)
+
+        at_once(add())
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Receiver]:
-        with self.store() as store:
-            register = Register(store, self.signer, iss=CLUSTER)
-            receiver = Receiver(self.broker.endpoint(RECEIVER), register, utc_ms=self.clock)
+    async def serving(self, group: str = "") -> AsyncIterator[Receiver]:
+        async with opened(self.where) as database:
+            register = Register(database, self.signer, iss=CLUSTER)
+            receiver = Receiver(self.broker.endpoint(RECEIVER), register, utc_ms=self.clock, group=group)
             async with running(receiver.run()):
                 await until(lambda: receiver.stats.connected, what="receiver connected")
                 yield receiver
 
     def size(self, plant: Plant, stream: str) -> int:
-        with self.store() as store:
-            member = store.member(plant.identity.client)
-            return store.state(member.id, stream).size if member else 0
+        gateway = self.store.gateway(plant.identity.client)
+        return self.store.state(gateway.id, stream).size if gateway else 0
 
     def bodies(self, plant: Plant, stream: str) -> list[bytes | None]:
-        with self.store() as store:
-            member = store.member(plant.identity.client)
-            assert member is not None
-            return [entry.body for entry in store.entries(member.id, stream)]
+        gateway = self.store.gateway(plant.identity.client)
+        assert gateway is not None
+        return [entry.body for entry in self.store.entries(gateway.id, stream)]
 
     def slots(self, plant: Plant) -> list[int]:
         """The slots in all scan batches stored, in order."""
@@ -336,8 +373,7 @@ class Cluster:
         return [scan.slot for payload in payloads for scan in decode_scans(LAYOUT, payload)]
 
     def refusals(self) -> dict[tuple[str, str], int]:
-        with self.store() as store:
-            return {(row.client, row.reason): row.times for row in store.rejected()}
+        return {(row.client, row.reason): row.times for row in self.store.rejected()}
 
 
 def uplink(plant: Plant, cluster: Cluster, tmp: Path, **options: Any) -> Uplink:

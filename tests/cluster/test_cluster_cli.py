@@ -1,18 +1,18 @@
 """``aurora-cluster`` as an operator meets it: settings, enrolment, ledger, and the audit that finds tampering."""
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cluster_world import CLUSTER, IDENTITY, NOW_MS, Plant
+from cluster_world import CLUSTER, IDENTITY, NOW_MS, Plant, opened
 
 from gateway.cluster.cli import cluster_signer, main
 from gateway.cluster.enrolment import Enrolment, read_enrolment
 from gateway.cluster.register import Message, Register
 from gateway.cluster.settings import load_settings
-from gateway.cluster.sqlite_store import SqliteStore
 from gateway.errors import ConfigError
 from gateway.seal.cose import PublicKey
 
@@ -29,10 +29,14 @@ def data(tmp_path: Path, plant: Plant, capsys: pytest.CaptureFixture[str]) -> Pa
     plant.delete("scan", 2, 2)
     plant.rotate()
     plant.scans(1)
-    with closing(SqliteStore(folder / "cluster.db")) as store:
-        register = Register(store, cluster_signer(folder), iss=CLUSTER)
-        batches = [b for done in plant.batches.values() for b in done if (b.stream, b.seq) != ("scan", 2)]
-        register.take([Message(IDENTITY.client, b.stream, b.body) for b in batches], NOW_MS)
+    batches = [b for done in plant.batches.values() for b in done if (b.stream, b.seq) != ("scan", 2)]
+
+    async def deliver() -> None:
+        async with opened(folder / "cluster.db") as database:
+            register = Register(database, cluster_signer(folder), iss=CLUSTER)
+            await register.take([Message(IDENTITY.client, b.stream, b.body) for b in batches], NOW_MS)
+
+    asyncio.run(deliver())
     return folder
 
 
@@ -66,18 +70,17 @@ def test_what_is_stored_verifies(data: Path, plant: Plant, capsys: pytest.Captur
             "UPDATE batch SET body = CAST(substr(body, 1, 99) || x'00' || substr(body, 101) AS BLOB) WHERE seq = 3",
             "altered",
         ),
-        ("DELETE FROM batch WHERE stream = 'scan' AND seq = 3", "scan 3: is missing"),
-        ("DELETE FROM batch WHERE stream = 'scan' AND seq = 5", "another root"),
-        ("UPDATE batch SET body = NULL WHERE stream = 'scan' AND seq = 3", "no signed event says"),
-        ("UPDATE batch SET leaf = zeroblob(32) WHERE stream = 'scan' AND seq = 2", "does not continue"),
-        ("UPDATE batch SET leaf = zeroblob(32) WHERE stream = 'scan' AND seq = 2", "the event of its deletion"),
-        ("UPDATE batch SET leaf = zeroblob(32) WHERE stream = 'scan' AND seq = 2", "receipt does not hold"),
+        ("DELETE FROM batch WHERE stream = 1 AND seq = 3", "scan 3: is missing"),
+        ("DELETE FROM batch WHERE stream = 1 AND seq = 5", "another root"),
+        ("UPDATE batch SET body = NULL WHERE stream = 1 AND seq = 3", "no signed event says"),
+        ("UPDATE batch SET leaf = zeroblob(32) WHERE stream = 1 AND seq = 2", "does not continue"),
+        ("UPDATE batch SET leaf = zeroblob(32) WHERE stream = 1 AND seq = 2", "the event of its deletion"),
         ("UPDATE term SET scan_end = 9, event_end = 9 WHERE place = 0", None),
         ("UPDATE term SET scan_first = 6 WHERE place = 1", "superseded-key"),
-        ("UPDATE stream SET receipt = x'00' WHERE stream = 'event'", "receipt does not hold"),
+        ("UPDATE stream SET frontier = zeroblob(40) WHERE stream = 0", "bad-frontier"),
         (
             "UPDATE batch SET body = b.body, leaf = b.leaf FROM batch b "
-            "WHERE batch.seq = 3 AND batch.stream = 'scan' AND b.seq = 1 AND b.stream = 'scan'",
+            "WHERE batch.seq = 3 AND batch.stream = 1 AND b.seq = 1 AND b.stream = 1",
             "another batch than its place",
         ),
     ],

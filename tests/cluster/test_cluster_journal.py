@@ -4,7 +4,7 @@ from array import array
 from hashlib import sha256
 from pathlib import Path
 
-from cluster_world import BOOT, IDENTITY, LAYOUT, NOW_MS, RECEIVER, Cluster, running, until
+from cluster_world import BOOT, IDENTITY, LAYOUT, NOW_MS, RECEIVER, Cluster, opened, running, until
 
 from gateway.buffer.journal import Journal
 from gateway.cluster.enrolment import Enrolment, enrol
@@ -17,8 +17,8 @@ from gateway.sync.uplink import Uplink
 
 async def test_from_the_journal_to_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
     signer = FileSigner.create(tmp_path / "gateway.key")
-    with cluster.store() as store:
-        enrol(store, Enrolment(IDENTITY, signer.public), NOW_MS)
+    async with opened(cluster.where) as database:
+        await enrol(database, Enrolment(IDENTITY, signer.public), NOW_MS)
     claim = ClockClaim(BOOT, 1_000_000, NOW_MS, 12, ClockState.TRUSTED)
     journal = await Journal.open(
         tmp_path / "journal.db",
@@ -41,8 +41,6 @@ async def test_from_the_journal_to_the_cluster(cluster: Cluster, tmp_path: Path)
         await until(lambda: all(journal.delivered(s)[0] == journal.head(s).seq + 1 for s in ("event", "scan")))
         delivered = journal.delivered("scan")
     await journal.close()
-    with cluster.store() as store:
-        member = store.member(IDENTITY.client)
-        state = store.state(member.id, "scan")
-        assert (state.values, state.frontier.to_bytes()) == (1000, delivered[1])
+    state = cluster.store.state(cluster.store.gateway(IDENTITY.client).id, "scan")
+    assert (state.values, state.frontier.to_bytes()) == (1000, delivered[1])
     assert RECEIVER not in {client for client, _ in cluster.refusals()}

@@ -1,5 +1,6 @@
 """The register: whatever the order, the repeats and the forgeries, the tree is the gateway's or does not grow."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,15 +8,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from cluster_world import CLUSTER, IDENTITY, NOW_MS, OTHER, Plant
+from cluster_world import CLUSTER, IDENTITY, NOW_MS, OTHER, Asked, Plant, opened
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.cluster.database import open_database
 from gateway.cluster.enrolment import Enrolment, enrol
 from gateway.cluster.ledger import as_text, ledger, missing_ranges
+from gateway.cluster.nouns import Place, StreamState
 from gateway.cluster.register import Answer, Message, Register
-from gateway.cluster.sqlite_store import MAX_FORKS, SqliteStore
-from gateway.cluster.store import StreamState
+from gateway.cluster.store import MAX_FORKS, Store
 from gateway.errors import ConfigError, StorageError
 from gateway.model import Batch, ClockClaim, ClockState
 from gateway.seal.batch import EVENT_TYPE, SCAN_TYPE
@@ -27,13 +29,24 @@ from gateway.seal.receipt import Receipt, Refusal, check_receipt, parse_answer
 class Desk:
     """A register over a store in memory, and what the tests ask of it."""
 
-    def __init__(self, folder: Path, *plants: Plant) -> None:
-        self.store = SqliteStore(folder / "cluster.db")
+    def __init__(self, folder: Path, *plants: Plant, where: str | None = None) -> None:
+        self.where = where or folder / "cluster.db"
+        self.runner = asyncio.Runner()
+        self.database = self.runner.run(open_database(self.where))
+        self.runner.run(self.database.prepare(NOW_MS))
+        self.store = Asked(self.where)
         key = folder / "cluster.key"
         self.signer = FileSigner.load(key) if key.exists() else FileSigner.create(key)
-        self.register = Register(self.store, self.signer, iss=CLUSTER)
+        self.register = Register(self.database, self.signer, iss=CLUSTER)
         for plant in plants:
-            enrol(self.store, Enrolment(plant.identity, plant.signer.public), NOW_MS)
+            self.enrol(plant)
+
+    def enrol(self, plant: Plant) -> None:
+        self.runner.run(enrol(self.database, Enrolment(plant.identity, plant.signer.public), NOW_MS))
+
+    def close(self) -> None:
+        self.runner.run(self.database.close())
+        self.runner.close()
 
     def take(self, *batches: Batch | bytes, plant: Plant, stream: str = "scan", now: int = NOW_MS) -> list[Answer]:
         messages = [
@@ -42,21 +55,24 @@ class Desk:
             else Message(plant.identity.client, one.stream, one.body)
             for one in batches
         ]
-        return self.register.take(messages, now)
+        return self.runner.run(self.register.take(messages, now))
 
     def state(self, plant: Plant, stream: str = "scan") -> StreamState:
-        return self.store.state(self.store.member(plant.identity.client).id, stream)
+        return self.store.state(self.store.gateway(plant.identity.client).id, stream)
+
+    def everything(self) -> dict:
+        return self.runner.run(ledger(self.database, NOW_MS))
 
     def ledger(self, plant: Plant) -> dict:
-        found = ledger(self.store, NOW_MS)
+        found = self.everything()
         return next(one for one in found["gateways"] if one["client"] == plant.identity.client)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, plant: Plant) -> Iterator[Desk]:
-    desk = Desk(tmp_path, plant)
+def desk(tmp_path: Path, plant: Plant, where: str) -> Iterator[Desk]:
+    desk = Desk(tmp_path, plant, where=where)
     yield desk
-    desk.store.close()
+    desk.close()
 
 
 def receipts(answers: list[Answer]) -> list[Receipt]:
@@ -92,7 +108,7 @@ def test_any_order_with_repeats_gives_the_same_tree(
     random = Random(seed)
     sent = everything + random.choices(everything, k=6)
     random.shuffle(sent)
-    with closing(desk.store):
+    with closing(desk):
         while sent:
             group, sent = sent[: cuts[0]], sent[cuts[0] :]
             cuts = [*cuts[1:], cuts[0]]
@@ -103,6 +119,33 @@ def test_any_order_with_repeats_gives_the_same_tree(
         assert desk.state(plant).deleted == 2
         assert desk.state(plant).values == 40
         assert desk.ledger(plant)["streams"]["scan"]["missing"] == []
+
+
+def test_a_larger_tree_never_has_an_older_receipt_whatever_the_receivers_clocks_say(
+    desk: Desk, plant: Plant
+) -> None:
+    plant.scans(2)
+    done = plant.batches["scan"]
+    (ahead,) = receipts(desk.take(*done[:2], plant=plant, now=NOW_MS + 5000))
+    (behind,) = receipts(desk.take(done[2], plant=plant, now=NOW_MS))
+    assert [(one.tree_size, one.iat) for one in (ahead, behind)] == [
+        (2, NOW_MS // 1000 + 5),
+        (3, NOW_MS // 1000 + 5),
+    ]
+    (again,) = receipts(desk.take(done[0], plant=plant, now=NOW_MS + 9000))
+    assert (again.tree_size, again.iat) == (3, NOW_MS // 1000 + 9)
+
+
+def test_a_hole_is_asked_for_only_when_it_stays(desk: Desk, plant: Plant) -> None:
+    desk.register = Register(desk.database, desk.signer, iss=CLUSTER, patience_ms=2000)
+    plant.scans(4)
+    done = plant.batches["scan"]
+    assert not refusals(desk.take(done[0], done[2], plant=plant))
+    assert not refusals(desk.take(done[3], plant=plant, now=NOW_MS + 1999))
+    (advice,) = refusals(desk.take(done[4], plant=plant, now=NOW_MS + 2000))
+    assert (advice.reason, advice.next_seq) == ("gap", 1)
+    assert receipts(desk.take(done[1], plant=plant, now=NOW_MS + 2001))[0].tree_size == 5
+    assert desk.state(plant).hole_ms is None
 
 
 def test_what_comes_early_is_kept_and_the_hole_is_asked_for(desk: Desk, plant: Plant) -> None:
@@ -119,19 +162,19 @@ def test_what_comes_early_is_kept_and_the_hole_is_asked_for(desk: Desk, plant: P
 
 def test_every_bit_of_a_batch_counts(desk: Desk, plant: Plant) -> None:
     body = plant.batches["scan"][0].body
-    for place in range(0, len(body) * 8, 7):
+    for place in range(0, len(body) * 8, 29):
         altered = bytearray(body)
         altered[place // 8] ^= 1 << place % 8
         assert not receipts(desk.take(bytes(altered), plant=plant))
     assert desk.state(plant).size == 0
-    assert sum(row.times for row in desk.store.rejected()) == len(range(0, len(body) * 8, 7))
+    assert sum(row.times for row in desk.store.rejected()) == len(range(0, len(body) * 8, 29))
 
 
 def test_a_batch_of_another_gateway_is_not_taken_on_this_ones_topic(
     desk: Desk, plant: Plant, tmp_path: Path
 ) -> None:
     stranger = Plant(tmp_path / "stranger", OTHER)
-    enrol(desk.store, Enrolment(stranger.identity, stranger.signer.public), NOW_MS)
+    desk.enrol(stranger)
     (one,) = refusals(desk.take(stranger.batches["scan"][0], plant=plant))
     assert one.reason == "wrong-issuer"
     assert desk.ledger(plant)["rejected"][0]["reason"] == "wrong-issuer"
@@ -151,7 +194,8 @@ def test_a_second_batch_for_a_sequence_is_a_fork_and_both_are_kept(desk: Desk, p
     (second,) = plant.scans(1)
     answers = desk.take(second, plant=plant)
     assert [one.reason for one in refusals(answers)] == ["fork"]
-    assert desk.store.find(1, "scan", 1).body == first.body
+    place = Place(1, "scan", 1)
+    assert desk.store.find([place])[place].body == first.body
     (kept,) = desk.store.forks(1)
     assert kept.body == second.body
     assert desk.ledger(plant)["forks"] == [
@@ -270,8 +314,23 @@ def test_a_registration_for_another_key_is_refused(desk: Desk, plant: Plant, tmp
     assert one.reason == "bad-registration"
 
 
+def test_a_gateway_that_was_shut_out_is_refused_and_stays_in_the_record(desk: Desk, plant: Plant) -> None:
+    plant.scans(2)
+    done = plant.batches["scan"]
+    desk.take(*done[:2], plant=plant)
+
+    async def shut_out() -> None:
+        async with desk.database.transaction() as work:
+            await work.execute("UPDATE gateway SET revoked_ms = $1, version = version + 1", NOW_MS)
+
+    desk.runner.run(shut_out())
+    assert [one.reason for one in refusals(desk.take(done[2], plant=plant))] == ["revoked"]
+    assert desk.state(plant).size == 2
+    assert "! shut out" in as_text(desk.everything())
+
+
 def test_too_far_ahead_is_not_kept(desk: Desk, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cluster.register.HOLD", 3)
+    monkeypatch.setattr("gateway.cluster.group.HOLD", 3)
     plant.scans(5)
     answers = desk.take(plant.batches["scan"][4], plant=plant)
     assert [(one.reason, one.next_seq) for one in refusals(answers)] == [("too-far-ahead", 0)]
@@ -288,7 +347,7 @@ def test_a_transaction_that_fails_leaves_no_trace_and_no_memory(
         raise StorageError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "save_state", full)
+        patch.setattr(Store, "save_states", full)
         with pytest.raises(StorageError):
             desk.take(*plant.batches["scan"], plant=plant)
     assert desk.state(plant).size == 1
@@ -301,15 +360,15 @@ def test_what_another_process_enrols_is_seen_at_once(desk: Desk, plant: Plant, t
     assert [one.reason for one in refusals(desk.take(*stranger.batches["scan"], plant=stranger))] == [
         "unknown-gateway"
     ]
-    with closing(SqliteStore(tmp_path / "cluster.db")) as elsewhere:
-        enrol(elsewhere, Enrolment(stranger.identity, stranger.signer.public), NOW_MS)
+    with closing(Desk(tmp_path, where=desk.where)) as elsewhere:
+        elsewhere.enrol(stranger)
     assert receipts(desk.take(*stranger.batches["scan"], plant=stranger))[0].tree_size == 1
 
 
 def test_a_flood_of_rejections_stays_small(desk: Desk, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cluster.sqlite_store.MAX_REJECTED", 20)
+    monkeypatch.setattr("gateway.cluster.store.MAX_REJECTED", 20)
     messages = [Message(f"stranger.{count}", "scan", b"\x1b[31m") for count in range(50)]
-    assert desk.register.take(messages, NOW_MS) == []
+    assert desk.runner.run(desk.register.take(messages, NOW_MS)) == []
     rows = desk.store.rejected()
     assert len(rows) == 21
     assert sum(row.times for row in rows) == 50
@@ -324,12 +383,12 @@ def test_the_ledger_tells_what_is_late_ahead_and_still_to_come(desk: Desk, plant
     assert content["event"]["late"] == 2
     assert content["event"]["late_max_ms"] == 7_200_000
     assert content["scan"]["missing"] == [(1, 3)]
-    text = as_text(ledger(desk.store, NOW_MS))
+    text = as_text(desk.everything())
     assert "! scan: 3 missing: 1..3" in text
     plant.now_ms = NOW_MS + 60_000
     desk.take(plant.event("alarm"), plant=plant)
     assert desk.ledger(plant)["streams"]["event"]["clock_ahead_ms"] == 60_000 - 12
-    assert "clock is 60 s ahead" in as_text(ledger(desk.store, NOW_MS))
+    assert "clock is 60 s ahead" in as_text(desk.everything())
 
 
 def test_a_clock_that_is_not_trusted_is_named(desk: Desk, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,13 +413,18 @@ def test_missing_ranges_are_what_is_known_and_not_there(size: int, held: set[int
 
 
 def test_a_name_has_one_key(desk: Desk, plant: Plant, tmp_path: Path) -> None:
-    enrol(desk.store, Enrolment(plant.identity, plant.signer.public), NOW_MS)
+    desk.enrol(plant)
     with pytest.raises(ConfigError, match="another key"):
-        enrol(desk.store, Enrolment(plant.identity, Plant(tmp_path / "new").signer.public), NOW_MS)
+        desk.enrol(Plant(tmp_path / "new"))
 
 
 def test_a_store_of_a_later_release_is_not_touched(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "later.db")) as later:
         later.execute("PRAGMA user_version = 99")
+
+    async def begin() -> None:
+        async with opened(tmp_path / "later.db"):
+            pass
+
     with pytest.raises(StorageError, match="schema 99"):
-        SqliteStore(tmp_path / "later.db")
+        asyncio.run(begin())

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.epcis.document import CONTEXT, UNITS, Naming, Summary, document, lot_event, sensor_event, summaries
 from gateway.epcis.eventhash import event_hash
-from gateway.epcis.export import _overlaps, places_of
+from gateway.epcis.export import overlaps, places_of
 from gateway.errors import AuroraError
 from gateway.logbook.entry import LOT, Entry, Moment
 from gateway.model import Quality
@@ -240,8 +240,8 @@ class TestAlarmsInAnInterval:
     def test_those_that_were_active_in_it(self, since: int | None, returned: int | None, inside: bool) -> None:
         moment = Moment(b"b", 1, since)
         alarm = Episode("room", {}, moment, moment, None if returned is None else Moment(b"b", 1, returned))
-        assert _overlaps(alarm, Summary("room", "a", START, START + HOUR)) is inside
-        assert _overlaps(alarm, Summary("damp", "a", START, START + HOUR)) is False
+        assert overlaps(alarm, Summary("room", "a", START, START + HOUR)) is inside
+        assert overlaps(alarm, Summary("damp", "a", START, START + HOUR)) is False
 
 
 def lot(**fields: Any) -> Entry:

@@ -32,6 +32,8 @@ STATIONS = (
     "sync",
     "web",
 )
+HANDING_ON = "gateway.cluster.handon"
+"""Puts together, as `gateway.app` does at the gateway: the cluster's tables, EPCIS, and the outputs of the gateway."""
 PURE = ("gateway.seal", "gateway.chart", "gateway.language")
 """Functions on bytes, numbers and words that every station may use."""
 
@@ -102,6 +104,8 @@ def allowed(importer: str, imported: str) -> bool:
         return True
     if station(importer) in {"config", "notify"} and imported.startswith(API):
         return True
+    if importer.startswith(HANDING_ON):
+        return imported not in {"gateway.app", "gateway.cli"}
     if station(importer) == "web" and station(imported) == "access":
         return True  # the page asks at every request who that is, and what they may do
     if station(importer):

@@ -1,0 +1,103 @@
+"""``aurora-cluster derive`` and ``aurora-cluster retention``."""
+
+import argparse
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from gateway.clock_sources import KernelSource
+from gateway.cluster.database import Database, open_database
+from gateway.cluster.derive.again import begin_again
+from gateway.cluster.derive.follower import Follower, Options
+from gateway.cluster.derive.retention import Rule, retain, rules, set_rule
+from gateway.cluster.derive.service import follow
+from gateway.cluster.settings import Settings
+
+__all__ = ["add"]
+
+STREAM = ("event", "scan")
+_MACHINE = KernelSource()
+
+
+def add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: list[argparse.ArgumentParser]
+) -> None:
+    """Add both commands."""
+    derive = commands.add_parser("derive", parents=shared, help="follow the evidence into tables, until stopped")
+    derive.add_argument("--values", action="store_true", help="a row for each value, too (large)")
+    derive.add_argument("--once", action="store_true", help="stop when the tables are where the evidence is")
+    derive.add_argument("--again", action="store_true", help="throw the tables away first, and make them anew")
+    derive.add_argument("--losing", action="store_true", help="--again also where evidence was erased")
+    derive.add_argument(
+        "--lag", type=float, metavar="S", help="how long scans may wait for more of their kind (30)"
+    )
+    derive.set_defaults(command=_derive)
+
+    retention = commands.add_parser(
+        "retention", parents=shared, help="how long things are kept, and delete the rest"
+    )
+    retention.add_argument("--member", help="the member whose days are set")
+    retention.add_argument("--point", default="", help="of one of its points")
+    retention.add_argument("--days", type=int, help="days to keep; 0: for ever")
+    retention.add_argument("--run", action="store_true", help="delete what is older now")
+    retention.set_defaults(command=_retention)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(settings.store)
+    try:
+        await database.prepare(_now_ms())
+        yield database
+    finally:
+        await database.close()
+
+
+def _now_ms() -> int:
+    return _MACHINE.read().real_ns // 1_000_000
+
+
+def _derive(settings: Settings, arguments: argparse.Namespace) -> int:
+    options = Options(values=arguments.values)
+    if arguments.lag is not None:
+        options = options._replace(lag_ms=round(arguments.lag * 1000))
+
+    async def work() -> None:
+        async with _opened(settings) as database:
+            if arguments.again:
+                print(f"tables of {await begin_again(database, losing=arguments.losing)} gateways are made anew")
+            if arguments.once:
+                await Follower(database, options._replace(lag_ms=0)).catch_up(_now_ms())
+                return
+            await _until_signal(lambda: follow(database, _now_ms, options))
+
+    asyncio.run(work())
+    return 0
+
+
+async def _until_signal(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    task = asyncio.ensure_future(work())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _retention(settings: Settings, arguments: argparse.Namespace) -> int:
+    async def work() -> None:
+        async with _opened(settings) as database:
+            if arguments.member is not None and arguments.days is not None:
+                async with database.transaction() as tables:
+                    await set_rule(tables, Rule(arguments.member, arguments.point, arguments.days))
+            async with database.transaction(write=False) as tables:
+                for rule in await rules(tables):
+                    print(f"{rule.member} {rule.point or '(all else, and evidence)'}: {rule.days} days")
+            if arguments.run:
+                for one in await retain(database, _now_ms()):
+                    place = f"gateway {one.gateway}, {STREAM[one.stream]} batches {one.first} to {one.last}"
+                    print(f"erased: {place}, {one.bytes} bytes")
+
+    asyncio.run(work())
+    return 0

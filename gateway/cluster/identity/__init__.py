@@ -1,0 +1,1 @@
+"""Who may speak for which gateway: requests, certificates, revocation, and keys that are cut off or replaced."""
