@@ -24,6 +24,10 @@ def enrolled(box: Machine) -> Machine:
     return box
 
 
+def speed(box: Machine) -> str:
+    return "" if isinstance(box, Container) else ", on an emulated processor"
+
+
 def pid(box: Machine) -> int:
     return int(show(box, "MainPID"))
 
@@ -46,13 +50,15 @@ class TestInstalled:
 
 class TestLife:
     def test_ready_means_that_scans_are_on_disk(self, enrolled: Machine) -> None:
-        print(f"\nstart to ready by systemd, on an emulated processor: {start(enrolled):.1f} s")
+        print(f"\nstart to ready by systemd{speed(enrolled)}: {start(enrolled):.1f} s")
         assert show(enrolled, "ActiveState") == "active"
         assert show(enrolled, "StatusText") == "1 of 1 devices answer; records reach the disk"
         assert "Traceback" not in log(enrolled)
 
     def test_the_sandbox_leaves_reading_the_clock_s_bound(self, enrolled: Machine) -> None:
         """adjtimex would be refused with EPERM, and the clock be counted as not synchronised."""
+        if isinstance(enrolled, Container):
+            pytest.skip("the container itself refuses everything about the clock")
         words = "import ctypes; print(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(208)))"
         properties = box_properties(enrolled)
         done = enrolled.run(f"systemd-run -q --pipe --wait {properties} python3 -c '{words}'")
@@ -89,7 +95,7 @@ class TestLife:
     def test_it_stops_with_a_clean_seal(self, enrolled: Machine) -> None:
         if show(enrolled, "ActiveState") != "active":
             enrolled.run(f"systemctl start {UNIT}", timeout=180)
-        print(f"\nstop to stopped by systemd, on an emulated processor: {stop(enrolled):.1f} s")
+        print(f"\nstop to stopped by systemd{speed(enrolled)}: {stop(enrolled):.1f} s")
         assert show(enrolled, "Result") == "success"
         words = (
             "from gateway.buffer.reader import Reader; from pathlib import Path; "
