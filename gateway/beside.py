@@ -7,7 +7,10 @@ not notice.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import AuroraError
@@ -167,15 +170,36 @@ class Beside:
     async def _serve(self) -> None:
         gateway = self._gateway
         gateway.page_address = None
-        if gateway.site.web is None:
+        spec = gateway.site.web
+        if spec is None:
             await _never()
             return
-        from gateway.reception import open_page
+        from gateway.access import Door
+        from gateway.access.register import Register
+        from gateway.web.place import Place, own_names
 
-        listener, server = open_page(gateway)
-        gateway.page_address = server.url
-        log.info("status page on %s", server.url)
-        await server.run(listener)
+        if gateway.register is None:
+            boot, now_ms = gateway.clock.boot.hex(), gateway.clock.now_ms
+            gateway.register = Register(Door(gateway.site.data_dir, boot=boot, now_ms=now_ms, event=gateway.record))
+        tls: tuple[Path, Path] | None = None
+        if spec.tls == "self":
+            from gateway.access.certificate import own_certificate
+
+            tls = own_certificate(gateway.site.data_dir, own_names() | set(spec.names))
+        elif spec.certificate is not None and spec.key is not None:
+            tls = (spec.certificate, spec.key)
+        place = Place(spec.host, spec.port, tls)
+        with closing(place.bind()) as listener:
+            gateway.page_address = place.url
+            log.info("status page on %s", place.url)
+            # A page that nobody opens costs nothing; in a thread, because a Raspberry Pi loads it for seconds.
+            await place.visited(listener)
+            reception = await asyncio.to_thread(import_module, "gateway.reception")
+            giving_back = asyncio.create_task(_give_back())
+            try:
+                await reception.page_of(gateway, place, gateway.register).run(listener)
+            finally:
+                giving_back.cancel()
 
     async def _rule(self) -> None:
         gateway = self._gateway

@@ -69,10 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_plugins(commands)
     from gateway.commands.doctor import add_doctor_command
     from gateway.commands.install import add_install_command
+    from gateway.commands.radio_reset import add_radio_reset_command
     from gateway.commands.setup import add_setup_command
 
     add_doctor_command(commands)
     add_install_command(commands)
+    add_radio_reset_command(commands)
     add_setup_command(commands)
     return parser
 

@@ -5,6 +5,7 @@ new.
 import asyncio
 import heapq
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -14,6 +15,7 @@ from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
 from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.ladder import Step
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.ble.resetting import resetter
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
 from gateway.acquire.airpoller import AirPoller
@@ -87,6 +89,7 @@ class AirWorker(HeardWorker[AirPoller]):
                 everybody=bool(self.asked.pollers),
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
+                reset=resetter(os.environ),
             )
             for adapter in bus.adapters or (None,)
         ]
