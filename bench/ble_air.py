@@ -18,7 +18,7 @@ from firmware_interfaces.ble.bluez import Bluez
 from firmware_interfaces.ble.decoders.dispatch import full_uuid
 from firmware_interfaces.ble.models import MODELS
 from gateway.acquire.air import AirWorker
-from gateway.acquire.heard import AirPoller
+from gateway.acquire.airpoller import AirPoller
 from gateway.acquire.metronome import Metronome
 from gateway.model import Event, Miss, Scan
 from gateway.site import BusSpec, DeviceSpec

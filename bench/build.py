@@ -1,5 +1,6 @@
 """Compiles the C programs of the suite into bench/build/, when they are older than their sources."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ SOURCES = {
     "rtu_wire": (["rtu_wire.c", "sim_rtu.c", "modbus_sim.h"], ["-lutil"]),
     "mqtt_sink": (["mqtt_sink.c"], ["-lmosquitto"]),
     "anchor_loop": (["anchor_loop.c"], ["-lmodbus", "-lmosquitto"]),
+    "fleet": ([f"fleet/fleet{part}" for part in (".c", "_mqtt.c", "_gateway.c", "_cargo.c", ".h")], []),
 }
 PACKAGES = "gcc libc6-dev libmodbus-dev libmosquitto-dev mosquitto"
 
@@ -29,9 +31,12 @@ def program(name: str) -> Path:
         sys.exit(f"no C compiler; on Debian: apt-get install {PACKAGES}")
     BUILD.mkdir(exist_ok=True)
     compiled = [str(path) for path in paths if path.suffix == ".c"]
-    outcome = subprocess.run([compiler, *FLAGS, "-o", str(target), *compiled, *libraries], check=False)
+    draft = target.with_name(f"{name}.{os.getpid()}")
+    outcome = subprocess.run([compiler, *FLAGS, "-o", str(draft), *compiled, *libraries], check=False)
     if outcome.returncode:
         sys.exit(f"{name} does not compile; on Debian: apt-get install {PACKAGES}")
+    # At once, so that somebody who builds the same at this moment finds a whole program.
+    draft.replace(target)
     return target
 
 

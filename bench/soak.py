@@ -11,6 +11,7 @@ part of this.
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -35,8 +36,10 @@ RECEIPTS_S = 600.0
 DAY_S = 86400.0
 BUSY_S = 0.05
 """How long to wait for real while something is under way, before it is looked at again."""
-FLAT = {"rss_mb": 4.0, "descriptors": 4, "threads": 2, "database_mb": 0.10}
-"""What may be added from the first sample after retention has begun to the last; the database: a share."""
+FLAT = {"rss_mb": 4.0, "descriptors": 4, "threads": 2, "database_mb": 0.02, "objects": 0.02}
+"""What may be added from the first sample after retention has begun to the last. Database and Python objects: a
+share; the database beside `LEAF_BYTES` for each batch, of which retention leaves the hash."""
+LEAF_BYTES = 100
 
 
 class Jumping(selectors.EpollSelector):
@@ -113,11 +116,29 @@ def state(gateway: Gateway, days: float) -> dict[str, float]:
         "rss_mb": round(int(stat_fields(pid)[21]) * PAGE / 1e6, 2),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": int(stat_fields(pid)[17]),
+        "objects": sys.getallocatedblocks(),
+        "malloc_mb": round(malloc_used() / 1e6, 2),
         "database_mb": round(sum(files) / 1e6, 3),
+        "batches": sum(0 if (head := gateway.journal.head(s)) is None else head.seq + 1 for s in STREAMS),
         "scans": gateway.acquire.pollers[0].stats.scans,
         "missed": sum(gateway.acquire.pollers[0].stats.missed.values()),
         "stripped": gateway.journal.stats.stripped["age"],
     }
+
+
+class Mallinfo2(ctypes.Structure):
+    """What glibc says of its arenas (mallinfo(3)); ``uordblks`` and ``hblkhd`` are bytes in use."""
+
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
+
+
+def malloc_used() -> int:
+    """Bytes that are in use of what malloc gave: libraries, SQLite, and the arenas of Python's own allocator."""
+    asked = ctypes.CDLL(None).mallinfo2
+    asked.restype = Mallinfo2
+    found = asked()
+    return int(found.uordblks + found.hblkhd)
 
 
 async def receipts(gateway: Gateway) -> None:
@@ -187,7 +208,8 @@ def verdict(samples: list[dict[str, float]], keep_days: int) -> dict[str, Any]:
     if len(after) < 2:
         return {"flat": False, "why": "too short: run for some days more than are kept"}
     grown = {name: round(after[-1][name] - after[0][name], 3) for name in FLAT}
-    limits = {**FLAT, "database_mb": FLAT["database_mb"] * after[0]["database_mb"]}
+    limits = FLAT | {name: FLAT[name] * after[0][name] for name in ("database_mb", "objects")}
+    limits["database_mb"] += LEAF_BYTES * (after[-1]["batches"] - after[0]["batches"]) / 1e6
     return {"flat": all(grown[name] <= limits[name] for name in FLAT), "grown": grown, "from_day": after[0]["days"]}
 
 

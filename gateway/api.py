@@ -17,6 +17,7 @@ from firmware_interfaces.extra import AdvertFormat, AdvertQuantity, Devices
 from gateway.api_loading import PluginError, load, one_line, types
 from gateway.api_reports import REPORTS, Report
 from gateway.api_rules import RULES, Finding, Rule, RuleHost
+from gateway.api_units import CODES
 from gateway.errors import AuroraError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
+    "CODES",
     "DEVICES",
     "GROUP",
     "REPORTS",
@@ -72,6 +74,7 @@ BUILT_IN: Mapping[str, str] = {
     "mqtt": "gateway_plugins.mqtt:MqttOutput",
     "sparkplug": "gateway_plugins.sparkplug:SparkplugOutput",
     "csv-drop": "gateway_plugins.csv_drop:CsvDrop",
+    "ngsi-ld": "gateway_plugins.ngsi_ld:NgsiLdOutput",
 }
 LARGEST_SECRET = 64 << 10
 _OURS_BY_NAME = {

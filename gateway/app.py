@@ -77,7 +77,9 @@ class Gateway:
         self.layout = Layout(tuple(device_layout(device, self.models[device.model]) for device in site.devices))
         self.latest: list[Scan | None] = [None] * len(site.devices)
         self.assess = Assess(site, self.layout, self._store, self._event, clock.now_ms)
-        self.acquire = Acquire(site, self.models, self.assess, clock.now_ms, clock.hear_gnss)
+        self.acquire = Acquire(
+            site, self.models, self.assess, clock.now_ms, clock.hear_gnss, keep=self._keep, boot=clock.boot
+        )
         self.journal: Journal
         self.uplink: Any = None
         self.people: Any = None
@@ -115,6 +117,9 @@ class Gateway:
         for feed in self.feeds.values():
             feed(record)
 
+    def _keep(self, name: str, body: bytes) -> None:
+        self.journal.keep(name, body)
+
     def record(self, event: Event) -> None:
         """Put an event on its way to the journal and to whoever is told of it."""
         self._event(event)
@@ -146,6 +151,7 @@ class Gateway:
         )
         resume = self._resume()
         self.assess.recall(self.journal.kept(), self.clock.claim())
+        self.acquire.recall(self.journal.kept(), resume)
         tasks = [
             asyncio.create_task(self.journal.run(), name="journal"),
             asyncio.create_task(self._record_events(), name="events"),
@@ -278,6 +284,8 @@ class Gateway:
                 self._event(Event("events.lost", self.clock.now_ms(), {"count": lost}))
             # Without a pause up to the wait: the memories hold exactly what these events have told.
             self._remember()
+            for name, body in self.acquire.told().items():
+                self.journal.keep(name, body)
             ticket: asyncio.Future[bool] | None = None
             for event in batch:
                 try:

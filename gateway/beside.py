@@ -7,7 +7,10 @@ not notice.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import AuroraError
@@ -91,6 +94,7 @@ class Beside:
             return
         from gateway.credentials import with_credentials
         from gateway.identity import open_identity
+        from gateway.recertify import Recertifier
         from gateway.seal.cose import PublicKey
         from gateway.sync.uplink import Uplink
         from gateway.sync.witness import Witness
@@ -103,22 +107,33 @@ class Beside:
 
         async def record(event: Event) -> None:
             gateway.record(event)
+            if event.kind == "checkpoint.refused":
+                self.alarm_rewritten(event)
 
         def keep(memory: bytes) -> None:
             # The journal's own copy is that of the start; the uplink may begin anew before the next one.
             self._witnessed = memory
             gateway.journal.keep(WITNESS, memory)
 
-        def signer() -> FileSigner:
-            # Once a day, and read anew: the key may have been changed.
+        def signer() -> "FileSigner":
+            # Seldom, and read anew: the key may have been changed.
             return open_identity(gateway.site).signer
 
         common: dict[str, Any] = {"clock": gateway.clock.claim, "on_event": record}
         recall = self._witnessed or gateway.journal.kept().get(WITNESS)
         identity, journal = gateway.site.identity, gateway.journal
         witness = Witness(identity, signer, journal, key, recall=recall, keep=keep, **common)
-        gateway.uplink = Uplink(settings, identity, journal, key, witness=witness, **common)
+        certifier = Recertifier(gateway.site, signer, key.thumbprint, utc_ms=lambda: gateway.clock.claim().utc_ms)
+        gateway.uplink = Uplink(settings, identity, journal, key, witness=witness, certifier=certifier, **common)
         await gateway.uplink.run()
+
+    def alarm_rewritten(self, event: Event) -> None:
+        """Raise that history was rewritten. It is over at once: what remains is that somebody must take note."""
+        from gateway.assess.upkeep import history_rewritten
+
+        for active in (True, False):
+            condition = history_rewritten(event.at_ms, str(event.data["words"]), active=active)
+            self._gateway.assess.condition(condition, WITNESS)
 
     async def _meet(self) -> None:
         from gateway.acquire.orders import DeviceOrders
@@ -155,15 +170,36 @@ class Beside:
     async def _serve(self) -> None:
         gateway = self._gateway
         gateway.page_address = None
-        if gateway.site.web is None:
+        spec = gateway.site.web
+        if spec is None:
             await _never()
             return
-        from gateway.reception import open_page
+        from gateway.access import Door
+        from gateway.access.register import Register
+        from gateway.web.place import Place, own_names
 
-        listener, server = open_page(gateway)
-        gateway.page_address = server.url
-        log.info("status page on %s", server.url)
-        await server.run(listener)
+        if gateway.register is None:
+            boot, now_ms = gateway.clock.boot.hex(), gateway.clock.now_ms
+            gateway.register = Register(Door(gateway.site.data_dir, boot=boot, now_ms=now_ms, event=gateway.record))
+        tls: tuple[Path, Path] | None = None
+        if spec.tls == "self":
+            from gateway.access.certificate import own_certificate
+
+            tls = own_certificate(gateway.site.data_dir, own_names() | set(spec.names))
+        elif spec.certificate is not None and spec.key is not None:
+            tls = (spec.certificate, spec.key)
+        place = Place(spec.host, spec.port, tls)
+        with closing(place.bind()) as listener:
+            gateway.page_address = place.url
+            log.info("status page on %s", place.url)
+            # A page that nobody opens costs nothing; in a thread, because a Raspberry Pi loads it for seconds.
+            await place.visited(listener)
+            reception = await asyncio.to_thread(import_module, "gateway.reception")
+            giving_back = asyncio.create_task(_give_back())
+            try:
+                await reception.page_of(gateway, place, gateway.register).run(listener)
+            finally:
+                giving_back.cancel()
 
     async def _rule(self) -> None:
         gateway = self._gateway

@@ -69,10 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_plugins(commands)
     from gateway.commands.doctor import add_doctor_command
     from gateway.commands.install import add_install_command
+    from gateway.commands.radio_reset import add_radio_reset_command
     from gateway.commands.setup import add_setup_command
 
     add_doctor_command(commands)
     add_install_command(commands)
+    add_radio_reset_command(commands)
     add_setup_command(commands)
     return parser
 
@@ -151,6 +153,7 @@ def _add_radio_tools(commands: Commands) -> None:
     air.add_argument("--seconds", type=seconds, default=15.0, help="how long to listen (default: 15)")
     air.add_argument("--adapter", help="hci0, hci1 ...; default: the first with power")
     air.add_argument("--active", action="store_true", help="ask senders for their scan response as well")
+    air.add_argument("--no-connect", action="store_true", help="do not ask sensors that have to be asked")
     air.add_argument("--json", action="store_true", help="all of it as JSON")
     air.set_defaults(command=_scan_ble)
     from gateway.commands.scan_options import add_wired_scans

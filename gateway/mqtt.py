@@ -176,8 +176,16 @@ class Link:
 
     async def subscribe(self, *topics: str) -> None:
         """Subscribe with QoS 1; a refusal raises."""
+        # asyncio.wait_for, with which the library waits, loses a cancellation that comes with the answer (3.11):
+        # so it waits in a task of its own, and only that one.
+        asking = asyncio.ensure_future(self._client.subscribe([(topic, 1) for topic in topics]))
+        asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
-            granted = await self._client.subscribe([(topic, 1) for topic in topics])
+            await asyncio.wait((asking,))
+        finally:
+            asking.cancel()
+        try:
+            granted = asking.result()
         except aiomqtt.MqttError as error:
             raise LinkError(f"subscribing failed ({error})") from error
         refused = [str(code) for code in granted if isinstance(code, ReasonCode) and code.is_failure]

@@ -65,17 +65,17 @@ class People:
         self._rules = rules
         self._feed = feed
         self.control = Control(site.data_dir)
-        self.notifier = _notifier(site, layout, clock, event, self._condition) if site.outputs else None
+        self._journal = journal
         self.scanners: list[Scanner] = []
         self.records = RecordKeeping(site, layout, store=journal.put_event, clock=clock, keep=journal.keep)
         self._site = site
         self._layout = layout
         self._assess = assess
-        self._journal = journal
         self._clock = clock
         self._event = event
         self._started: dict[str, Any] = {"person": person, "reason": reason, "stated": stated}
         self._orders = orders or {}
+        self.notifier = self._notifier() if site.outputs else None
         self._group: asyncio.TaskGroup | None = None
         self._telling: asyncio.Task[None] | None = None
         self._scanning: dict[ScannerSpec, tuple[Scanner, asyncio.Task[None]]] = {}
@@ -180,8 +180,7 @@ class People:
         meanwhile stands in the alarms by which it begins."""
         old, telling = self.notifier, self._telling
         self._feed(None)
-        told = (site, self._layout, self._clock, self._event, self._condition)
-        self.notifier = new = _notifier(*told) if site.outputs else None
+        self.notifier = new = self._notifier() if site.outputs else None
         self._telling = None
         if telling is not None:
             telling.cancel()
@@ -194,6 +193,23 @@ class People:
             assert self._group is not None
             self._telling = self._group.create_task(new.run(), name="outputs")
         self._give_values()
+
+    def _notifier(self) -> "Notifier":
+        """For the present site. Loaded on need: a gateway that tells nobody does not carry what tells."""
+        from gateway.notify.station import Notifier
+        from gateway.recall import recall
+
+        site, journal = self._site, self._journal
+        values = any(output.values for output in site.outputs)
+        return Notifier(
+            site,
+            self._clock,
+            self._event,
+            self._condition,
+            layout=self._layout,
+            timezone=site.time_zone,
+            recall=partial(recall, journal, site.data_dir / "journal.db") if values else None,
+        )
 
     async def _ask_outputs(self, name: str, request: Request) -> Mapping[str, Any]:
         handlers = NOBODY if self.notifier is None else self.notifier.handlers()
@@ -227,19 +243,6 @@ class People:
 
     def _condition(self, condition: Condition) -> None:
         self._assess.condition(condition, OUTPUTS)
-
-
-def _notifier(
-    site: Site,
-    layout: Layout,
-    clock: Callable[[], ClockClaim],
-    event: Callable[[Event], None],
-    condition: Callable[[Condition], None],
-) -> "Notifier":
-    """Loaded on need: a gateway that tells nobody does not carry what tells."""
-    from gateway.notify.station import Notifier
-
-    return Notifier(site, clock, event, condition, layout=layout, timezone=site.time_zone)
 
 
 def _scanners(

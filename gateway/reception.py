@@ -1,13 +1,10 @@
-"""Puts the status page together with the running gateway."""
+"""Puts the status page together with the running gateway; loaded when somebody first asks for it."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from gateway.access import Door
 from gateway.access.register import Register
 from gateway.board import BoardWatch
 from gateway.control import ControlError
@@ -17,12 +14,13 @@ from gateway.status import Status
 from gateway.viewing.trends import Trends, past
 from gateway.web.desk import Desk, Trend
 from gateway.web.pages import Pages
-from gateway.web.server import WebServer, own_names
+from gateway.web.place import Place, own_names
+from gateway.web.server import WebServer
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
-__all__ = ["open_page"]
+__all__ = ["page_of"]
 
 
 def _trends(gateway: "Gateway") -> Callable[[str], Trend | None]:
@@ -51,8 +49,8 @@ def _export(site: Site, point: str, start_ms: int, end_ms: int) -> Iterator[byte
     return point_csv(site, point, start_ms, end_ms)
 
 
-def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
-    """The server of the page with its listening socket. Raises `AuroraError` where it cannot listen."""
+def page_of(gateway: "Gateway", place: Place, register: Register) -> WebServer:
+    """The server of the page of a gateway at that place; its listening socket is there already."""
     site, spec = gateway.site, gateway.site.web
     assert spec is not None
     if gateway.board is None:
@@ -64,10 +62,6 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
         answer: Mapping[str, Any] = await gateway.people.control.carry_out(order, request)
         return answer
 
-    if gateway.register is None:
-        boot, now_ms = gateway.clock.boot.hex(), gateway.clock.now_ms
-        gateway.register = Register(Door(site.data_dir, boot=boot, now_ms=now_ms, event=gateway.record))
-    register: Register = gateway.register
     status, trends = Status(gateway), _trends(gateway)
     desk = Desk(
         door=register.door,
@@ -85,12 +79,4 @@ def open_page(gateway: "Gateway") -> tuple[socket.socket, WebServer]:
         zone=ZoneInfo(site.time_zone),
         open_view=spec.open_view,
     )
-    tls: tuple[Path, Path] | None = None
-    if spec.tls == "self":
-        from gateway.access.certificate import own_certificate
-
-        tls = own_certificate(site.data_dir, desk.names)
-    elif spec.certificate is not None and spec.key is not None:
-        tls = (spec.certificate, spec.key)
-    server = WebServer(Pages(desk), spec.host, spec.port, tls)
-    return server.bind(), server
+    return WebServer(Pages(desk), place.host, place.port, place.tls)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_interfaces.quality import BAD
 from gateway.errors import SealError
@@ -11,7 +11,12 @@ from gateway.seal.backfill import BACKFILL, read_backfill
 from gateway.seal.batch import EVENT_TYPE, SCAN_TYPE, OpenBatch, open_batch
 from gateway.seal.columns import decode_events, decode_scans, layout_from_cbor, peek_scans
 
-__all__ = ["Archive", "Reading", "StoredEvent"]
+if TYPE_CHECKING:
+    from gateway.buffer.reader import Reader
+
+__all__ = ["Archive", "Reading", "StoredEvent", "backwards"]
+
+AT_ONCE = 50
 
 
 class Reading(NamedTuple):
@@ -178,3 +183,15 @@ class Archive:
                     Quality(quality),
                     batch,
                 )
+
+
+def backwards(reader: "Reader") -> Iterator[tuple[bytes, int]]:
+    """Bodies of the scan batches that are still there, the newest first, each with the time of its last record."""
+    bounds = reader.bounds("scan")
+    upto = -1 if bounds is None else bounds[1]
+    while upto > 0:
+        batches = reader.batches("scan", max(1, upto - AT_ONCE + 1), min(AT_ONCE, upto))
+        for batch in reversed(batches):
+            if batch.body is not None and batch.seq <= upto:
+                yield batch.body, batch.last_ms
+        upto -= AT_ONCE

@@ -3,6 +3,7 @@
 pytest hil_tests                                                # a simulated line, a virtual machine
 pytest hil_tests --line /dev/serial/by-id/usb-... --unit 1      # an XY-MD02 on a real RS-485 adapter
 pytest hil_tests --adapter hci0                                 # this machine's own Bluetooth adapter
+pytest hil_tests/test_hil_service.py --container                # systemd at full speed, without udev
 """
 
 import subprocess
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from vm.fixtures import machine, say_what_was_not_run
+from vm.fixtures import container, machine, say_what_was_not_run
 
-__all__ = ["Line", "line", "machine"]
+__all__ = ["Line", "container", "line", "machine"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--unit", type=int, default=1, help="its unit id")
     parser.addoption("--baud", type=int, default=9600)
     parser.addoption("--adapter", help="Bluetooth adapter of this machine (default: virtual ones)")
+    parser.addoption("--container", action="store_true", help="a container at full speed instead of the machine")
     parser.addoption("--need-machine", action="store_true", help="fail where the virtual machine cannot be had")
 
 

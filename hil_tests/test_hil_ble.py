@@ -20,6 +20,7 @@ data_dir = "data"
 
 [web]
 listen = "127.0.0.1:8080"
+open_view = true
 
 [[bus]]
 id = "air"
@@ -114,6 +115,10 @@ class TestScanning:
         assert found[TAG]["measurements"] >= 2, "a new number is a new measurement"
         home = {r["key"]: r["value"] for r in found[HOME]["frames"][0]["readings"]}
         assert (home["temperature"], home["battery"]) == (4.5, 97)
+        asked = {r["key"]: r["value"] for r in found[CLIMATE]["frames"][0]["readings"]}
+        assert asked == {"temperature": -0.25, "humidity": 55.17}
+        asked = {r["key"]: r["value"] for r in found[THERMOMETER]["frames"][0]["readings"]}
+        assert asked == {"temperature": 4.25, "battery": 81}
 
     def test_bluetoothd_bears_it(self, virtual: VirtualBench) -> None:
         """One monitor with all our patterns made Debian 12's bluetoothd abort."""

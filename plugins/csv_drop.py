@@ -138,7 +138,8 @@ class CsvDrop(Output):
     def _due(self, boot_ms: int, more: int) -> bool:
         if self._began_ms is None:
             return False
-        old = boot_ms - self._began_ms >= self.settings.minutes * 60_000
+        # What was stored before a restart has the times of another boot.
+        old = not 0 <= boot_ms - self._began_ms < self.settings.minutes * 60_000
         return old or self._part.stat().st_size + more > self.settings.largest_mb * 10**6
 
     def _room(self, more: int) -> None:

@@ -26,6 +26,7 @@ from firmware_interfaces.ble.gatt.readers import BATTERY, EnvironmentalReader, R
 from firmware_interfaces.ble.gatt.values import ENVIRONMENTAL
 from firmware_interfaces.ble.logs.combustion import CombustionLog
 from firmware_interfaces.ble.logs.nouns import LogReader
+from firmware_interfaces.ble.logs.pvvx import PvvxLog
 from firmware_interfaces.ble.logs.ruuvi import RuuviLog
 from firmware_interfaces.extra import extra
 
@@ -237,6 +238,7 @@ MODELS: Models = Models(
                 ("pvvx-", "atc1441"),
                 _fields([*pvvx.FRAMES.values(), *pvvx.SEALED.values()]),
                 "github.com/pvvx/ATC_MiThermometer",
+                log=PvvxLog,
             ),
             _model(
                 "gatt-environmental",

@@ -5,6 +5,7 @@ new.
 import asyncio
 import heapq
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -14,6 +15,7 @@ from firmware_interfaces.ble.decoders.cipher import KEY_BYTES
 from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.ladder import Step
 from firmware_interfaces.ble.models import MODELS, BleModel
+from firmware_interfaces.ble.resetting import resetter
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 from firmware_interfaces.ble.sensors import Allow, News, Sensors
 from gateway.acquire.airpoller import AirPoller
@@ -45,6 +47,8 @@ class AirWorker(HeardWorker[AirPoller]):
         now_ms: Callable[[], int],
         metronome: Metronome,
         keys: Mapping[str, bytes] | None = None,
+        keep: Callable[[str, bytes], None] | None = None,
+        boot: bytes = b"",
         make_scanner: Callable[..., Scanner] = Scanner,
     ) -> None:
         stats = BusStats(bus.id, bus.kind)
@@ -64,7 +68,9 @@ class AirWorker(HeardWorker[AirPoller]):
             alive=self._alive,
             central=self.central,
         )
-        self.backfill = BackfillDesk(bus, self.heard, sink=sink, now_ms=now_ms, central=self.central)
+        self.backfill = BackfillDesk(
+            bus, self.heard, sink=sink, now_ms=now_ms, central=self.central, keep=keep, boot=boot
+        )
         self.defects = 0
         """Advertisements that a defect of the gateway kept from being read."""
         self._by_address: dict[str, list[AirPoller]] = {}
@@ -83,6 +89,7 @@ class AirWorker(HeardWorker[AirPoller]):
                 everybody=bool(self.asked.pollers),
                 on_state=self._stated(adapter or "first"),
                 on_step=self._stepped(adapter or "first"),
+                reset=resetter(os.environ),
             )
             for adapter in bus.adapters or (None,)
         ]
@@ -201,7 +208,16 @@ def serve(bus: BusSpec, mine: Mapping[int, DeviceSpec], models: Mapping[str, Mod
         model = cast(BleModel, models[spec.model])
         pollers.append((AirPoller if model.reader is None else AskedPoller)(index, spec, model))
     keys = {spec.address: key for spec in mine.values() if (key := read_key(spec)) is not None}
-    return AirWorker(bus, pollers, sink=common.sink, now_ms=common.now_ms, metronome=common.metronome, keys=keys)
+    return AirWorker(
+        bus,
+        pollers,
+        sink=common.sink,
+        now_ms=common.now_ms,
+        metronome=common.metronome,
+        keys=keys,
+        keep=common.keep,
+        boot=common.boot,
+    )
 
 
 def read_key(spec: DeviceSpec) -> bytes | None:

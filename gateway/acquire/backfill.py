@@ -6,14 +6,17 @@ The missed slots have left acquire already, each once, and stay what they are. W
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from firmware_interfaces.ble.gatt.central import Central
 from firmware_interfaces.ble.logs.nouns import Download, Kept, LogReader
 from firmware_interfaces.errors import BusError
+from gateway.acquire import owed
 from gateway.acquire.airpoller import AirPoller
+from gateway.acquire.owed import Owed
 from gateway.acquire.poller import Sink
+from gateway.errors import SealError
 from gateway.model import Column, Event
 from gateway.seal.backfill import BACKFILL, MOST_ROWS, Backfill, Row, backfill_data
 from gateway.site import BusSpec
@@ -42,6 +45,12 @@ class _Debt:
     """First slot, and the one after the last."""
     open: bool = False
     """Whether the last run may grow."""
+    away: bool = False
+    """Owed since before the start, and the sensor was not heard since: nobody calls it yet."""
+    settled: list[tuple[int, int]] = field(default_factory=list)
+    """Runs that events on their way to the record have settled; kept until those are there."""
+    telling: bool = False
+    """Whether what is kept has to change together with those events."""
     failures: int = 0
     next_try: float = 0.0
     best: Download | None = None
@@ -59,7 +68,11 @@ class BackfillDesk:
         now_ms: Callable[[], int],
         central: Central,
         pauses_s: Sequence[float] = PAUSES_S,
+        keep: Callable[[str, bytes], None] | None = None,
+        boot: bytes = b"",
     ) -> None:
+        """``keep`` has bytes on disk with the record that is handed over in the same step of the loop (without it,
+        what is owed ends with the process); ``boot`` is the id of the machine's present boot."""
         self.done = 0
         self.failed = 0
         self.filled: dict[str, int] = {}
@@ -69,6 +82,8 @@ class BackfillDesk:
         self._now_ms = now_ms
         self._central = central
         self._pauses_s = tuple(pauses_s)
+        self._keep = keep
+        self._boot = boot
         self._debts = {
             poller.spec.id: _Debt(poller, poller.model.log())
             for poller in pollers
@@ -83,6 +98,7 @@ class BackfillDesk:
             if was is not None and was.poller.spec == debt.poller.spec:
                 debt.runs, debt.open, debt.best = was.runs, was.open, was.best
                 debt.failures, debt.next_try = was.failures, was.next_try
+                debt.away, debt.settled, debt.telling = was.away, was.settled, was.telling
         self.done, self.failed, self.filled = old.done, old.failed, old.filled
         self._stirred.set()
 
@@ -93,20 +109,24 @@ class BackfillDesk:
         debt = self._debts.get(poller.spec.id)
         if debt is None:
             return
-        if debt.runs and debt.runs[-1][1] == slot:
+        if debt.open and debt.runs[-1][1] == slot:
             debt.runs[-1][1] += count
-        else:
-            self._close(debt)
-            debt.runs.append([slot, slot + count])
-            del debt.runs[:-MOST_RUNS]
+            return
+        self._close(debt)
+        debt.runs.append([slot, slot + count])
+        del debt.runs[:-MOST_RUNS]
         debt.open = True
+        self._store(debt)
 
     def answered(self, poller: AirPoller) -> None:
         """A value came: the gap, if there was one, is over, and the sensor is in the air."""
         debt = self._debts.get(poller.spec.id)
-        if debt is None or not debt.open:
+        if debt is None or not (debt.open or debt.away):
             return
-        self._close(debt)
+        debt.away = False
+        if debt.open:
+            self._close(debt)
+            self._store(debt)
         if debt.runs:
             self._stirred.set()
 
@@ -119,6 +139,67 @@ class BackfillDesk:
             if (stop - start) * debt.poller.spec.period_ms < debt.reader.interval_s * 1000:
                 debt.runs.pop()
 
+    # what outlives the process
+
+    def recall(self, kept: Mapping[str, bytes], newest: Mapping[str, int]) -> None:
+        """Go on with what an earlier process kept. ``newest`` is the newest slot on record by device, in this boot.
+
+        What is owed of an earlier boot cannot be read any more, for its slots are of another clock: that is said.
+        """
+        for name, debt in self._debts.items():
+            memory = kept.get(owed.name_of(name))
+            if memory is None:
+                continue
+            try:
+                found = owed.unpack(debt.poller.spec, memory)
+            except SealError as error:
+                log.warning("%s: what its memory owes is not known any more: %s", name, error)
+                continue
+            if found is None or not found.runs:
+                continue
+            if found.boot != self._boot:
+                self._given_up(debt, found)
+            elif name in newest:
+                found = found.up_to(newest[name])
+                debt.runs, debt.open = [list(run) for run in found.runs], found.open
+                debt.away = bool(found.runs)
+
+    def _given_up(self, debt: _Debt, found: Owed) -> None:
+        """The machine was started anew before a gap was filled."""
+        device = debt.poller.spec.id
+        why = "the machine was started anew before it was read"
+        data = {
+            "device": device,
+            "boot": found.boot,
+            "runs": [[start, stop - start] for start, stop in found.runs],
+            "slots": found.slots,
+            "filled": 0,
+            "why": why,
+            "words": f"missed slots of {device} stay empty: {why}",
+        }
+        log.warning("%s: its memory is not read for a gap of before: %s", device, why)
+        self.failed += 1
+        debt.telling = True
+        self._sink.event(Event("backfill.failed", self._now_ms(), data))
+
+    def told(self) -> dict[str, bytes]:
+        """What must be kept in the transaction of all events that were handed over up to now, by name."""
+        found = {}
+        for name, debt in self._debts.items():
+            if debt.telling:
+                debt.telling = False
+                debt.settled.clear()
+                found[owed.name_of(name)] = self._packed(debt)
+        return found
+
+    def _store(self, debt: _Debt) -> None:
+        if self._keep is not None:
+            self._keep(owed.name_of(debt.poller.spec.id), self._packed(debt))
+
+    def _packed(self, debt: _Debt) -> bytes:
+        runs = sorted([*debt.settled, *((start, stop) for start, stop in debt.runs)])
+        return owed.pack(debt.poller.spec, Owed(self._boot, tuple(runs), debt.open))
+
     # the downloads
 
     async def run(self) -> None:
@@ -127,7 +208,7 @@ class BackfillDesk:
             return
         loop = asyncio.get_running_loop()
         while True:
-            waiting = [debt for debt in self._debts.values() if debt.runs and not debt.open]
+            waiting = [debt for debt in self._debts.values() if debt.runs and not debt.open and not debt.away]
             due = min((debt.next_try for debt in waiting), default=None)
             if due is None or due > loop.time():
                 try:
@@ -161,9 +242,6 @@ class BackfillDesk:
             log.info("%s: its memory could not be read (%s); it is tried again", debt.poller.spec.id, why)
             return
         self._enter(debt, runs, why)
-        # Runs that were added meanwhile have a download of their own.
-        del debt.runs[: len(runs)]
-        debt.failures, debt.next_try, debt.best = 0, 0.0, None
 
     async def _download(self, debt: _Debt) -> Download:
         poller = debt.poller
@@ -213,6 +291,11 @@ class BackfillDesk:
             self.done += 1
         self.filled[device] = self.filled.get(device, 0) + len(filled)
         self._sink.event(Event("backfill.failed" if why else "backfill.done", self._now_ms(), data))
+        # Runs that were added meanwhile have a download of their own.
+        debt.runs = [run for run in debt.runs if (run[0], run[1]) not in runs]
+        debt.settled += runs
+        debt.telling = True
+        debt.failures, debt.next_try, debt.best = 0, 0.0, None
 
     def _events(
         self, poller: AirPoller, download: Download, columns: tuple[Column, ...], rows: list[Row]

@@ -61,6 +61,10 @@ class Common(NamedTuple):
     limits: TimeLimits
     on_time: Callable[[int, int], None] | None = None
     """Told of a satellite receiver's time (Unix nanoseconds), and the boot time when it was heard (nanoseconds)."""
+    keep: Callable[[str, bytes], None] | None = None
+    """Has bytes on disk under a name, in the transaction of the record handed over in the same step of the loop."""
+    boot: bytes = b""
+    """Id of the machine's present boot."""
 
 
 class Family(Protocol):

@@ -44,7 +44,7 @@ class Acquire:
     """All buses of a site, or ``only`` some that another station is to `take over` (it is ``beside`` this one).
 
     ``models`` maps a model's name in the site file to the loaded model; ``on_time`` is told what satellite
-    receivers say (`Common.on_time`).
+    receivers say (`Common.on_time`), ``keep`` what is to outlive the process (`Common.keep`).
     """
 
     def __init__(
@@ -57,6 +57,8 @@ class Acquire:
         *,
         only: Container[str] | None = None,
         beside: "Acquire | None" = None,
+        keep: Callable[[str, bytes], None] | None = None,
+        boot: bytes = b"",
     ) -> None:
         self.buses: list[Worker] = []
         """The workers of all buses that have devices."""
@@ -65,7 +67,7 @@ class Acquire:
         self._sink = sink
         self._now_ms = now_ms
         if beside is None:
-            self._common = Common(sink, now_ms, Metronome(), TimeLimits(), on_time)
+            self._common = Common(sink, now_ms, Metronome(), TimeLimits(), on_time, keep, boot)
         else:
             self._common = beside._common
         self._lines = {bus.id: bus for bus in site.buses}
@@ -90,6 +92,15 @@ class Acquire:
     def air(self) -> "list[AirWorker]":
         """The buses that are listened to by radio."""
         return [cast("AirWorker", worker) for worker in self.buses if worker.stats.kind == "ble"]
+
+    def recall(self, kept: Mapping[str, bytes], resume: Mapping[str, int]) -> None:
+        """Go on with what an earlier process kept by ``keep``; before `run`. ``resume`` as there."""
+        for worker in self.air:
+            worker.backfill.recall(kept, resume)
+
+    def told(self) -> dict[str, bytes]:
+        """What must be kept in the transaction of all events that were handed over up to now, by name."""
+        return {name: body for worker in self.air for name, body in worker.backfill.told().items()}
 
     async def run(self, resume: Mapping[str, int], started_ms: int) -> None:
         """Poll from boot time ``started_ms`` until cancelled; account for every slot due up to ``ended_ms``."""

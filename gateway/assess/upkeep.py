@@ -10,7 +10,7 @@ from gateway.assess.sentences import duration
 from gateway.assess.wear import Wear
 from gateway.model import Condition, DeviceLayout, Quality, Tier
 
-__all__ = ["CalibrationWatch", "DeviceWatch", "power_loss"]
+__all__ = ["CalibrationWatch", "DeviceWatch", "history_rewritten", "power_loss"]
 
 SILENT_PERIODS = 3
 """A device is not silent before so many periods, however short the silence that is allowed."""
@@ -193,4 +193,17 @@ def power_loss(at_ms: int, since_ms: int, off_ms: int | None, *, active: bool) -
         tier=Tier.ALERT,
         words=f"the gateway was without power or reset {lasted}; nothing was watched meanwhile",
         detail={"off_ms": off_ms},
+    )
+
+
+def history_rewritten(at_ms: int, words: str, *, active: bool) -> Condition:
+    """The cluster has signed what contradicts an earlier checkpoint, or this gateway's own record."""
+    return Condition(
+        alarm="gateway/history-rewritten",
+        active=active,
+        at_ms=at_ms,
+        since_ms=at_ms,
+        rule="history-rewritten",
+        tier=Tier.ALERT,
+        words=words,
     )

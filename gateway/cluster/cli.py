@@ -1,4 +1,4 @@
-"""``aurora-cluster``: serve, enrol, keys, ledger, verify, derive, retention."""
+"""``aurora-cluster``: the receiver and its evidence; the other commands stand beside what they are about."""
 
 import argparse
 import asyncio
@@ -17,12 +17,14 @@ from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
 from gateway.cluster.database import Database, open_database
-from gateway.cluster.derive.cli import add as derive_commands
+from gateway.cluster.derive import cli as derive
 from gateway.cluster.enrolment import enrol, read_enrolment
-from gateway.cluster.fleet.cli import add as add_fleet
+from gateway.cluster.fleet import cli as fleet
+from gateway.cluster.handon import cli as handon
 from gateway.cluster.identity import cli as identity
 from gateway.cluster.identity.share import share_group
 from gateway.cluster.ledger import as_text, ledger
+from gateway.cluster.members import cli as members
 from gateway.cluster.metrics import serve_metrics
 from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
@@ -224,12 +226,9 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", parents=[shared], help="verify everything that is stored once more")
     verify.set_defaults(command=_verify)
-    derive_commands(commands, [shared])
     proof.add_to_verify(verify)
-
-    proof.add(commands, [shared])
-    identity.add(commands, [shared])
-    add_fleet(commands, [shared])
+    for subject in (derive, identity, proof, members, handon, fleet):
+        subject.add(commands, [shared])
     return parser
 
 

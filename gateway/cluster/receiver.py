@@ -87,6 +87,10 @@ class Receiver:
                     await self._serve(link)
             except* AuroraError as group:
                 self._down(_first(group))
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # Told to stop in the moment in which something failed: a group of tasks tells only of the failure.
+                raise asyncio.CancelledError
             await asyncio.sleep(self._backoff.next())
 
     def _down(self, error: AuroraError) -> None:
@@ -122,7 +126,9 @@ class Receiver:
         while True:
             try:
                 wait = self._sent_at + BUSY_S - loop.time() if self._due else None
-                group, messages = await asyncio.wait_for(opened.get(), wait)
+                # Not `wait_for`, which in Python 3.11 can lose a cancellation.
+                async with asyncio.timeout(wait):
+                    group, messages = await opened.get()
             except TimeoutError:
                 self._vouch(link)
                 continue

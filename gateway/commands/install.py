@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gateway.errors import AuroraError
 
-__all__ = ["add_install_command", "install_command"]
+__all__ = ["add_install_command", "install_command", "udev_steps"]
 
 MARK: Final = "# Put in place by aurora-gateway install; changes belong into a drop-in. SHA-256 "
 PROGRAMS: Final = "/opt/aurora-gateway/bin/"
@@ -32,13 +32,19 @@ GATEWAY: Final[dict[str, str]] = {
     "system.conf.d/50-aurora.conf": "etc/systemd/system.conf.d/50-aurora.conf",
     "journald.conf.d/50-aurora.conf": "etc/systemd/journald.conf.d/50-aurora.conf",
     "aurora-gateway-retry.service": "etc/systemd/system/aurora-gateway-retry.service",
+    "aurora-radio-reset.path": "etc/systemd/system/aurora-radio-reset.path",
+    "aurora-radio-reset.service": "etc/systemd/system/aurora-radio-reset.service",
     "aurora-gateway.service": f"etc/systemd/system/{UNIT}",
 }
 CLUSTER: Final[dict[str, str]] = {
     "sysusers.d/aurora-cluster.conf": "etc/sysusers.d/aurora-cluster.conf",
     "tmpfiles.d/aurora-cluster.conf": "etc/tmpfiles.d/aurora-cluster.conf",
+    "aurora-cluster-receiver@.service": "etc/systemd/system/aurora-cluster-receiver@.service",
+    "aurora-cluster-receivers.target": "etc/systemd/system/aurora-cluster-receivers.target",
+    "aurora-cluster-follow.service": "etc/systemd/system/aurora-cluster-follow.service",
     "aurora-cluster.service": f"etc/systemd/system/{CLUSTER_UNIT}",
 }
+UDEV: Final = Path("/run/udev/control")
 KEPT: Final = ("the user", "/etc/aurora-gateway", "/var/lib/aurora-gateway", "keys", "the journal")
 
 
@@ -107,9 +113,17 @@ def _install(root: Path, wanted: dict[str, str], unit: str, programs: Path, *, f
     if root == Path("/"):
         yield from _run(root, "systemctl", "daemon-reload")
         if unit == UNIT:
-            yield from _run(root, "udevadm", "control", "--reload")
-            yield from _run(root, "udevadm", "trigger", "--subsystem-match=tty", "--action=change")
+            yield from udev_steps(root)
     yield from _run(root, "systemctl", "enable", unit)
+
+
+def udev_steps(root: Path, control: Path = UDEV) -> Iterator[Step]:
+    """Have the rules taken. A container has no udev: its ports come from the host, named by the host's rules."""
+    if not control.exists():
+        yield Step("SKIPPED   udev does not run here; names of adapters are made by the host's rules")
+        return
+    yield from _run(root, "udevadm", "control", "--reload")
+    yield from _run(root, "udevadm", "trigger", "--subsystem-match=tty", "--action=change")
 
 
 def _uninstall(root: Path, wanted: dict[str, str], unit: str, *, force: bool) -> Iterator[Step]:

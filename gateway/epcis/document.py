@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from firmware_interfaces.quality import BAD
+from gateway.api_units import CODES
 from gateway.epcis.eventhash import event_hash
 from gateway.epcis.link import digital_link
 from gateway.logbook.entry import Entry
@@ -37,29 +38,45 @@ CONTEXT: Final[Sequence[Any]] = (
     {"aurora": "urn:aurora:epcis:"},
 )
 UNITS: Final[Mapping[str, tuple[str, str]]] = {
-    "degC": ("Temperature", "CEL"),
-    "K": ("Temperature", "KEL"),
-    "%RH": ("RelativeHumidity", "P1"),
-    "g/m3": ("AbsoluteHumidity", "A93"),
-    "Pa": ("Pressure", "PAL"),
-    "hPa": ("Pressure", "A97"),
-    "kPa": ("Pressure", "KPA"),
-    "bar": ("Pressure", "BAR"),
-    "V": ("Voltage", "VLT"),
-    "A": ("ElectricCurrent", "AMP"),
-    "W": ("Power", "WTT"),
-    "kW": ("Power", "KWT"),
-    "Wh": ("Energy", "WHR"),
-    "kWh": ("Energy", "KWH"),
-    "Hz": ("Frequency", "HTZ"),
-    "ohm": ("Resistance", "OHM"),
-    "s": ("Time", "SEC"),
-    "kg": ("Mass", "KGM"),
-    "g": ("Mass", "GRM"),
-    "m/s": ("Speed", "MTS"),
-    "%": ("Dimensionless", "P1"),
-    "g/kg": ("Dimensionless", "GK"),
-    "pH": ("Dimensionless", "Q30"),
+    unit: (kind, CODES[unit])
+    for kind, units in {
+        "Temperature": (
+            "degC",
+            "K",
+        ),
+        "RelativeHumidity": ("%RH",),
+        "AbsoluteHumidity": ("g/m3",),
+        "Pressure": (
+            "Pa",
+            "hPa",
+            "kPa",
+            "bar",
+        ),
+        "Voltage": ("V",),
+        "ElectricCurrent": ("A",),
+        "Power": (
+            "W",
+            "kW",
+        ),
+        "Energy": (
+            "Wh",
+            "kWh",
+        ),
+        "Frequency": ("Hz",),
+        "Resistance": ("ohm",),
+        "Time": ("s",),
+        "Mass": (
+            "kg",
+            "g",
+        ),
+        "Speed": ("m/s",),
+        "Dimensionless": (
+            "%",
+            "g/kg",
+            "pH",
+        ),
+    }.items()
+    for unit in units
 }
 """Our units to the measurement type of the GS1 vocabulary and the unit of UN/ECE Recommendation 20."""
 UOM: Final = re.compile(r"[A-Z0-9]{2,3}")

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,8 +21,9 @@ from gateway.model import Alarm, ClockClaim, Condition, Event, Layout, Miss, Sca
 from gateway.notify.cell import Cell
 from gateway.notify.desk import Desk
 from gateway.notify.facts import KINDS
-from gateway.notify.feed import Feed, infos
+from gateway.notify.feed import Feed, Memory, infos
 from gateway.notify.lane import Lane
+from gateway.notify.mark import Mark, Recall
 from gateway.notify.stats import NotifyStats
 from gateway.notify.store import Row, Store, open_store
 from gateway.notify.watch import Watch
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 INTAKE_MOST = 10_000
 """Events that may wait for the queue; it takes thousands a second, so more means that it does not work."""
 RESTART_S = 5.0
+VALUES = "values "
+"""What the mark of an output is called in the file of the queue, before the output's id."""
 
 
 class NotifyError(AuroraError):
@@ -51,8 +55,8 @@ class Notifier:
 
     ``on_event`` takes ``notify.sent``, ``notify.failed``, ``notify.test`` and ``notify.queue`` for the record,
     ``on_condition`` that an output, or all of them, reach nobody. ``layout`` is of the devices, for outputs that
-    take values. ``timezone`` is the site's: notices tell its time, and rules mean it. ``pace`` overrides times of
-    `Office` (seconds).
+    take values, ``recall`` reads from the journal what an earlier process did not give them. ``timezone`` is the
+    site's: notices tell its time, and rules mean it. ``pace`` overrides times of `Office` (seconds).
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class Notifier:
         layout: Layout | None = None,
         timezone: str = "UTC",
         random: Random | None = None,
+        recall: Recall | None = None,
         **pace: float,
     ) -> None:
         self.stats = NotifyStats()
         self.lanes: dict[str, Lane] = {}
         self.feeds: list[Feed] = []
         self._layout = layout or Layout(())
+        self._recall = recall
         self._site = site
         self._clock = clock
         self._on_event = on_event
@@ -113,11 +119,28 @@ class Notifier:
             self.stats.outputs[spec.id] = lane.stats
             if spec.values:
                 self.feeds.append(
-                    Feed(lane, self._layout, self._site.points, self._clock, rest_s=self._office.rest_s)
+                    Feed(
+                        lane,
+                        self._layout,
+                        self._site.points,
+                        self._clock,
+                        rest_s=self._office.rest_s,
+                        memory=await self._memory(spec.id),
+                    )
                 )
         boot = self._clock().boot
         for row in await self._db(_begin, boot, list(self._outputs)):
             log.warning("notice %s is given up: its output %s is no longer in the site file", row.key, row.output)
+
+    async def _memory(self, output: str) -> Memory | None:
+        """How far an output was given values, as it stands in the file of the queue."""
+        if self._recall is None:
+            return None
+        name = f"{VALUES}{output}"
+        text = await self._db(Store.get, name)
+        return Memory(
+            None if text is None else Mark.of_text(text), partial(self._db, Store.set, name), self._recall
+        )
 
     async def resync(self, alarms: Iterable[Alarm]) -> None:
         """Compare what stands with what was told, once after the start; whatever was missed is told now."""
@@ -168,6 +191,7 @@ class Notifier:
             return
         with suppress(StorageError):
             await self._take_waiting()
+        await asyncio.gather(*(feed.close() for feed in self.feeds))
         await asyncio.gather(*(_end(lane) for lane in self.lanes.values()))
         store, self._store = self._store, None
         await asyncio.get_running_loop().run_in_executor(self._pool, store.close)
@@ -319,4 +343,6 @@ async def _end(lane: Lane) -> None:
 def _begin(store: Store, boot: bytes, outputs: Sequence[str]) -> list[Row]:
     with store.change():
         store.begin_boot(boot)
+        # An output that comes back some day is not given what happened meanwhile.
+        store.forget(VALUES, [f"{VALUES}{output}" for output in outputs])
         return store.withdraw_unknown(outputs)

@@ -301,6 +301,14 @@ class Store:
         """Remember a text."""
         self._db.execute("INSERT OR REPLACE INTO meta(name, value) VALUES(?, ?)", (name, value))
 
+    def forget(self, begin: str, but: Sequence[str]) -> None:
+        """Texts whose name begins so, but for these."""
+        marks = ", ".join("?" * len(but))
+        self._db.execute(
+            f"DELETE FROM meta WHERE substr(name, 1, ?) = ? AND name NOT IN ({marks})",  # noqa: S608 - question marks
+            (len(begin), begin, *but),
+        )
+
     def prune(self) -> None:
         """Forget the oldest of what is finished, now and then."""
         if self._changes < PRUNE_EVERY:

@@ -60,9 +60,20 @@ class Place:
             return False
         if found is not None and not replace:
             raise OperatorError(f"{path} is there already, and differs", "run setup with --replace to put it aside")
-        draft = self.folder / f".{name}.{token_hex(4)}.draft"
         try:
             self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if found is not None and name != MEMORY:
+                # A copy, not the file itself: at no moment is there none.
+                self._put(self._aside(path), found, mode)
+            self._put(path, content, mode)
+        except OSError as error:
+            words = f"{path} cannot be written ({error.strerror})"
+            raise OperatorError(words, "run setup as root, or name another folder with --dir") from error
+        return True
+
+    def _put(self, path: Path, content: bytes, mode: int) -> None:
+        draft = self.folder / f".{path.name}.{token_hex(4)}.draft"
+        try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -71,14 +82,10 @@ class Place:
                 if self._owner is not None:
                     os.fchown(descriptor, 0, self._owner[1])
                 os.fchmod(descriptor, mode)
-            if found is not None and name != MEMORY:
-                path.replace(self._aside(path))
             draft.replace(path)
-        except OSError as error:
+        except OSError:
             draft.unlink(missing_ok=True)
-            words = f"{path} cannot be written ({error.strerror})"
-            raise OperatorError(words, "run setup as root, or name another folder with --dir") from error
-        return True
+            raise
 
     def promote(self, name: str, into: str) -> None:
         """Put a file in another one's place, at once and for good."""

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import AuroraError, SealError
 from gateway.model import ClockClaim, Event, Stream
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TOPICS = "aurora/v1"
 RECEIPT_TIMEOUT_S = 20.0
+RECERTIFY_S = 3600.0
+"""How often it is looked whether the certificate ends soon."""
 MAX_IN_FLIGHT = 20
 """What Mosquitto has under way to one client; more gains nothing."""
 FRUITLESS_LIMIT = 3
@@ -36,13 +38,23 @@ LEAVES_PER_EVENT = 1000
 ANSWERS_AT_ONCE = 64
 
 
+class Certifier(Protocol):
+    """Asks for the gateway's next certificate, and puts it in place; both block."""
+
+    def request(self) -> bytes | None:
+        """What is to be sent to the cluster now; None for nothing."""
+
+    def take(self, answer: bytes) -> None:
+        """Use what the cluster answered; raises `SealError` for what is not to be believed."""
+
+
 class Uplink:
     """Delivers the batches of one gateway; `run` never returns and never gives up.
 
     ``receipt_key`` is the cluster's key, ``clock`` the gateway's clock (its boot time stamps events),
     ``on_event`` takes the events that belong in the record: ``fork`` (``proven`` by a signature or only claimed),
     ``sync.refused``, ``sync.lost`` (the cluster proved that it has lost batches), ``deleted``. A ``witness`` is
-    given the cluster's checkpoints.
+    given the cluster's checkpoints, a ``certifier`` sees to it that the certificate is renewed in time.
     """
 
     def __init__(
@@ -58,6 +70,7 @@ class Uplink:
         keepalive_s: int = 15,
         random: Random | None = None,
         witness: Witness | None = None,
+        certifier: Certifier | None = None,
     ) -> None:
         self.stats = UplinkStats()
         self._endpoint = Endpoint(
@@ -87,6 +100,9 @@ class Uplink:
         self._answers = f"{TOPICS}/{identity.client}/receipt"
         self._checkpoints = f"{TOPICS}/{identity.client}/checkpoint"
         self._witness = witness
+        self._certifier = certifier
+        self._requests = f"{TOPICS}/{identity.client}/request"
+        self._certificates = f"{TOPICS}/{identity.client}/certificate"
         self._unacknowledged: dict[int, tuple[Lane, int, float]] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
@@ -131,6 +147,20 @@ class Uplink:
                 group.create_task(self._listen(link))
                 group.create_task(self._watch())
                 group.create_task(self._send(link))
+                if self._certifier is not None:
+                    group.create_task(self._recertify(link, self._certifier))
+
+    async def _recertify(self, link: Link, certifier: Certifier) -> None:
+        """Ask for the next certificate over the line that this one still opens."""
+        try:
+            await link.subscribe(self._certificates)
+        except LinkError:
+            return  # a broker whose rules do not know of certificates is no reason not to deliver
+        while True:
+            request = await asyncio.to_thread(certifier.request)
+            if request is not None:
+                link.send(self._requests, request)
+            await asyncio.sleep(RECERTIFY_S)
 
     async def _watch(self) -> None:
         while True:
@@ -224,6 +254,12 @@ class Uplink:
     async def _answer(self, message: Received) -> None:
         if self._witness is not None and message.topic == self._checkpoints:
             await self._look(self._witness, message.payload)
+            return
+        if self._certifier is not None and message.topic == self._certificates:
+            try:
+                await asyncio.to_thread(self._certifier.take, message.payload)
+            except SealError as error:
+                self._distrust(error)
             return
         try:
             answer = parse_answer(message.payload)

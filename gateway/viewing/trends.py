@@ -1,7 +1,7 @@
 """The last hours of every point in coarse steps, kept in memory: what the overview draws beside each value."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from math import isnan, nan
 from pathlib import Path
@@ -11,7 +11,7 @@ from firmware_interfaces.quality import BAD
 from gateway.buffer.reader import Reader
 from gateway.errors import AuroraError, SealError
 from gateway.model import ClockClaim, DeviceLayout, Layout, Miss, Scan
-from gateway.records import Archive
+from gateway.records import Archive, backwards
 from gateway.site import PointSpec
 from gateway.web.desk import GAP, NOTHING, VALUE, Trend
 
@@ -22,7 +22,6 @@ STEPS = 72
 """Six hours."""
 CPU_S = 1.0
 """What looking back after a start may cost; what is not read by then is left blank, not shown as a gap."""
-AT_ONCE = 50
 
 
 class Ring:
@@ -177,7 +176,7 @@ def past(path: Path, points: Sequence[PointSpec], now: ClockClaim) -> Trends:
             archive = Archive(layouts=reader.layouts())
             for clock, layout, records in reader.tail():
                 found.add(archive.claim(clock), layout, records, now)
-            for body, last_ms in _backwards(reader):
+            for body, last_ms in backwards(reader):
                 batch, layout, records = archive.scans(body)
                 found.add(archive.claim(batch.clock), layout, records, now)
                 over = batch.clock.boot == now.boot and last_ms < oldest
@@ -186,14 +185,3 @@ def past(path: Path, points: Sequence[PointSpec], now: ClockClaim) -> Trends:
     except (AuroraError, SealError):
         return found  # A journal that cannot be read says so elsewhere; a trend is not worth a word of its own.
     return found
-
-
-def _backwards(reader: Reader) -> Iterator[tuple[bytes, int]]:
-    bounds = reader.bounds("scan")
-    upto = -1 if bounds is None else bounds[1]
-    while upto > 0:
-        batches = reader.batches("scan", max(1, upto - AT_ONCE + 1), min(AT_ONCE, upto))
-        for batch in reversed(batches):
-            if batch.body is not None and batch.seq <= upto:
-                yield batch.body, batch.last_ms
-        upto -= AT_ONCE

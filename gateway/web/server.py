@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +12,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.errors import AuroraError
 from gateway.web.pages import HEADERS
+from gateway.web.place import Place
 
-__all__ = ["Served", "WebServer", "own_names"]
+__all__ = ["Served", "WebServer"]
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +24,6 @@ HEADERS_S = 15.0
 """A connection on which no request has come whole for so long is closed."""
 GRACE_S = 2
 """How long a stopping server waits for requests that are being answered."""
-
-
-def own_names() -> frozenset[str]:
-    """Names under which this machine is asked on a local network."""
-    name = socket.gethostname().lower()
-    short = name.partition(".")[0]
-    return frozenset({"localhost", name, short, f"{short}.local", f"{short}.lan"})
 
 
 class _Server(uvicorn.Server):
@@ -78,15 +70,6 @@ class _Patient(H11Protocol):
         super().connection_lost(exc)
 
 
-def _check_certificate(certificate: Path, key: Path) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:  # An SSLError is one, too.
-        why = error.strerror or str(error)
-        remedy = 'put a PEM certificate and its key there, or write tls = "self"'
-        raise AuroraError(f"status page: {certificate} and {key} cannot be used ({why}); {remedy}") from error
-
-
 class Served(Protocol):
     """An application, and what ends its open streams."""
 
@@ -96,47 +79,12 @@ class Served(Protocol):
     def stopping(self) -> asyncio.Event: ...
 
 
-class WebServer:
-    """Serves the pages on one address until cancelled. ``tls`` are the files of a certificate and of its key."""
+class WebServer(Place):
+    """Serves the pages on one address until cancelled."""
 
     def __init__(self, pages: Served, host: str, port: int, tls: tuple[Path, Path] | None = None) -> None:
+        super().__init__(host, port, tls)
         self._pages = pages
-        self._tls = tls
-        self.host = host
-        self.port = port
-
-    @property
-    def url(self) -> str:
-        """Where the page is."""
-        return f"{'http' if self._tls is None else 'https'}://{self.address}/"
-
-    @property
-    def address(self) -> str:
-        """``host:port`` as it stands in a URL."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def bind(self) -> socket.socket:
-        """The listening socket; port 0 takes a free one.
-
-        Raises `AuroraError` when the address is taken, or the certificate is none.
-        """
-        if self._tls is not None:
-            _check_certificate(*self._tls)
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self.host, self.port))
-            listener.listen(64)
-        except OSError as error:
-            listener.close()
-            raise AuroraError(
-                f"status page: cannot listen on {self.address} ({error.strerror}); "
-                "choose another [web] listen address"
-            ) from error
-        listener.setblocking(False)
-        self.port = listener.getsockname()[1]
-        return listener
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until cancelled; open streams are ended, running requests finished."""
@@ -153,8 +101,8 @@ class WebServer:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            ssl_certfile=self._tls[0] if self._tls else None,
-            ssl_keyfile=self._tls[1] if self._tls else None,
+            ssl_certfile=self.tls[0] if self.tls else None,
+            ssl_keyfile=self.tls[1] if self.tls else None,
         )
         server = _Server(config, self._pages.stopping)
         with contextlib.closing(listener):

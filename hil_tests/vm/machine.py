@@ -81,11 +81,7 @@ class Machine:
         self, command: str, *, check: bool = True, timeout: float = 120, given: bytes | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """A shell command as root. ``check``: raise with its output where it fails."""
-        words = [
-            *("ssh", "-q", "-i", self.image / "key", "-p", str(self.port)),
-            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10"),
-            *("-o", "BatchMode=yes", "root@127.0.0.1", command),
-        ]
+        words = self._words(command)
         try:
             done = subprocess.run(words, check=False, input=given or b"", capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -98,6 +94,16 @@ class Machine:
         if check and done.returncode:
             raise AssertionError(f"{command}: status {done.returncode}\n{text.stdout}\n{text.stderr}")
         return text
+
+    def _words(self, command: str) -> list[str | Path]:
+        """What runs a shell command there, on this machine."""
+        return [
+            *("ssh", "-q", "-i", self.image / "key", "-p", str(self.port)),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10"),
+            # One connection for all commands: under emulation the handshake costs more than most of them.
+            *("-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/ssh-{self.port}"),
+            *("-o", "ControlPersist=60", "-o", "BatchMode=yes", "root@127.0.0.1", command),
+        ]
 
     def put(self, files: Mapping[str, Path | bytes]) -> None:
         """Files or folders of the host, or bytes, under whole names in the machine."""

@@ -15,7 +15,14 @@ from bumble.controller import Controller
 from bumble.core import PhysicalTransport
 from bumble.device import AdvertisingType, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Descriptor, Service
-from bumble.hci import Address
+from bumble.hci import (
+    Address,
+    HCI_ErrorCode,
+    HCI_LE_Connection_Complete_Event,
+    HCI_LE_Enhanced_Connection_Complete_Event,
+    HCI_StatusReturnParameters,
+    Role,
+)
 from bumble.link import LocalLink
 from bumble.transport import open_transport
 from bumble.transport.common import AsyncPipeSink
@@ -40,6 +47,56 @@ class Link(LocalLink):
         source = connection.self_address if connection else sender_controller.random_address
         if target:
             asyncio.get_running_loop().call_soon(target.on_link_acl_data, source, transport, data)
+
+
+class Adapter(Controller):
+    """The controller under test, which says that it can do extended advertising and privacy.
+
+    Where the host has unmasked it, such a one reports a new connection as LE Enhanced Connection Complete
+    (Bluetooth Core 5.3, Vol 4, Part E, 7.7.65.10); bumble 0.0.236 never does. Linux 6.1 then believes after four
+    seconds that the attempt has failed, and cancels it; bumble says that this succeeded, whatever there is to
+    cancel; and the kernel takes the connection, which stands, for one that is being ended already: no command ever
+    ends it, and every further attempt is "Device or resource busy".
+    """
+
+    ENHANCED = 1 << HCI_LE_Enhanced_Connection_Complete_Event.subevent_code - 1
+
+    def send_hci_packet(self, packet):
+        if isinstance(packet, HCI_LE_Connection_Complete_Event) and self.le_event_mask & self.ENHANCED:
+            packet = HCI_LE_Enhanced_Connection_Complete_Event(
+                status=packet.status,
+                connection_handle=packet.connection_handle,
+                role=packet.role,
+                peer_address_type=packet.peer_address_type,
+                peer_address=packet.peer_address,
+                local_resolvable_private_address=Address.ANY_RANDOM,
+                peer_resolvable_private_address=Address.ANY_RANDOM,
+                connection_interval=packet.connection_interval,
+                peripheral_latency=packet.peripheral_latency,
+                supervision_timeout=packet.supervision_timeout,
+                central_clock_accuracy=packet.central_clock_accuracy,
+            )
+        super().send_hci_packet(packet)
+
+    def on_hci_le_create_connection_cancel_command(self, _command):
+        """With nothing to cancel it is refused; else the attempt ends, and that is told (7.8.13)."""
+        attempt, self.pending_le_connection = self.pending_le_connection, None
+        if attempt is None:
+            return HCI_StatusReturnParameters(HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        cancelled = HCI_LE_Connection_Complete_Event(
+            status=HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+            connection_handle=0,
+            role=Role.CENTRAL,
+            peer_address_type=attempt.peer_address.address_type,
+            peer_address=attempt.peer_address,
+            connection_interval=0,
+            peripheral_latency=0,
+            supervision_timeout=0,
+            central_clock_accuracy=0,
+        )
+        # After the answer to the command.
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, cancelled)
+        return HCI_StatusReturnParameters(HCI_ErrorCode.SUCCESS)
 
 
 def element(kind: int, data: bytes) -> bytes:
@@ -77,8 +134,8 @@ class Sensor:
         await self.device.start_advertising(
             advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
             advertising_data=element(1, b"\x06") + self.payload(number),
-            advertising_interval_min=400,
-            advertising_interval_max=400,
+            advertising_interval_min=600,
+            advertising_interval_max=600,
             auto_restart=False,
         )
         self.speaks = True
@@ -139,7 +196,7 @@ async def main() -> None:
         await sensor.device.power_on()
     # Last, for the kernel waits two seconds for its first answer.
     transport = await open_transport("vhci")
-    Controller(
+    Adapter(
         "under test",
         host_source=transport.source,
         host_sink=transport.sink,

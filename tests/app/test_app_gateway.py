@@ -256,8 +256,12 @@ class TestStations:
             Unit() as unit,
             running(site_of(tmp_path, unit.port, web=WebSpec(port=0, open_view=True))) as gateway,
         ):
-            await until(lambda: times == 2)
+            await until(lambda: gateway.page_address is not None)
             async with httpx.AsyncClient() as client:
+                first = str(gateway.page_address)
+                with pytest.raises(httpx.TransportError):
+                    await client.get(first)
+                await until(lambda: gateway.page_address not in {None, first})
                 page = (await client.get(str(gateway.page_address))).text
                 metrics = (await client.get(f"{gateway.page_address}metrics")).text
             await more_scans(gateway, 2)

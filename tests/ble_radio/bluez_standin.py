@@ -147,6 +147,10 @@ class Device(ServiceInterface):
         return f"/org/bluez/{self.adapter}"
 
     @dbus_property(access=PropertyAccess.READ)
+    def UUIDs(self) -> Strings:  # noqa: N802
+        return [] if self.peripheral is None else list(self.peripheral.services)
+
+    @dbus_property(access=PropertyAccess.READ)
     def RSSI(self) -> DBusInt16:  # noqa: N802
         return self.rssi
 

@@ -20,9 +20,9 @@ def programs() -> Path:
 class Server:
     """One server. It does not run as root: then the user ``postgres`` of the package runs it."""
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, on_disk: bool = False) -> None:
         # A socket's path has to be short, and its folder open to the server's user; in memory it is quick.
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        memory = "/dev/shm" if not on_disk and os.access("/dev/shm", os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="aurora-pg-", dir=memory))
         self.data = self.folder / "data"
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -35,7 +35,7 @@ class Server:
             f"unix_socket_directories = '{self.folder}'",
             "max_connections = 60",
             # What is killed here are processes, not the machine: the kernel keeps what they wrote.
-            "fsync = off",
+            f"fsync = {'on' if on_disk else 'off'}",
             *settings,
         ]
         with (self.data / "postgresql.conf").open("a") as file:

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from gateway.cluster.database import Database, Work, open_database
 from gateway.cluster.derive import follower as following
+from gateway.cluster.derive.again import begin_again
 from gateway.cluster.derive.follower import Follower
 from gateway.cluster.derive.segment import DAY_MS, decode
 from gateway.cluster.derive.tables import Tables
@@ -290,6 +291,24 @@ async def test_one_gateway_that_cannot_be_written_stops_no_other(
     assert await follower.step(LATER_MS + 59_000) == 0
     await follower.catch_up(LATER_MS + 61_000)
     assert len((await tables(database, bad))["day"]) == 3
+
+
+async def test_a_row_that_went_bad_stops_no_other(database: Database, signer: FileSigner) -> None:
+    box = Box(signer)
+    busy(box)
+    bad, good = await enrol(database, "bad"), await enrol(database, "good")
+    await store_all(database, bad, box)
+    follower = Follower(database, EAGER)
+    await follower.catch_up(START_MS)
+    async with database.transaction() as work:
+        await work.execute("UPDATE chunk SET body = $1", b"\x01nonsense")
+    await store_all(database, good, box)
+    await follower.catch_up(LATER_MS)
+    assert len((await tables(database, good))["day"]) == 3
+    assert (await tables(database, bad))["day"] == []
+    await begin_again(database)
+    await follower.catch_up(LATER_MS + 61_000)
+    assert await tables(database, bad) == await tables(database, good)
 
 
 async def test_a_growing_day_is_read_as_a_whole_one(database: Database, signer: FileSigner) -> None:

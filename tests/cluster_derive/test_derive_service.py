@@ -1,7 +1,10 @@
 """Follower, register and commands together: as an operator runs them."""
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +21,7 @@ from derive_world import (
     day_values,
     enrol,
     scan,
+    store,
     store_all,
     tables,
 )
@@ -26,11 +30,14 @@ from postgres_server import Server
 from gateway.cluster.cli import main
 from gateway.cluster.database import Database, open_database
 from gateway.cluster.derive.follower import Follower, Options
+from gateway.cluster.derive.progress import waiting
 from gateway.cluster.derive.service import follow
 from gateway.cluster.enrolment import Enrolment
 from gateway.cluster.enrolment import enrol as admit
 from gateway.cluster.register import Message, Register
 from gateway.seal.keys import FileSigner
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -113,6 +120,57 @@ async def test_the_service_follows(database: Database, box: Box) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_events_come_before_backlogs(database: Database, box: Box) -> None:
+    ids = [await enrol(database, f"gw-{number}") for number in range(3)]
+    for gateway in ids:
+        await store_all(database, gateway, box)
+    follower = Follower(database, EAGER)
+    await follower.catch_up(START_MS)
+    for gateway in ids[:2]:
+        box.measures(scan(500 + gateway, 1.0))
+        await store(database, gateway, SCAN, box.batches[SCAN])
+    box.happens(("note", {}))
+    await store(database, ids[2], EVENT, box.batches[EVENT])
+    async with database.transaction(write=False) as work:
+        assert await waiting(work, before_ms=START_MS + 1, enough=1, day=0) == [ids[2], *ids[:2]]
+
+
+async def test_killed_for_good(place: str, box: Box, tmp_path: Path) -> None:
+    """The command, killed while it works, again and again: the tables end as those of an undisturbed run."""
+    for number in range(20, 700):
+        box.measures(scan(number, number % 90 / 10))
+    database = await open_database(place)
+    await database.prepare(START_MS)
+    torn = await enrol(database, "torn")
+    await store_all(database, torn, box)
+    command = [sys.executable, "-m", "gateway.cluster.cli", "derive", "--lag", "0", "--store", place]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'ext'}"}
+
+    async def stands() -> tuple[int, int]:
+        async with database.transaction(write=False) as work:
+            rows = await work.fetch("SELECT event_next, scan_next FROM progress WHERE gateway = $1", torn)
+        return (rows[0][0], rows[0][1]) if rows else (0, 0)
+
+    for _ in range(3):
+        before = await stands()
+        process = subprocess.Popen([*command, "--data", str(tmp_path)], env=environment, stderr=subprocess.DEVNULL)
+        try:
+
+            async def moved(before: tuple[int, int] = before) -> bool:
+                return await stands() != before or before[1] == len(box.batches[SCAN])
+
+            await until(moved, "the command works")
+        finally:
+            process.kill()
+            process.wait()
+    await Follower(database, EAGER).catch_up(LATER_MS)
+    whole = await enrol(database, "whole")
+    await store_all(database, whole, box)
+    await Follower(database, EAGER).catch_up(LATER_MS)
+    assert await tables(database, torn) == await tables(database, whole)
+    await database.close()
 
 
 async def test_the_service_outlives_its_server(server: Server, box: Box, caplog: pytest.LogCaptureFixture) -> None:

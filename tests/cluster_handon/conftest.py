@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-for folder in ("cluster", "cluster_derive"):
-    sys.path.append(str(Path(__file__).parents[1] / folder))
+sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("cluster", "cluster_derive"))
 
-from derive_world import START_MS  # noqa: E402
-from postgres_server import Server  # noqa: E402
 
-from gateway.cluster.database import Database, open_database  # noqa: E402
+from derive_world import START_MS
+from postgres_server import Server
+
+from gateway.cluster.database import Database, open_database
 
 
 @pytest.fixture(scope="session")

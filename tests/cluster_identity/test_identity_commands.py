@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cluster_world import ROOT, free_port
+from cluster_world import ROOT, free_port, until
 from cryptography import x509
 from identity_world import OurBroker
 
@@ -248,6 +248,23 @@ def test_another_authority_by_csr_and_import(tmp_path: Path) -> None:
     place.setup("--from", place.stick, "--cluster-key", place.fingerprint())
     assert (place.etc / "broker.pem").read_bytes() == pem(made)
     assert "RESTART" in place.staff("revoke", "dairy.gw-1", "--why", "x", ok=False).upper()
+
+
+def test_the_desk_runs_until_it_is_told_to_stop(place: Place) -> None:
+    place.staff("ca", "client", "aurora-desk", "--out", place.folder)
+    words = ["gateway.cluster.cli", "desk", "--config", place.settings]
+    words += ["--certificate", place.folder / "aurora-desk.pem", "--key", place.folder / "aurora-desk.key"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'ext'}"}
+    desk = subprocess.Popen([sys.executable, "-m", *map(str, words)], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        assert place.broker is not None
+        log = place.broker.log
+        asyncio.run(until(lambda: "as aurora-desk" in log.read_text(), timeout=30))
+        desk.terminate()
+        assert desk.wait(20) == 0
+    finally:
+        desk.kill()
+        desk.wait()
 
 
 @pytest.mark.parametrize(

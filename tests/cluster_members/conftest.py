@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
+sys.path.extend(
+    str(Path(__file__).parents[1] / folder) for folder in ("cluster", "cluster_derive", "cluster_handon")
+)
+
 from member_world import MEMBERS, NOW_MS, full_name, populate
 from postgres_server import Server
 

@@ -2,21 +2,37 @@
 
 import argparse
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 
 import asyncpg
 import pytest
+from derive_world import derived, tables
+from handon_world import plant
 from member_world import NOW_MS, acting, full_name
 from postgres_server import Server
 
 from gateway.cluster.database import Database, open_database
 from gateway.cluster.members import cli
 from gateway.cluster.members.password import new_password, verifier
-from gateway.cluster.members.roles import close_member, make_member, member_roles
+from gateway.cluster.members.roles import close_member, make_member, make_service, member_roles
 from gateway.errors import AccessError, StorageError
 
 DENIED = asyncpg.InsufficientPrivilegeError
-EVIDENCE = ("member", "gateway", "stream", "fork", "rejected", "checkpoint", "log_leaf", "cosignature", "deed")
+EVIDENCE = (
+    "key_statement",
+    "erased",
+    "log_node",
+    "member",
+    "gateway",
+    "stream",
+    "fork",
+    "rejected",
+    "checkpoint",
+    "log_leaf",
+    "cosignature",
+    "deed",
+)
 
 
 def test_the_verifier_is_that_of_the_published_example() -> None:
@@ -98,6 +114,22 @@ async def test_only_an_administrator_makes_roles(filled: Database, server: Serve
         await weak.close()
 
 
+async def test_the_follower_works_as_the_service(server: Server, own: tuple[str, Database], tmp_path: Path) -> None:
+    """It writes the same tables as a superuser does."""
+    url, database = own
+    await make_service(database, None)
+    service = await open_database(server.url(url.split("@/")[1].split("?", maxsplit=1)[0], "aurora_service"))
+    try:
+        gateway = await derived(service, plant(tmp_path / "box"))
+        written = await tables(service, gateway)
+        assert all(written[name] for name in ("event", "alarm", "point", "channel", "roll", "day"))
+        async with service.transaction() as work:
+            for table in ("chunk", "day", "roll", "event", "alarm"):
+                await work.execute(f"DELETE FROM {table}")
+    finally:
+        await service.close()
+
+
 async def test_the_service_works_as_a_receiver_does(filled: Database, server: Server, url: str) -> None:
     """It sees all members, starts (also into a new month), adds, fills a hole, takes out what waits behind one."""
     name = url.split("@/")[1].split("?", maxsplit=1)[0]
@@ -170,9 +202,9 @@ def test_the_commands(server: Server, url: str, capsys: pytest.CaptureFixture[st
     parser = argparse.ArgumentParser()
     cli.add(parser.add_subparsers(required=True), [])
 
-    def run(*words: str) -> int:
+    def run(*words: str, store: str = url) -> int:
         arguments = parser.parse_args(words)
-        return int(arguments.command(SimpleNamespace(store=url), arguments))
+        return int(arguments.command(SimpleNamespace(store=store), arguments))
 
     assert run("member-role") == 0
     assert f"{full_name(1)}\taurora_m1\topen" in capsys.readouterr().out
@@ -193,4 +225,4 @@ def test_the_commands(server: Server, url: str, capsys: pytest.CaptureFixture[st
     assert "! a policy that does not ask who reads: aurora.staff: open; " in capsys.readouterr().out
     server.sql("DROP POLICY open ON aurora.staff", url.split("@/")[1].split("?", maxsplit=1)[0])
     with pytest.raises(StorageError, match="a file, which has no users"):
-        run("member-role", "--store", "/var/lib/cluster.db")
+        run("member-role", store="/var/lib/cluster.db")

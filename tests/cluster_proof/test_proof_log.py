@@ -90,3 +90,13 @@ async def test_several_processes_make_one_checkpoint(store: Store, place: str) -
     assert len({one.note for one in made if one is not None}) == 1
     assert await store.rows("SELECT count(*) FROM log_leaf") == [(4,)]
     assert await store.rows("SELECT count(*) FROM checkpoint") == [(1,)]
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_transaction_open(store: Store) -> None:
+    for patience in range(40):
+        task = asyncio.ensure_future(daily(store.database, store.signer, NOW_MS, origin=ORIGIN))
+        for _ in range(patience):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert await daily(store.database, store.signer, NOW_MS, origin=ORIGIN) is None

@@ -33,7 +33,7 @@ STATIONS = (
     "web",
 )
 HANDING_ON = "gateway.cluster.handon"
-"""Puts together, as `gateway.app` does at the gateway: the cluster's tables, EPCIS, and the outputs of the gateway."""
+"""Puts together, as `gateway.app` does at the gateway: the cluster's tables, EPCIS, a gateway's outputs."""
 PURE = ("gateway.seal", "gateway.chart", "gateway.language")
 """Functions on bytes, numbers and words that every station may use."""
 
@@ -106,6 +106,8 @@ def allowed(importer: str, imported: str) -> bool:
         return True
     if importer.startswith(HANDING_ON):
         return imported not in {"gateway.app", "gateway.cli"}
+    if importer == "gateway.cluster.cli" and imported.startswith(HANDING_ON):
+        return True
     if station(importer) == "web" and station(imported) == "access":
         return True  # the page asks at every request who that is, and what they may do
     if importer.startswith("gateway.cluster.fleet") and station(imported) in {"access", "web"}:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from gateway import api
 from gateway.api import Host, Notice, Output, OutputError, Standing, setting
 from gateway.model import Alarm, AlarmState, ClockClaim, ClockState, Condition, Event, Layout, Tier
+from gateway.notify.mark import Recall
 from gateway.notify.station import Notifier
 from gateway.site import Identity, NoticesSpec, NotifySpec, OutputSpec, PointSpec, Site
 
@@ -246,13 +247,15 @@ async def notifying(
     alarms: list[Alarm] | None = None,
     pace: Mapping[str, float] | None = None,
     layout: Layout | None = None,
+    recall: Recall | None = None,
 ) -> AsyncIterator[World]:
     """A notifier that runs until the end of the block; quick rests, so that nobody has to wait."""
     clock = clock or HandClock()
     events: list[Event] = []
     conditions: list[Condition] = []
     quick = {"idle_s": 0.3, "rest_s": 0.02, "probe_s": 900.0, **(pace or {})}
-    notifier = Notifier(site, clock, events.append, conditions.append, layout=layout, random=Random(1), **quick)
+    more: dict[str, Any] = {"layout": layout, "recall": recall, "random": Random(1)}
+    notifier = Notifier(site, clock, events.append, conditions.append, **more, **quick)
     await notifier.open()
     if alarms is not None:
         await notifier.resync(alarms)

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.commands.install import udev_steps
+
 ROOT = Path(__file__).parents[2]
 PLACED = (
     "etc/systemd/system/aurora-gateway.service",
     "etc/systemd/system/aurora-gateway-retry.service",
+    "etc/systemd/system/aurora-radio-reset.path",
+    "etc/systemd/system/aurora-radio-reset.service",
     "etc/sysusers.d/aurora.conf",
     "etc/tmpfiles.d/aurora.conf",
     "etc/udev/rules.d/77-aurora.rules",
@@ -103,8 +107,25 @@ class TestInstall:
 
     def test_the_receiver_of_a_cluster(self, image: Path) -> None:
         assert install(image, "--cluster").returncode == 0
-        assert (image / "etc/systemd/system/aurora-cluster.service").is_file()
+        for name in ("aurora-cluster", "aurora-cluster-receiver@", "aurora-cluster-follow"):
+            assert (image / f"etc/systemd/system/{name}.service").is_file()
+        # The first is enabled; who wants several receivers, or what is derived, says so.
+        enabled = {path.name for path in (image / "etc/systemd/system").glob("*.wants/*")}
+        assert enabled <= {"aurora-cluster.service"}
         assert not (image / PLACED[0]).exists()
+
+
+class TestUdev:
+    def test_where_it_runs_it_takes_the_rules(self, tmp_path: Path) -> None:
+        (tmp_path / "control").touch()
+        words = " ".join(step.words for step in udev_steps(Path("/"), tmp_path / "control"))
+        assert "control --reload" in words
+        assert "trigger --subsystem-match=tty" in words
+
+    def test_a_container_without_it_is_no_failure(self, tmp_path: Path) -> None:
+        (step,) = udev_steps(Path("/"), tmp_path / "control")
+        assert step.words.startswith("SKIPPED")
+        assert not step.command
 
 
 class TestUninstall:

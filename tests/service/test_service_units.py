@@ -28,19 +28,24 @@ def rendered(tmp_path: Path) -> Path:
     programs.mkdir()
     for name in ("aurora-gateway", "aurora-cluster"):
         (programs / name).symlink_to(sys.executable)
-    for unit in UNITS.glob("*.service"):
+    for unit in (path for kind in ("service", "path", "target") for path in UNITS.glob(f"*.{kind}")):
         text = unit.read_text().replace("/opt/aurora-gateway/bin", str(programs))
         (tmp_path / unit.name).write_text(text)
     return tmp_path
 
 
-@pytest.mark.parametrize("unit", ["aurora-gateway.service", "aurora-cluster.service"])
+LASTING = sorted(path.name for path in UNITS.glob("*.service") if "retry" not in path.name)
+
+
+@pytest.mark.parametrize("unit", LASTING)
 def test_exposure_is_low(unit: str) -> None:
     done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", UNITS / unit)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.glob("*.service")))
+@pytest.mark.parametrize(
+    "unit", sorted(path.name for path in UNITS.iterdir() if path.suffix in {".service", ".path"})
+)
 def test_systemd_finds_nothing_wrong(rendered: Path, unit: str) -> None:
     done = analyze("verify", "--recursive-errors=yes", "--man=no", rendered / unit)
     # Of a machine without Bluetooth or other units that come first, nothing has to be there.

@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -11,7 +14,8 @@ from web_tools import pages_of, serving
 
 from gateway.errors import AuroraError
 from gateway.web.pages import HEADERS
-from gateway.web.server import WebServer, own_names
+from gateway.web.place import Place, own_names
+from gateway.web.server import WebServer
 
 
 def broken() -> dict[str, Any]:
@@ -177,3 +181,27 @@ async def test_too_many_clients_are_told_so_and_guarded(monkeypatch: pytest.Monk
         answer = await client.get("/")
         assert answer.status_code == 503
         assert_guarded(answer)
+
+
+class TestNobodyThereYet:
+    async def test_it_waits_for_a_first_visitor_who_is_then_served(self) -> None:
+        place = Place("127.0.0.1", 0)
+        with closing(place.bind()) as listener:
+            waiting = asyncio.create_task(place.visited(listener))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+            async with asyncio.timeout(10):
+                await waiting
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+            accepted.close()
+            writer.close()
+
+    def test_until_then_nothing_of_the_page_is_loaded(self) -> None:
+        code = (
+            "import sys, gateway.app, gateway.beside, gateway.people, gateway.web.place, gateway.access.register\n"
+            "heavy = ('starlette', 'uvicorn', 'jinja2', 'prometheus_client', 'gateway.reception')\n"
+            "print([name for name in heavy if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+        assert done.stdout.strip() == "[]"

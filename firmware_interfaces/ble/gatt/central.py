@@ -10,7 +10,8 @@ Source: bluez/doc org.bluez.Device.rst, org.bluez.GattCharacteristic.rst, org.bl
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, NamedTuple
 
 from dbus_fast import Message
 
@@ -19,7 +20,7 @@ from firmware_interfaces.ble.systembus import BLUEZ, DBUS, PROPERTIES, BluezRefu
 from firmware_interfaces.errors import BusError, NoAnswer, NotConnected
 from firmware_interfaces.quality import Quality
 
-__all__ = ["CONNECTIONS", "Central", "NoSlot"]
+__all__ = ["CONNECTIONS", "Central", "NoSlot", "Offer"]
 
 DEVICE = "org.bluez.Device1"
 CONNECTIONS = 3
@@ -39,6 +40,13 @@ class NoSlot(BusError):  # noqa: N818 - named for what there is not
     """All connections of the adapter were in use for as long as the sensor could wait."""
 
     quality = Quality.LATE
+
+
+class Offer(NamedTuple):
+    """What BlueZ knows of a sensor: the UUIDs of its services (in full, lower case), whether it is connected."""
+
+    services: frozenset[str]
+    connected: bool
 
 
 class Central:
@@ -89,6 +97,20 @@ class Central:
                 raise NoSlot(words) from error
             yield await held.enter_async_context(self._connected(path, adapter, address, connect_s))
 
+    async def offers(self, adapters: Collection[str] = ()) -> dict[str, Offer]:
+        """What sensors offer by address, as far as they advertise it or BlueZ remembers; raises `NotConnected`."""
+        await self._ready()
+        found: dict[str, Offer] = {}
+        for path, facts in await self._devices():
+            if adapters and path.split("/")[3] not in adapters:
+                continue
+            address = str(plain(facts.get("Address", ""))).upper()
+            services = frozenset(str(uuid).lower() for uuid in plain(facts.get("UUIDs", ())))
+            before = found.get(address, Offer(frozenset(), False))
+            connected = before.connected or bool(plain(facts.get("Connected", False)))
+            found[address] = Offer(before.services | services, connected)
+        return found
+
     async def _ready(self) -> None:
         async with self._opening:
             if not self._bus.connected:
@@ -102,14 +124,9 @@ class Central:
 
     async def _find(self, address: str, adapters: Collection[str]) -> tuple[str, str]:
         """Path and adapter of a sensor that BlueZ knows: the one that hears it best."""
-        try:
-            objects = await self._bus.objects()
-        except (NoBus, BluezRefused) as error:
-            raise NotConnected(str(error)) from error
         found = []
-        for path, interfaces in objects.items():
-            facts = interfaces.get(DEVICE)
-            if facts is None or str(plain(facts.get("Address", ""))).upper() != address:
+        for path, facts in await self._devices():
+            if str(plain(facts.get("Address", ""))).upper() != address:
                 continue
             adapter = path.split("/")[3]
             if not adapters or adapter in adapters:
@@ -118,6 +135,14 @@ class Central:
             raise NoAnswer(f"{address} is not in the air")
         _, path, adapter = max(found)
         return path, adapter
+
+    async def _devices(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Paths and properties of all devices that BlueZ knows."""
+        try:
+            objects = await self._bus.objects()
+        except (NoBus, BluezRefused) as error:
+            raise NotConnected(str(error)) from error
+        return [(path, facts[DEVICE]) for path, facts in objects.items() if DEVICE in facts]
 
     @contextlib.asynccontextmanager
     async def _connected(self, path: str, adapter: str, address: str, connect_s: float) -> AsyncIterator[Link]:

@@ -27,9 +27,13 @@ __all__ = ["Follower", "Options"]
 
 log = logging.getLogger(__name__)
 
+TURN = 50
+"""Gateways between two looks."""
 REST_MS = 60_000
 """How long a gateway is left alone whose tables could not be written."""
 ABSENT = "no-body"
+VALUE_COST = 10
+"""What a row for a value takes of memory, as against a place in a column."""
 ALL = 2**62
 """As if all events were known."""
 LAYOUTS = 256
@@ -73,14 +77,20 @@ class Follower:
         """Gateways that are left alone, and until when."""
 
     async def step(self, now_ms: int) -> int:
-        """Take each gateway that has something new one step further; returns how many were."""
+        """Take gateways that have something new one step further, `TURN` at most; returns how many were.
+
+        Then it is time to look again: an alarm does not wait until a backlog of others is done.
+        """
         done = 0
         for gateway in await self._waiting(now_ms):
+            if done >= TURN:
+                break
             if self._rest.get(gateway, 0) > now_ms:
                 continue
             try:
                 done += await self._advance(gateway, now_ms)
-            except StorageError as error:
+            except (StorageError, SealError) as error:
+                # `SealError`: a row of our own that cannot be read back, say of a disk that went bad.
                 log.warning("tables of gateway %d are not written: %s", gateway, error)
                 self._rest[gateway] = now_ms + REST_MS
             else:
@@ -176,7 +186,7 @@ class Follower:
         for seq, body in await batch_bodies(tables.work, tables.gateway, SCAN, range(first, end)):
             if not await self._scan(taking, seq, body, event_next):
                 return seq
-            if taking.readings.cells > self._options.cells:
+            if taking.readings.cells > self._options.cells // (VALUE_COST if self._options.values else 1):
                 return seq + 1
         return end
 

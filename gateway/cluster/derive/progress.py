@@ -29,7 +29,7 @@ class Stand(NamedTuple):
 
 
 async def waiting(work: Work, *, before_ms: int, enough: int, day: int) -> list[int]:
-    """Gateways with something to do, the longest waiting first.
+    """Gateways with something to do, those with events first, then the longest waiting.
 
     Scans count when they were last looked at before ``before_ms``, or when there are ``enough`` of them; open days
     when they lie before ``day``.
@@ -86,7 +86,7 @@ SELECT g.id FROM gateway g LEFT JOIN progress p ON p.gateway = g.id
 WHERE coalesce(p.event_next, 0) < e.size OR p.late > 0 OR p.open_day < $3
     OR coalesce(p.scan_next, 0) < s.size
         AND (coalesce(p.worked_ms, 0) <= $1 OR s.size - coalesce(p.scan_next, 0) >= $2)
-ORDER BY coalesce(p.worked_ms, 0), g.id LIMIT $4"""
+ORDER BY CASE WHEN coalesce(p.event_next, 0) < e.size THEN 0 ELSE 1 END, coalesce(p.worked_ms, 0), g.id LIMIT $4"""
 CLAIM = """
 SELECT g.member, p.event_next, p.scan_next, p.round, p.worked_ms, p.open_day, p.late
 FROM progress p JOIN gateway g ON g.id = p.gateway WHERE p.gateway = $1"""

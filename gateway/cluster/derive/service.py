@@ -28,7 +28,7 @@ async def follow(
         try:
             done = await follower.step(now_ms())
             today = now_ms() // DAY_MS
-            if not done and today != retained_day:
+            if today != retained_day:
                 erased = await retain(database, now_ms())
                 retained_day = today
                 if erased:

@@ -19,7 +19,7 @@ __all__ = ["Admission"]
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """``folder`` holds the cluster's key and authority; where they lie elsewhere the page is for looking only."""
+    """``folder`` holds the cluster's key and its authority; where they lie elsewhere, nothing is admitted here."""
 
     database: Database
     folder: Path

@@ -15,7 +15,7 @@ from gateway.cluster.identity.settings import load_identity
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError
 from gateway.language import LANGUAGES
-from gateway.web.server import own_names
+from gateway.web.place import own_names
 
 __all__ = ["add"]
 

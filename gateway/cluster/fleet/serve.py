@@ -20,7 +20,8 @@ from gateway.cluster.fleet.staff import STAFF, Deeds, StaffBook
 from gateway.cluster.identity.requests import LIFE
 from gateway.errors import OperatorError
 from gateway.web.desk import Desk
-from gateway.web.server import WebServer, own_names
+from gateway.web.place import own_names
+from gateway.web.server import WebServer
 
 __all__ = ["Fleet", "serve"]
 

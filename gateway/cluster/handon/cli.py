@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from gateway.clock import wall_ms
@@ -15,6 +17,8 @@ from gateway.cluster.database import Database, open_database
 from gateway.cluster.handon.choice import Choice, rows
 from gateway.cluster.handon.epcis import epcis_document
 from gateway.cluster.handon.evidence import Left
+from gateway.cluster.handon.lane import Lane
+from gateway.cluster.handon.outputs import MemberOutput, load_outputs
 from gateway.cluster.handon.values import CsvWriter, ParquetWriter, write
 from gateway.errors import RecordError
 
@@ -26,7 +30,6 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("hand-on", help="give a member's data on: files, EPCIS, webhooks, NGSI-LD")
     ways = parser.add_subparsers(required=True, metavar="WHAT")
     stretch = argparse.ArgumentParser(add_help=False)
-    stretch.add_argument("--store", metavar="WHERE", help="file or postgresql://...")
     stretch.add_argument("--member", required=True, help="the company")
     stretch.add_argument("--site", default="", help="one site of it")
     stretch.add_argument("--gateway", default="", help="one gateway of it")
@@ -46,6 +49,13 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     epcis.add_argument("--place", action="append", default=[], metavar="POINT=URI", help="name of a point")
     epcis.set_defaults(command=_run(_epcis))
 
+    outputs = argparse.ArgumentParser(add_help=False)
+    outputs.add_argument("outputs", type=Path, metavar="FILE", help="[[output]] tables, each with its member")
+    run = ways.add_parser("run", parents=[*shared, outputs], help="tell members' systems of alarms and values")
+    run.set_defaults(command=_outputs)
+    check = ways.add_parser("check", parents=[*shared, outputs], help="whether such a file is right")
+    check.set_defaults(command=_check)
+
 
 def moment(text: str) -> int:
     """Unix ms of an ISO 8601 time; without an offset it is UTC."""
@@ -62,7 +72,7 @@ Work = Callable[[Database, Any, argparse.Namespace], Awaitable[int]]
 
 def _run(work: Work) -> Callable[[Any, argparse.Namespace], int]:
     async def opened(settings: Any, arguments: argparse.Namespace) -> int:
-        database = await open_database(arguments.store or settings.store, read_only=True)
+        database = await open_database(settings.store, read_only=True)
         try:
             return await work(database, settings, arguments)
         finally:
@@ -100,6 +110,37 @@ async def _epcis(database: Database, _settings: Any, arguments: argparse.Namespa
         json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
         file.write("\n")
     return _tell(arguments.out, f"{len(content['epcisBody']['eventList'])} events", left)
+
+
+def _check(_settings: Any, arguments: argparse.Namespace) -> int:
+    for output in load_outputs(arguments.outputs):
+        print(f"{output.member}: {output.spec.id} ({output.spec.type})")
+    return 0
+
+
+def _outputs(settings: Any, arguments: argparse.Namespace) -> int:
+    outputs = load_outputs(arguments.outputs)
+    asyncio.run(_until_signal(str(settings.store), outputs))
+    return 0
+
+
+async def _until_signal(store: str, outputs: Sequence[MemberOutput]) -> None:
+    database = await open_database(store)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    lanes = [Lane(database, output, utc_ms=wall_ms, random=Random()) for output in outputs]  # noqa: S311 - for rests
+    tasks = [asyncio.create_task(lane.run()) for lane in lanes]
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # a lane ends by a defect alone, which must not pass in silence
+    finally:
+        for task in (waiting, *tasks):
+            task.cancel()
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
+        await database.close()
 
 
 def _place(word: str) -> tuple[str, str]:

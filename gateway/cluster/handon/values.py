@@ -111,7 +111,7 @@ async def write(rows: AsyncIterator[Sequence[Row]], writer: Writer) -> int:
 
 
 class CsvWriter:
-    """UTF-8, comma, one header line, CRLF (RFC 4180). Numbers are written as they are, with the decimals that the device gives.
+    """RFC 4180 in UTF-8, with a header line. Numbers are as they are, with the decimals that the device gives.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it (`plain` takes it off again).
     """

@@ -5,7 +5,9 @@ import asyncio
 import getpass
 import json
 import os
+import signal
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,14 @@ from gateway.cluster.identity import requests
 from gateway.cluster.identity.authority import Authority, write_whole
 from gateway.cluster.identity.broker import end_sessions, publish_list, reload_broker
 from gateway.cluster.identity.certificates import new_key, pem, private_pem
+from gateway.cluster.identity.desk import CLIENT, answer_of
+from gateway.cluster.identity.desk import Desk as Renewing
 from gateway.cluster.identity.requests import Approved, Waiting
 from gateway.cluster.identity.rows import Staff, note
 from gateway.cluster.identity.settings import IdentitySettings, load_identity
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError, SealError
 from gateway.seal.keys import FileSigner, write_private
-from gateway.seal.setupfile import write_setup
 
 __all__ = ["add"]
 
@@ -94,6 +97,10 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
         one.add_argument("code")
         one.add_argument("--why", required=True)
 
+    _add_revocation(command)
+
+
+def _add_revocation(command: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
     shown = command("certificates", _certificates, "certificates that were issued")
     shown.add_argument("client", nargs="?")
     revoking = command("revoke", _revoke, "take nothing from a gateway any more, and end its session")
@@ -111,6 +118,10 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     cutting.add_argument("--from-event", type=int, metavar="N", help="first event batch (default: the next)")
     cutting.add_argument("--from-scan", type=int, metavar="N", help="first scan batch (default: the next)")
     cutting.add_argument("--why", required=True)
+    renewing = command("desk", _desk, "renew certificates of gateways that ask over the line; runs until stopped")
+    renewing.add_argument("--client", default=CLIENT, help="MQTT client, the common name of the certificate")
+    renewing.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="certificate of the desk")
+    renewing.add_argument("--key", type=Path, required=True, metavar="FILE", help="its private key")
     command("deeds", _deeds, "what staff did")
 
 
@@ -255,10 +266,7 @@ def _answers(desk: Desk) -> dict[str, str]:
 
 
 def _write_answer(desk: Desk, done: Approved, answers: Mapping[str, str]) -> int:
-    """The signed file that the gateway applies. Without answers it brings certificates alone."""
-    files = {"ca.pem": desk.authority.pem, "broker.pem": done.certificate}
-    # Written again it is the same answer: a gateway that has applied it refuses it, and any other takes it once.
-    content = write_setup(desk.signer, box=done.thumbprint, serial=done.at_ms, answers=answers, files=files)
+    content = answer_of(desk.signer, desk.authority, done, dict(answers))
     path = desk.arguments.out / f"aurora-setup-{done.thumbprint.hex()[:8]}.cose"
     write_whole(path, content)
     print(f"written: {path}; on the gateway: aurora-gateway setup --from STICK --cluster-key FINGERPRINT")
@@ -358,6 +366,21 @@ async def _end(desk: Desk, client: str) -> int:
         await note(work, desk.staff, "session ended", client=client, by_certificates=ended.serials, after_s=after_s)
     print(f"the broker refuses what is revoked ({after_s:.2f} s after its reload)")
     print(f"the session of {client} is ended")
+    return 0
+
+
+async def _desk(desk: Desk) -> int:
+    from gateway.cluster.cli import utc_ms
+
+    _ = desk.authority.issuer  # said now, not at the first request
+    service = Renewing(
+        desk.settings.broker, desk.database, desk.signer, desk.authority, life=desk.identity.life, utc_ms=utc_ms
+    )
+    task = asyncio.ensure_future(service.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
     return 0
 
 

@@ -16,10 +16,8 @@ __all__ = ["add"]
 
 def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--store", metavar="URL", help="postgresql://... of one who may make roles")
     member = commands.add_parser(
-        "member-role", parents=[*shared, where], help="let a member read its own data with SQL (PostgreSQL)"
+        "member-role", parents=shared, help="let a member read its own data with SQL (PostgreSQL)"
     )
     member.add_argument("member", nargs="?", help="without: list members and roles, and look for what is open")
     how = member.add_mutually_exclusive_group()
@@ -27,21 +25,21 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     how.add_argument("--close", action="store_true", help="nobody signs in any more; sessions end")
     member.set_defaults(command=_member_role)
     service = commands.add_parser(
-        "service-role", parents=[*shared, where], help="the role for receivers: no superuser, deletes no evidence"
+        "service-role", parents=shared, help="the role for receivers: no superuser, deletes no evidence"
     )
     service.add_argument("--no-password", action="store_true", help="leave the password as it is")
     service.set_defaults(command=_service_role)
 
 
-def _store(settings: Any, arguments: argparse.Namespace) -> str:
-    where = str(arguments.store or settings.store)
+def _store(settings: Any) -> str:
+    where = str(settings.store)
     if not where.startswith(("postgresql://", "postgres://")):
         raise StorageError(f"{where} is a file, which has no users", "members read with SQL from PostgreSQL alone")
     return where
 
 
 def _member_role(settings: Any, arguments: argparse.Namespace) -> int:
-    return asyncio.run(_do_member_role(_store(settings, arguments), arguments))
+    return asyncio.run(_do_member_role(_store(settings), arguments))
 
 
 async def _do_member_role(store: str, arguments: argparse.Namespace) -> int:
@@ -73,7 +71,7 @@ async def _look(database: Database) -> int:
 
 
 def _service_role(settings: Any, arguments: argparse.Namespace) -> int:
-    return asyncio.run(_do_service_role(_store(settings, arguments), arguments))
+    return asyncio.run(_do_service_role(_store(settings), arguments))
 
 
 async def _do_service_role(store: str, arguments: argparse.Namespace) -> int:

@@ -76,7 +76,8 @@ _QUERIES: dict[str, tuple[str, str]] = {
     "a function by which a member could fill the disk, or hold up the receivers": (
         "SELECT CAST(CAST(oid AS regprocedure) AS text) FROM pg_proc "
         "WHERE pronamespace = CAST('pg_catalog' AS regnamespace) "
-        "AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) "
+        "AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock' "
+        "OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')) "
         "AND has_function_privilege('public', oid, 'EXECUTE')",
         "run `aurora-cluster member-role` once as a superuser",
     ),

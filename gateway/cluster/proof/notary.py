@@ -7,7 +7,7 @@ each other do no harm: they would say the same.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
 
 from gateway.cluster.database import Database, Work
@@ -85,11 +85,10 @@ class Notary:
             while True:
                 await daily(self._database, self._signer, self._utc_ms(), origin=self._origin)
                 self.collected += await collect(self._database)
-                async for client, begins, size, payload in offers(self._database):
-                    if said.get(client) != (begins, size):
-                        link.send(f"{TOPICS}/{client}/checkpoint", payload, retain=True)
-                        said[client] = begins, size
-                        self.published += 1
+                async for client, begins, size, payload in offers(self._database, said):
+                    link.send(f"{TOPICS}/{client}/checkpoint", payload, retain=True)
+                    said[client] = begins, size
+                    self.published += 1
                 self._backoff.reset()
                 try:
                     async with asyncio.timeout(self._every_s):
@@ -100,8 +99,14 @@ class Notary:
                 raise LinkError("the broker sent what nobody asked for")
 
 
-async def offers(database: Database) -> AsyncIterator[tuple[str, int, int, bytes]]:
-    """Client, size that the proof begins at, size of the checkpoint, and payload for each gateway behind it."""
+async def offers(
+    database: Database, said: Mapping[str, tuple[int, int]] | None = None
+) -> AsyncIterator[tuple[str, int, int, bytes]]:
+    """Client, size that the proof begins at, size of the checkpoint, and payload for each gateway behind it.
+
+    Not again for those to which the same was ``said``.
+    """
+    known = {} if said is None else said
     last = 0
     while True:
         found: list[tuple[str, int, int, bytes]] = []
@@ -113,6 +118,8 @@ async def offers(database: Database) -> AsyncIterator[tuple[str, int, int, bytes
             proofs: dict[int, bytes] = {}
             for gateway, client, member, site, name, size in waiting:
                 last, begins = int(gateway), int(size)
+                if known.get(client) == (begins, stored.size):
+                    continue
                 if begins not in proofs:
                     path = await consistency(work, begins, stored.size)
                     proofs[begins] = write_request(Request(begins, tuple(path), stored.note.encode()))

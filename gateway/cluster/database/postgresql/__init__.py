@@ -18,6 +18,8 @@ SCHEMA = "aurora"
 CONNECTIONS = 8
 CONNECT_S = 10.0
 PAGE = 1000
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the library raises; the last one, when the server said goodbye between two statements of a transaction."""
 MIGRATING = 7_263_541
 """Key of the advisory lock under which one process at a time changes the schema."""
 
@@ -94,7 +96,7 @@ class PostgresDatabase(Database):
                 yield _Connection(connection, self.place)
             except BaseException:
                 # What went wrong is the caller's to hear; a lost connection has rolled back by itself.
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(*FAILURES, OSError):
                     await transaction.rollback()
                 raise
             with _translated(self.place):
@@ -174,7 +176,7 @@ def _shown(url: str) -> str:
 def _translated(place: str) -> Iterator[None]:
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         words = re.sub(r"\s+", " ", str(error))
         raise StorageError(f"{place}: {words}", "look at the server's log") from error
     except (TimeoutError, OSError) as error:

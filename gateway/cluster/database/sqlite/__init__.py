@@ -124,8 +124,9 @@ class _Connection(Work):
 
     @asynccontextmanager
     async def transaction(self, begin: str) -> AsyncIterator[None]:
-        await self.execute(begin)
         try:
+            # Within: a caller that is cancelled while the thread begins would leave a transaction open.
+            await self.execute(begin)
             yield
             await self.execute("COMMIT")
         except BaseException:

@@ -1,0 +1,1 @@
+"""A fleet of gateways against the cluster's end: real signatures, real broker, real database."""

@@ -1,0 +1,54 @@
+"""A receiver that is told to stop stops, also in the moment in which something else goes wrong."""
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+from load_world import NOW_MS
+
+from bench.fleet.stage import Broker
+from gateway.cluster.receiver import Receiver
+from gateway.cluster.register import Register
+from gateway.mqtt import Endpoint, Link, LinkError
+
+
+class Torn(Receiver):
+    """Its connection ends when the test says so."""
+
+    def __init__(self, port: int) -> None:
+        endpoint = Endpoint(host="127.0.0.1", port=port, client="torn")
+        super().__init__(endpoint, cast("Register", None), utc_ms=lambda: NOW_MS)
+        self.serving = asyncio.Event()
+        self.tear = asyncio.Event()
+
+    async def _serve(self, link: Link) -> None:
+        self.serving.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        await self.tear.wait()
+        raise LinkError("the connection is gone")
+
+
+@pytest.mark.parametrize("order", ["tear", "cancel", "both"])
+async def test_a_stop_is_not_lost_when_the_connection_goes_at_that_moment(tmp_path: Path, order: str) -> None:
+    broker = Broker(tmp_path, {})
+    broker.start()
+    try:
+        receiver = Torn(broker.port)
+        task = asyncio.ensure_future(receiver.run())
+        await asyncio.wait_for(receiver.serving.wait(), 20)
+        if order in {"tear", "both"}:
+            receiver.tear.set()
+        if order == "tear":
+            await asyncio.sleep(0)
+        task.cancel()
+        receiver.tear.set()
+        done, _ = await asyncio.wait([task], timeout=5)
+        assert done, "it goes on"
+        assert task.cancelled()
+    finally:
+        task.cancel()
+        broker.kill()
