@@ -87,10 +87,6 @@ class Receiver:
                     await self._serve(link)
             except* AuroraError as group:
                 self._down(_first(group))
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # Told to stop in the moment in which something failed: a group of tasks tells only of the failure.
-                raise asyncio.CancelledError
             await asyncio.sleep(self._backoff.next())
 
     def _down(self, error: AuroraError) -> None:
