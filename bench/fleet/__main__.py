@@ -26,8 +26,8 @@ RUNS = {
     run.name: run
     for run in (
         Run("few", 100, 100, options={"window": 8}),
-        Run("one", 1000, 20, options={"window": 8}),
-        Run("two", 1000, 20, receivers=2, options={"window": 8}),
+        Run("one", 1000, 10, options={"window": 8}),
+        Run("two", 1000, 10, receivers=2, options={"window": 8}),
         Run("reconnect", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8}),
         Run("slow-start", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8, "first": 1}),
         Run("latency", 1000, 20, receivers=2, options={"window": 8, "period": 1500}),

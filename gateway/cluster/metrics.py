@@ -12,7 +12,7 @@ from gateway.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from gateway.cluster.receiver import ReceiverStats
 
-__all__ = ["serve_metrics"]
+__all__ = ["metric_names", "serve_metrics"]
 
 
 class _Receiver(Collector):
@@ -50,9 +50,17 @@ class _Receiver(Collector):
         for code, times in list(stats.refused.items()):
             unsent.add_metric([str(code)], times)
         yield unsent
+        committed = GaugeMetricFamily(
+            "aurora_cluster_committed_timestamp_seconds", "When the last transaction was on the disk, Unix seconds."
+        )
         if stats.committed_ms is not None:
-            words = "When the last transaction was on the disk, Unix seconds."
-            yield GaugeMetricFamily("aurora_cluster_committed_timestamp_seconds", words, stats.committed_ms / 1000)
+            committed.add_metric([], stats.committed_ms / 1000)
+        yield committed
+
+
+def metric_names(stats: "ReceiverStats") -> set[str]:
+    """The names under which samples can appear."""
+    return {family.name + ("_total" if family.type == "counter" else "") for family in _Receiver(stats).collect()}
 
 
 def serve_metrics(stats: "ReceiverStats", listen: str) -> int:

@@ -26,7 +26,7 @@ FOLDER = "support"
 KEPT = 3
 """Bundles that stay on the disk."""
 PACKAGES = (
-    "aiomqtt", "bleak", "cbor2", "cryptography", "dbus-fast", "jinja2", "pydantic", "pymodbus",
+    "aiomqtt", "bleak", "cbor2", "cryptography", "dbus-fast", "jinja2", "prometheus-client", "pydantic", "pymodbus",
     "pyserial", "sqlite-utils", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 ABOUT = """\

@@ -45,6 +45,7 @@ class PackReport(Report):
     witnesses: list[str] = field(default_factory=list)
     """Who has cosigned the checkpoint, as far as their keys are here and hold."""
     certificates: list[Certificate] = field(default_factory=list)
+    """Those whose figures are what the batches give."""
     lots: list[tuple[str, Event]] = field(default_factory=list)
     """Gateway and event for each ``record.lot``."""
 
@@ -254,7 +255,6 @@ class _Check:
                     self._add("error", error.kind, path, error.what)
         if certificate is None:
             return
-        self.report.certificates.append(certificate)
         iss, figures = certificate.gateway, certificate.account
         try:
             found = account(
@@ -268,8 +268,11 @@ class _Check:
         except (SealError, TypeError, ValueError) as error:
             self._add("error", "bad-certificate", path, f"its figures cannot be computed again ({error})")
             return
-        for what in certificate.differences(found):
+        differences = certificate.differences(found)
+        for what in differences:
             self._add("error", "wrong-figure", path, what)
+        if not differences:
+            self.report.certificates.append(certificate)
         for stream in STREAMS:
             ground, held = certificate.grounds.get(stream), self.proofs.get((iss, stream))
             if ground is None or held is None or ground[:2] != held[1][:2]:

@@ -5,6 +5,7 @@ so that the same files are the same bytes and a changed byte anywhere is found. 
 signed note (C2SP signed-note) with the SHA-256 of each file.
 """
 
+import struct
 from collections.abc import Mapping
 from hashlib import sha256
 from io import BytesIO
@@ -87,7 +88,7 @@ def open_pack(data: bytes) -> dict[str, bytes]:
             if any(entry.compress_type != ZIP_STORED for entry in entries):
                 raise SealError(_KIND, "an entry is compressed; entries of a pack are stored")
             files = {entry.filename: archive.read(entry) for entry in entries}
-    except (BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, UnicodeError, OSError) as error:
+    except (BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, OSError, struct.error) as error:
         raise SealError(_KIND, f"the archive is damaged or was altered ({error})") from error
     if pack_bytes(files) != data:
         raise SealError(_KIND, "the archive was altered: it is not in the one form that its files give")

@@ -10,12 +10,12 @@ from cluster_world import BOOT, CLUSTER, IDENTITY, LAYOUT, NOW_MS, Broker, Clust
 
 from gateway.buffer.journal import Journal
 from gateway.cluster.database import Database
+from gateway.cluster.derive.follower import Follower
 from gateway.cluster.enrolment import Enrolment, enrol
 from gateway.cluster.proof.audit import Recomputed, verify_checkpoints
 from gateway.cluster.proof.notary import Notary
 from gateway.model import ClockClaim, ClockState, Event, Scan
-from gateway.seal.batch import EVENT_TYPE, open_batch, registration_payload
-from gateway.seal.events import decode_events
+from gateway.seal.batch import registration_payload
 from gateway.seal.keys import FileSigner
 from gateway.site import BufferSpec
 from gateway.sync.uplink import Uplink
@@ -69,29 +69,13 @@ class Gateway:
         return all(head and self.journal.delivered(stream)[0] == head.seq + 1 for stream, head in heads.items())
 
 
-async def index(database: Database) -> None:
-    """The table of events, as the follower fills it: which batches speak of checkpoints."""
-    async with database.transaction() as work:
-        rows = await work.fetch("SELECT gateway, seq, member, body FROM batch WHERE stream = 0 AND seq > 0")
-        await work.execute("DELETE FROM event")
-        for gateway, seq, member, body in rows:
-            batch = open_batch(bytes(body))
-            assert batch.content_type == EVENT_TYPE
-            for place, event in enumerate(decode_events(batch.payload)):
-                await work.execute(
-                    "INSERT INTO event (member, gateway, seq, place, boot, boot_ms, kind, data) "
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7, '{}')",
-                    *(member, gateway, seq, place, batch.clock.boot, event.at_ms, event.kind),
-                )
-
-
 async def test_days_of_witnessing_survive_a_restart(place: str, broker: Broker, tmp_path: Path) -> None:
     cluster = Cluster(tmp_path / "cluster", broker, place)
     (tmp_path / "gateway").mkdir()
     gateway = Gateway(tmp_path / "gateway", cluster)
     async with opened(place) as database:
         await enrol(database, Enrolment(IDENTITY, gateway.signer.public), NOW_MS)
-        now_ms = NOW_MS
+        now_ms, follower = NOW_MS, Follower(database)
         notary = Notary(
             broker.endpoint("aurora-notary"), database, cluster.signer,
             origin=CLUSTER, utc_ms=lambda: now_ms, every_s=0.05,
@@ -107,9 +91,9 @@ async def test_days_of_witnessing_survive_a_restart(place: str, broker: Broker, 
                         before = gateway.witness.memory.seen.size
                         await until(lambda before=before: gateway.witness.memory.seen.size > before)
                         async with asyncio.timeout(20):
-                            # Its word comes by the way of all events; the follower would find it by itself.
+                            # Its word comes by the way of all events, and is found where the follower notes it.
                             while notary.collected <= day:
-                                await index(database)
+                                await follower.catch_up(now_ms)
                                 await asyncio.sleep(0.05)
                         await until(gateway.delivered, what="its word is delivered")
                 await gateway.journal.close()

@@ -30,6 +30,7 @@ from gateway.seal.keys import FileSigner
 from gateway.seal.layout import layout_cbor, layout_id
 from gateway.seal.pack import CHECKPOINT, PackReport, verify_pack
 from gateway.seal.packfile import MANIFEST, open_pack, pack_bytes, read_pack, sign_manifest
+from gateway.seal.packwords import pack_words
 
 LOT = "L-4711"
 START = NOW_MS - 1000
@@ -215,6 +216,10 @@ class TestWithTheKeyOfTheCluster:
         better = replace(certificate, account={**certificate.account, "good": 100, "missed": 0, "gaps": []})
         found = self.resign(chain, files, **{path: write_certificate(chain.store.signer, better)})
         assert [one.split(": ")[2] for one in found if "wrong-figure" in one] == ["gaps", "good", "missed"]
+        empty = replace(certificate, account={"device": 7, "to_ms": "soon"})
+        altered = {**files, path: write_certificate(chain.store.signer, empty)}
+        assert not chain.verify(altered).ok
+        assert "the pack is NOT whole" in list(pack_words(chain.verify(altered)))
         ground = certificate.grounds["scan"]._replace(size=99)
         wrong = replace(certificate, grounds={**certificate.grounds, "scan": ground})
         found = self.resign(chain, files, **{path: write_certificate(chain.store.signer, wrong)})

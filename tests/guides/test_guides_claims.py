@@ -10,6 +10,8 @@ import pytest
 from guide_tools import PAGES, ROOT, Said, blocks, commands, table_names, text_of, trouble
 
 from gateway.api import load_output
+from gateway.cluster.metrics import metric_names
+from gateway.cluster.receiver import ReceiverStats
 from gateway.config.kinds import ALL_BUSES
 from gateway.config.outputs_shape import NoticesTable, NotifyTable, OutputTable, output_shape
 from gateway.config.rules import RuleTable
@@ -39,7 +41,7 @@ class TestCommands:
 class TestMetrics:
     @pytest.mark.parametrize("page", PAGES, ids=NAMES)
     def test_every_metric_is_in_the_table(self, page: Path) -> None:
-        series = {name + suffix for name in TABLE for suffix in SUFFIXES}
+        series = {name + suffix for name in TABLE for suffix in SUFFIXES} | metric_names(ReceiverStats())
         named = set(re.findall(r"\baurora_[a-z0-9_]+[a-z0-9]\b", text_of(page)))
         # Python packages of the examples, entry point groups, roles and schemas of SQL begin alike.
         others = ("aurora_gateway", "aurora_example", "aurora_service", "aurora_member", "aurora_read")
