@@ -42,6 +42,7 @@ CLUSTER: Final[dict[str, str]] = {
     "aurora-cluster-receiver@.service": "etc/systemd/system/aurora-cluster-receiver@.service",
     "aurora-cluster-receivers.target": "etc/systemd/system/aurora-cluster-receivers.target",
     "aurora-cluster-follow.service": "etc/systemd/system/aurora-cluster-follow.service",
+    "aurora-cluster-fleet.service": "etc/systemd/system/aurora-cluster-fleet.service",
     "aurora-cluster.service": f"etc/systemd/system/{CLUSTER_UNIT}",
 }
 UDEV: Final = Path("/run/udev/control")
