@@ -34,7 +34,6 @@ from gateway.errors import AuroraError
 from gateway.seal.keys import FileSigner
 
 KEY_FILE = "cluster.key"
-AGAIN_S = 1.0
 SHARED_PATIENCE_MS = 2000
 """Several receivers share a stream: a hole is asked for only when the others cannot have its batch any more."""
 
@@ -101,16 +100,8 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
 async def _until_signal(receiver: Receiver) -> None:
     task = asyncio.ensure_future(receiver.run())
-    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    while not task.done():
-        # More than once: in Python 3.11 a group of tasks in which something fails at that moment forgets it.
-        task.cancel()
-        await asyncio.wait((task,), timeout=AGAIN_S)
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):
         await task
 
