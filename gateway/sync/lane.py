@@ -33,7 +33,7 @@ class Lane:
 
     ``size`` batches are vouched for and ``frontier`` is their tree; ``cursor`` is the next batch to send;
     ``sent`` maps each batch sent on this connection and not yet vouched for to the time it was sent.
-    A connection begins with one batch under way, and each receipt ``allowed`` one more: a thousand gateways that
+    A connection begins with one batch under way, and each answer ``allowed`` one more: a thousand gateways that
     come back in one moment find out together what the cluster takes, and do not fill the broker's queues. After
     fruitless sending the lane rests until ``resume_at`` and then begins so again.
     """
@@ -145,7 +145,6 @@ class Lane:
             for seq in [seq for seq in self._leaves if seq < self.size]:
                 del self._leaves[seq]
         self.fruitless = 0
-        self.allowed += 1
         self.resume_at = 0.0
         self.patience.reset()
         self.disbelief.reset()
