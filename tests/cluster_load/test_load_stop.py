@@ -13,7 +13,7 @@ from bench.fleet.stage import Broker
 from gateway.cluster.cli import _until_signal
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
-from gateway.mqtt import Endpoint, Link, LinkError
+from gateway.mqtt import Endpoint, Link, LinkError, beside
 
 
 class Torn(Receiver):
@@ -27,8 +27,10 @@ class Torn(Receiver):
 
     async def _serve(self, link: Link) -> None:
         self.serving.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._work())
+        await beside(self._work(), self._nothing())
+
+    async def _nothing(self) -> None:
+        await asyncio.Event().wait()
 
     async def _work(self) -> None:
         await self.tear.wait()
