@@ -14,7 +14,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -331,6 +331,25 @@ def _abort(client: aiomqtt.Client) -> None:
     if isinstance(opened, socket.socket):
         with suppress(OSError):
             opened.shutdown(socket.SHUT_RDWR)
+
+
+async def beside(*work: Coroutine[Any, Any, None]) -> None:
+    """Do things beside each other until one of them ends or fails; then the others are cancelled.
+
+    For work that goes on as long as a connection does. Unlike a `asyncio.TaskGroup`, which in Python 3.11 forgets
+    a cancellation that comes in the moment in which a part fails, it is always cancelled when it is told to be.
+    """
+    parts = [asyncio.ensure_future(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in done:
+            part.result()
+    finally:
+        for part in parts:
+            part.cancel()
+        ended = asyncio.gather(*parts, return_exceptions=True)
+        # A second cancellation does not leave the parts behind: they are told already.
+        await asyncio.shield(ended)
 
 
 def _words(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from gateway.cluster.group import Opened
 from gateway.cluster.register import Grown, Message, Outcome, Register
 from gateway.errors import AuroraError
 from gateway.model import Stream
-from gateway.mqtt import Backoff, Endpoint, Link, LinkError, Received, connect
+from gateway.mqtt import Backoff, Endpoint, Link, LinkError, Received, beside, connect
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +85,8 @@ class Receiver:
                     self._endpoint, on_puback=self._puback, manual=True, receive_maximum=UNDER_WAY
                 ) as link:
                     await self._serve(link)
-            except* AuroraError as group:
-                self._down(_first(group))
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # Told to stop in the moment in which something failed: a group of tasks tells only of the failure.
-                raise asyncio.CancelledError
+            except AuroraError as error:
+                self._down(error)
             await asyncio.sleep(self._backoff.next())
 
     def _down(self, error: AuroraError) -> None:
@@ -109,9 +105,7 @@ class Receiver:
         self.stats.connected = True
         log.info("receiving from %s:%d", self._endpoint.host, self._endpoint.port)
         opened: asyncio.Queue[tuple[list[Received], list[Opened]]] = asyncio.Queue(1)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._open(link, opened))
-            tasks.create_task(self._write(link, opened))
+        await beside(self._open(link, opened), self._write(link, opened))
 
     async def _open(self, link: Link, opened: asyncio.Queue[tuple[list[Received], list[Opened]]]) -> None:
         """Signatures are checked while the group before is written."""
@@ -178,11 +172,3 @@ class Receiver:
 def _message(received: Received) -> Message:
     _, _, client, stream = received.topic.split("/")
     return Message(client, stream, received.payload)
-
-
-def _first(group: BaseExceptionGroup[AuroraError]) -> AuroraError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, AuroraError)
-    return error

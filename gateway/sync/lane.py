@@ -33,7 +33,9 @@ class Lane:
 
     ``size`` batches are vouched for and ``frontier`` is their tree; ``cursor`` is the next batch to send;
     ``sent`` maps each batch sent on this connection and not yet vouched for to the time it was sent.
-    After fruitless sending the lane rests until ``resume_at`` and then probes with single batches.
+    A connection begins with one batch under way, and each answer ``allowed`` one more: a thousand gateways that
+    come back in one moment find out together what the cluster takes, and do not fill the broker's queues. After
+    fruitless sending the lane rests until ``resume_at`` and then begins so again.
     """
 
     def __init__(self, stream: Stream, subject: str, outbox: Outbox, random: Random) -> None:
@@ -53,7 +55,7 @@ class Lane:
         self.missing: list[tuple[int, bytes]] = []
         """Sequence and leaf of batches that were vouched for once, are lost there, and are gone here too."""
         self.stopped = False
-        self.probing = False
+        self.allowed = 1
         self.resume_at = 0.0
         self.fruitless = 0
         """Time-outs since the last receipt."""
@@ -72,18 +74,18 @@ class Lane:
     def restart(self) -> None:
         """Begin a connection: send from the first batch without a receipt."""
         self.rewind(self.size)
+        self.allowed = 1
 
     def rest(self, now: float, backoff: Backoff) -> None:
         """Send nothing for a while, then one batch at a time until a receipt comes."""
         self.restart()
-        self.probing = True
         self.resume_at = now + backoff.next()
 
     def sends(self, now: float, in_flight: int, window: int) -> bool:
         """Whether a batch may go out, with ``in_flight`` batches of all streams under way."""
         if self.stopped or now < self.resume_at:
             return False
-        return not self.sent or (not self.probing and in_flight < window)
+        return not self.sent or (len(self.sent) < self.allowed and in_flight < window)
 
     async def next(self) -> StoredBatch | None:
         """The next batch that has a body; None when there is none or when the lane was rewound meanwhile."""
@@ -143,7 +145,6 @@ class Lane:
             for seq in [seq for seq in self._leaves if seq < self.size]:
                 del self._leaves[seq]
         self.fruitless = 0
-        self.probing = False
         self.resume_at = 0.0
         self.patience.reset()
         self.disbelief.reset()

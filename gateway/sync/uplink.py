@@ -13,7 +13,17 @@ from typing import Any, Protocol
 
 from gateway.errors import AuroraError, SealError
 from gateway.model import ClockClaim, Event, Stream
-from gateway.mqtt import NO_MATCHING_SUBSCRIBERS, REFUSED, Backoff, Endpoint, Link, LinkError, Received, connect
+from gateway.mqtt import (
+    NO_MATCHING_SUBSCRIBERS,
+    REFUSED,
+    Backoff,
+    Endpoint,
+    Link,
+    LinkError,
+    Received,
+    beside,
+    connect,
+)
 from gateway.seal.batch import subject
 from gateway.seal.cose import PublicKey
 from gateway.seal.receipt import Receipt, Refusal, parse_answer
@@ -113,8 +123,8 @@ class Uplink:
         while True:
             try:
                 await self._session()
-            except* AuroraError as group:
-                self._down(_first(group))
+            except AuroraError as error:
+                self._down(error)
             await asyncio.sleep(self._backoff.next())
 
     def _down(self, error: AuroraError) -> None:
@@ -143,19 +153,18 @@ class Uplink:
             if self.stats.offline_since_ms is not None:
                 self.stats.offline_ms += now_ms - self.stats.offline_since_ms
                 self.stats.offline_since_ms = None
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(link))
-                group.create_task(self._watch())
-                group.create_task(self._send(link))
-                if self._certifier is not None:
-                    group.create_task(self._recertify(link, self._certifier))
+            work = [self._listen(link), self._watch(), self._send(link)]
+            if self._certifier is not None:
+                work.append(self._recertify(link, self._certifier))
+            await beside(*work)
 
     async def _recertify(self, link: Link, certifier: Certifier) -> None:
         """Ask for the next certificate over the line that this one still opens."""
         try:
             await link.subscribe(self._certificates)
         except LinkError:
-            return  # a broker whose rules do not know of certificates is no reason not to deliver
+            # A broker whose rules do not know of certificates is no reason not to deliver.
+            await asyncio.Event().wait()
         while True:
             request = await asyncio.to_thread(certifier.request)
             if request is not None:
@@ -289,6 +298,8 @@ class Uplink:
 
     async def _received(self, lane: Lane, receipt: Receipt, data: bytes) -> None:
         before = lane.size
+        # Whether it is to be believed or not: somebody there keeps up.
+        lane.allowed += 1
         try:
             verdict = await lane.judge(receipt, data, self._key)
         except SealError as error:
@@ -356,6 +367,7 @@ class Uplink:
         """The cluster waits for an earlier batch: send from there, less and less often while it does not help."""
         if next_seq is not None and next_seq < lane.cursor and now >= lane.resume_at:
             lane.rewind(next_seq)
+            lane.allowed = 1
             lane.resume_at = now + lane.patience.next()
 
     def _distrust(self, error: SealError) -> None:
@@ -400,10 +412,3 @@ def _run(missing: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     """The first unbroken run of sequences, of a length that fits one event."""
     first = missing[0][0]
     return [pair for place, pair in enumerate(missing[:LEAVES_PER_EVENT]) if pair[0] == first + place]
-
-
-def _first(group: BaseExceptionGroup[AuroraError]) -> AuroraError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, AuroraError) else AuroraError(str(error))
