@@ -1,7 +1,7 @@
 """The fleet at a glance: one row a gateway, sums for each member and for all.
 
-None of these queries reads batches, events or values: `stream` has two rows a gateway, the open alarms lie in an
-index of their own, and what would take more is gathered beforehand (`gateway.cluster.fleet.glance`).
+None of these queries reads batches, events or values: `stream` has two rows a gateway, `alarm` one for each alarm
+that there ever was, and what would take more is gathered beforehand (`gateway.cluster.fleet.glance`).
 """
 
 from collections.abc import Sequence
