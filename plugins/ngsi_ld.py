@@ -1,6 +1,6 @@
 """NGSI-LD: alarms and values as entities of a context broker (FIWARE Orion-LD, Scorpio, Stellio ...).
 
-Source: ETSI GS CIM 009 (NGSI-LD API): 4.5 (entities, properties, relationships), 5.6.8 and 6.15 (batch upsert).
+Source: ETSI GS CIM 009 (NGSI-LD API): entities, properties and relationships; batch creation or update (upsert).
 Entity types and names of attributes are those of the Smart Data Models: Device, DeviceMeasurement, Alert.
 """
 
@@ -223,7 +223,7 @@ def _moment(utc_ms: int) -> dict[str, Any]:
 
 
 def _id(kind: str, *parts: str) -> str:
-    """A URI as CIM 009 recommends it (annex A): urn:ngsi-ld:TYPE:..., our own names percent-encoded."""
+    """A URI as CIM 009 recommends it: urn:ngsi-ld:TYPE:..., our own names percent-encoded."""
     return ":".join(("urn:ngsi-ld", kind, *map(_part, parts)))
 
 
