@@ -50,6 +50,7 @@ class Ports:
     broker: int
     tcp: int
     page: int
+    fleet: int
 
 
 def run_demo(
@@ -67,8 +68,8 @@ async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker:
     _empty(folder)
     logs = folder / "logs"
     logs.mkdir()
-    free = await free_ports(3)
-    ports = Ports(broker=free[0], tcp=free[1], page=await _page_port(page, free[2]))
+    free = await free_ports(4)
+    ports = Ports(broker=free[0], tcp=free[1], page=await _page_port(page, free[2]), fleet=free[3])
     async with AsyncExitStack() as stack:
 
         async def start(child: Child) -> Child:
@@ -81,15 +82,18 @@ async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker:
         await until_listening(broker, ports.broker)
         facility = await start(await _facility(folder, ports.tcp))
         await until_listening(facility, ports.tcp)
-        site = _site(folder, authority, ports)
+        site = await _site(folder, authority, ports)
         receiver = await start(await _receiver(folder, authority, ports.broker))
+        follower = await start(await _cluster(folder, "derive"))
+        fleet = await start(await _cluster(folder, "fleet", "--listen", f"127.0.0.1:{ports.fleet}"))
 
         async def start_gateway() -> Child:
             return await start(await Child.python("gateway", "gateway.cli", "run", folder / "site.toml", logs=logs))
 
         gateway = await start_gateway()
-        print(f"status page: http://127.0.0.1:{ports.page}/   metrics: http://127.0.0.1:{ports.page}/metrics\n")
-        watch = _Watch(stop, ports.page, (broker, facility, receiver), loop.time())
+        print(f"status page: http://127.0.0.1:{ports.page}/   metrics: http://127.0.0.1:{ports.page}/metrics")
+        print(f"page of the cluster's staff: http://127.0.0.1:{ports.fleet}/   first code: {_code(folder)}\n")
+        watch = _Watch(stop, ports.page, (broker, facility, receiver, follower, fleet), loop.time())
         if seconds is None or seconds > kill_at:
             await watch.until(gateway, kill_at)
             if not stop.is_set():
@@ -101,7 +105,7 @@ async def _demo(folder: Path, seconds: float | None, page: int, embedded_broker:
         await watch.until(gateway, seconds)
         print("\nstopping: the gateway seals what it has and waits for its receipts")
         status = await gateway.stop()
-    return _summary(folder, site, status)
+    return await _summary(folder, site, status)
 
 
 def _empty(folder: Path) -> None:
@@ -209,7 +213,18 @@ async def _receiver(folder: Path, authority: Authority, port: int) -> Child:
     )
 
 
-def _site(folder: Path, authority: Authority, ports: Ports) -> Site:
+async def _cluster(folder: Path, command: str, *words: str) -> Child:
+    """Another program of the cluster, over the receiver's store."""
+    where = ("--data", folder / "cluster")
+    return await Child.python(command, "gateway.cluster.cli", command, *where, *words, logs=folder / "logs")
+
+
+def _code(folder: Path) -> Path:
+    """Where the page of the staff writes the code that lets its first person in."""
+    return folder / "cluster" / "fleet" / "first-code.txt"
+
+
+async def _site(folder: Path, authority: Authority, ports: Ports) -> Site:
     """Write the site file, make both keys, and enrol the gateway at the cluster."""
     key = cluster_signer(folder / "cluster").public
     (folder / "cluster.pem").write_bytes(key.pem())
@@ -218,7 +233,7 @@ def _site(folder: Path, authority: Authority, ports: Ports) -> Site:
     (folder / "site.toml").write_text(text, encoding="utf-8")
     site = load_site(folder / "site.toml")
     public = open_identity(site).signer.public
-    asyncio.run(_enrol(folder / "cluster" / "cluster.db", Enrolment(IDENTITY, public)))
+    await _enrol(folder / "cluster" / "cluster.db", Enrolment(IDENTITY, public))
     return site
 
 
@@ -306,15 +321,15 @@ async def _audited(store: Path) -> list[Finding | Audited]:
         await database.close()
 
 
-def _summary(folder: Path, site: Site, status: int) -> int:
+async def _summary(folder: Path, site: Site, status: int) -> int:
     """Hold the cluster's store against the schedule and verify everything in it."""
     store = folder / "cluster" / "cluster.db"
-    found = asyncio.run(account(store, site.identity.client))
+    found = await account(store, site.identity.client)
     faults = list(found.faults)
     if status != 0:
         faults.append(f"the gateway ended with status {status}; see {folder / 'logs' / 'gateway.log'}")
     trees = []
-    for item in asyncio.run(_audited(store)):
+    for item in await _audited(store):
         if isinstance(item, Audited):
             trees.append(f"  stream {item.stream}: {item.size} batches verified, root {item.root.hex()[:16]}...")
         else:
