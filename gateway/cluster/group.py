@@ -220,11 +220,12 @@ class Group:
         state = account.states[batch.stream]
         if known.leaf != batch.leaf:
             await self._fork(account, batch.stream, entry, "another batch with this sequence")
-        if known.body is not None:
+        place = Place(account.gateway.id, batch.stream, batch.seq)
+        # What retention took does not come back.
+        if known.body is not None or await self._store.erased(place):
             state.duplicates += 1
             return
         # The leaf of a hole was signed for by the gateway; here is the body after all.
-        place = Place(account.gateway.id, batch.stream, batch.seq)
         if place in self._new:
             self._new[place] = entry
         else:

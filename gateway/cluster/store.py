@@ -209,6 +209,11 @@ class Store:
             entry.leaf,
         )
 
+    async def erased(self, place: Place) -> bool:
+        """Whether retention took the body of a batch."""
+        query = "SELECT 1 FROM erased WHERE gateway = $1 AND stream = $2 AND first <= $3 AND last >= $3 LIMIT 1"
+        return bool(await self._work.fetch(query, place.gateway, STREAMS.index(place.stream), place.seq))
+
     async def drop(self, gateway: int, stream: Stream, seq: int) -> None:
         """Take out a batch that waits behind a hole."""
         drop = "DELETE FROM batch WHERE gateway = $1 AND stream = $2 AND seq = $3"

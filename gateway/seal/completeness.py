@@ -128,7 +128,9 @@ class _Told:
                     if event.kind == "layout":
                         self.layouts[bytes(data["id"])] = layout_from_cbor(bytes(data["layout"]))
                     elif event.kind == "clock.correction":
-                        self.corrections[bytes(data["boot"])] = int(data["offset_ms"]), int(data["error_ms"])
+                        # The first one counts, as in the cluster's tables.
+                        correction = int(data["offset_ms"]), int(data["error_ms"])
+                        self.corrections.setdefault(bytes(data["boot"]), correction)
                     elif event.kind == "deleted" and data["stream"] == "scan":
                         self._delete(data)
                     elif event.kind == BACKFILL and data["device"] == device:

@@ -163,6 +163,13 @@ async def test_batches_lie_in_the_month_of_their_receipt(postgres: Server) -> No
     assert found.split() == ["batch_2026_11|0", "batch_2026_12|1", "batch_other|2"]
 
 
+async def test_a_client_that_stands_still_does_not_keep_its_locks_for_ever(postgres: Server) -> None:
+    async with opened(postgres.new_database()) as database, database.transaction(write=False) as work:
+        names = ("idle_in_transaction_session_timeout", "application_name")
+        found = [(await work.fetch(f"SELECT current_setting('{name}')"))[0][0] for name in names]
+    assert found == ["5min", "aurora-cluster"]
+
+
 def test_a_store_of_the_first_release_goes_on(tmp_path: Path, plant: Plant) -> None:
     plant.scans(6)
     plant.event("power_up")

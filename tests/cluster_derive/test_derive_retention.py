@@ -23,6 +23,8 @@ from gateway.cluster.derive.again import begin_again
 from gateway.cluster.derive.follower import Follower
 from gateway.cluster.derive.retention import Rule, retain, rules, set_rule
 from gateway.cluster.derive.segment import DAY_MS
+from gateway.cluster.register import Message, Register
+from gateway.cluster.store import Store
 from gateway.errors import OperatorError
 from gateway.seal.keys import FileSigner
 from gateway.seal.tree import Frontier
@@ -128,6 +130,37 @@ async def test_trees_stay_whole(database: Database, full: tuple[int, Box]) -> No
     found = [one async for one in audit(database)]
     assert [one for one in found if not isinstance(one, Audited)] == []
     assert [(one.size, one.bodies) for one in found if isinstance(one, Audited)] == [(27, 5), (13, 2)]
+
+
+async def test_what_was_taken_does_not_come_back_when_the_gateway_sends_it_again(
+    database: Database, full: tuple[int, Box]
+) -> None:
+    gateway, box = full
+    await setting(database, Rule("dairy", "", 1))
+    erased = await retain(database, NOW_MS)
+    left = await bodies(database, gateway, SCAN)
+    async with database.transaction() as work:
+        before = (await Store(work).states([gateway]))[gateway]["scan"]
+    register = Register(database, box.signer, iss="urn:aurora:cluster:test")
+    again = [Message(box.identity.client, "scan", batch.body) for batch in box.batches[SCAN][1:4]]
+    await register.take(again, NOW_MS)
+    async with database.transaction() as work:
+        after = (await Store(work).states([gateway]))[gateway]["scan"]
+    assert await bodies(database, gateway, SCAN) == left
+    assert (after.values, after.deleted, after.duplicates) == (before.values, before.deleted, before.duplicates + 3)
+    assert erased != []
+    assert await retain(database, NOW_MS) == []
+
+
+async def test_what_waits_for_the_time_of_its_boot_is_kept(database: Database, full: tuple[int, Box]) -> None:
+    gateway, _ = full
+    await setting(database, Rule("dairy", "", 1))
+    wait = "INSERT INTO unread (member, gateway, stream, seq, why, need) VALUES (1, $1, $2, $3, 'no-time', $4)"
+    async with database.transaction() as work:
+        await work.execute_each(wait, [(gateway, SCAN, 2, b"boot"), (gateway, EVENT, 4, b"boot")])
+    await retain(database, NOW_MS)
+    assert 2 in await bodies(database, gateway, SCAN)
+    assert 4 in await bodies(database, gateway, EVENT)
 
 
 async def test_what_the_tables_do_not_know_yet_is_kept(database: Database, full: tuple[int, Box]) -> None:

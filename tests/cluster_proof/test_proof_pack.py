@@ -20,9 +20,9 @@ from gateway.cluster.proof.certify import certify
 from gateway.cluster.proof.cosigned import collect
 from gateway.cluster.proof.log import checkpoint
 from gateway.cluster.proof.pack import Wanted, build_pack
-from gateway.cluster.proof.stored import Point, gateway_of
+from gateway.cluster.proof.stored import Point, gateway_of, scans_of
 from gateway.errors import OperatorError, SealError
-from gateway.model import Miss, Quality, Scan
+from gateway.model import ClockState, Miss, Quality, Scan
 from gateway.seal.batch import SCAN_TYPE
 from gateway.seal.certificate import read_certificate
 from gateway.seal.columns import encode_scans
@@ -323,3 +323,22 @@ async def test_a_certificate_alone(chain: Chain) -> None:
         altered[place] ^= 4
         with pytest.raises(SealError):
             read_certificate(bytes(altered), chain.store.signer.public)
+
+
+async def test_batches_without_a_trusted_clock_are_part_of_the_period_that_their_neighbours_enclose(
+    store: Store,
+) -> None:
+    plant = store.plant(NORTH)
+    plant.scans(1)
+    known = plant.clock
+    plant.now_ms = NOW_MS + 10_000
+    plant.clock = lambda: known()._replace(utc_ms=None, error_ms=None, state=ClockState.UNTRUSTED)  # type: ignore[method-assign]
+    plant.scans(6)
+    plant.clock = known  # type: ignore[method-assign]
+    plant.now_ms = NOW_MS + 100_000
+    plant.scans(1)
+    await store.deliver(plant)
+    async with store.database.transaction(write=False) as work:
+        source = await gateway_of(work, NORTH.client)
+        held = await scans_of(work, source, NOW_MS + 40_000, NOW_MS + 50_000)
+    assert set(range(2, 8)) <= {one.batch.seq for one in held}

@@ -7,8 +7,8 @@ the member. Without days things stay for ever.
 The evidence of a member holds all its points mixed, so it goes when nothing needs it any longer: the longest days
 of the member, counted from receipt, and only where the member has days itself. A batch's body goes; its leaf stays,
 so that trees, receipts and proofs stay whole, and a row of ``erased`` says which bodies are gone and why. Never
-taken: what is not in the tree or not in the tables yet, and what is needed to read and verify the rest
-(registrations, and event batches with one of `KEPT`).
+taken: what is not in the tree or not in the tables yet (it may wait for its boot's time), and what is needed to
+read and verify the rest (registrations, and event batches with one of `KEPT`).
 """
 
 import json
@@ -199,7 +199,7 @@ async def _take(work: Work, member: int, gateway: int, stream: int, *, days: int
     await work.execute_each(
         """
         INSERT INTO erased (member, gateway, stream, first, last, bytes, days, at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (gateway, stream, first) DO NOTHING""",
         [(member, *one, days, now_ms) for one in taken],
     )
     data = {"gateway": gateway, "stream": stream, "first": min(found), "last": max(found), "days": days}
@@ -229,10 +229,10 @@ SELECT b.seq, length(b.body) FROM batch b JOIN stream s ON s.gateway = b.gateway
     JOIN progress p ON p.gateway = b.gateway
 WHERE b.gateway = $1 AND b.stream = $2 AND b.received_ms < $3 AND b.body IS NOT NULL AND b.seq > 0
     AND b.seq < s.size AND b.seq < {0} {1}
+    AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.gateway = b.gateway AND u.stream = b.stream AND u.seq = b.seq
+        AND (u.stream = 0 OR u.need IS NOT NULL))
 ORDER BY b.seq LIMIT $4"""
 _NEEDED = f"""
     AND NOT EXISTS (SELECT 1 FROM event e WHERE e.gateway = b.gateway AND e.seq = b.seq
-        AND e.kind IN ({", ".join(f"'{kind}'" for kind in KEPT)}))
-    AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.gateway = b.gateway AND u.stream = 0 AND u.seq = b.seq
-        AND u.need IS NULL)"""
+        AND e.kind IN ({", ".join(f"'{kind}'" for kind in KEPT)}))"""
 OLD = (_OLD.format("p.event_next", _NEEDED), _OLD.format("p.scan_next", ""))

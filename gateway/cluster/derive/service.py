@@ -22,17 +22,11 @@ async def follow(
     database: Database, now_ms: Callable[[], int], options: Options | None = None, *, poll_s: float = POLL_S
 ) -> None:
     """Follow until cancelled; ``now_ms`` gives Unix ms. While the store cannot be reached, it is tried again."""
-    follower, reached, retained_day = Follower(database, options), True, 0
+    follower, reached, tended = Follower(database, options), True, 0
     while True:
         done = 0
         try:
             done = await follower.step(now_ms())
-            today = now_ms() // DAY_MS
-            if today != retained_day:
-                erased = await retain(database, now_ms())
-                retained_day = today
-                if erased:
-                    log.info("retention took %d bytes of evidence", sum(one.bytes for one in erased))
         except StorageError as error:
             if reached:
                 log.warning("the tables are not followed: %s", error)
@@ -41,5 +35,21 @@ async def follow(
             if not reached:
                 log.info("the tables are followed again")
             reached = True
+        if reached and now_ms() // DAY_MS != tended:
+            tended = now_ms() // DAY_MS
+            await _tend(database, now_ms())
         if not done:
             await asyncio.sleep(poll_s)
+
+
+async def _tend(database: Database, now_ms: int) -> None:
+    """What is to be done once a day; what fails is tried again tomorrow, and does not hold the tables up."""
+    try:
+        # Partitions of the months to come: nothing else may be started for long.
+        await database.prepare(now_ms)
+        erased = await retain(database, now_ms)
+    except StorageError as error:
+        log.error("retention failed, and is tried again tomorrow: %s", error)
+        return
+    if erased:
+        log.info("retention took %d bytes of evidence", sum(one.bytes for one in erased))

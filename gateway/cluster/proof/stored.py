@@ -118,25 +118,34 @@ def is_of_lot(event: Event, lot: str | None) -> bool:
 async def scans_of(work: Work, source: Source, from_ms: int, to_ms: int) -> list[Held]:
     """The scan batches that can hold slots of a period, with a few more on both sides."""
     size = source.frontiers["scan"].size
-    first, last = await _seqs(work, source.id, from_ms, to_ms)
+    first, last = await _seqs(work, source.id, from_ms, to_ms, size)
     found = []
     async for (body,) in work.rows(
         "SELECT body FROM batch WHERE gateway = $1 AND stream = 1 AND seq >= $2 AND seq <= $3 "
         "AND body IS NOT NULL ORDER BY seq",
-        *(source.id, max(0, (size if first is None else first) - BEFORE), min(size, (last or 0) + AFTER + 1) - 1),
+        *(source.id, max(0, first - BEFORE), min(size - 1, last + AFTER)),
     ):
         found.append(_held(bytes(body)))
     return found
 
 
-async def _seqs(work: Work, gateway: int, from_ms: int, to_ms: int) -> tuple[int | None, int | None]:
-    """The first batch sealed within or after the period, the last one sealed before its end."""
-    ((first, last),) = await work.fetch(
+async def _seqs(work: Work, gateway: int, from_ms: int, to_ms: int, size: int) -> tuple[int, int]:
+    """From behind the last batch sealed before the period to the first one sealed after it.
+
+    What lies between may have been sealed without a trusted clock: then only its correction says when it was.
+    """
+    ((within, before, last, after),) = await work.fetch(
         "SELECT (SELECT min(seq) FROM batch WHERE gateway = $1 AND stream = 1 AND sealed_ms >= $2), "
-        "(SELECT max(seq) FROM batch WHERE gateway = $1 AND stream = 1 AND sealed_ms < $3)",
+        "(SELECT max(seq) FROM batch WHERE gateway = $1 AND stream = 1 AND sealed_ms < $2), "
+        "(SELECT max(seq) FROM batch WHERE gateway = $1 AND stream = 1 AND sealed_ms < $3), "
+        "(SELECT min(seq) FROM batch WHERE gateway = $1 AND stream = 1 AND sealed_ms >= $3)",
         *(gateway, from_ms, to_ms),
     )
-    return (None if first is None else int(first)), (None if last is None else int(last))
+    first = 0 if before is None else int(before) + 1
+    return (
+        first if within is None else min(first, int(within)),
+        size - 1 if after is None else max(int(after), last or 0),
+    )
 
 
 def _held(body: bytes) -> Held:
