@@ -43,6 +43,10 @@ class StorageError(AuroraError):
         super().__init__(f"{what}; {remedy}" if remedy else what)
 
 
+class UnfitError(StorageError):
+    """A value that the store cannot hold; the store itself is well."""
+
+
 class OperatorError(AuroraError):
     """What a person asked for cannot be done; ``remedy`` says what can."""
 

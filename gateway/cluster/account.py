@@ -15,7 +15,8 @@ from gateway.seal.tree import HASH_BYTES
 
 LATE_MS = 3_600_000
 """A batch that arrives longer than this after it was sealed is counted as late."""
-MAX_ANNOUNCED = 2**62
+MAX_ANNOUNCED = 2**44
+"""More batches than a gateway can ever make; sums over thousands of gateways stay within 64 bits."""
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class Account:
         except SealError:
             self.states["event"].unreadable += 1
             return False
-        scan = 0 if batch.other is None else batch.other.seq + 1
+        scan = 0 if batch.other is None else min(batch.other.seq + 1, MAX_ANNOUNCED)
         first: dict[Stream, int] = {"event": batch.seq + 1, "scan": scan}
         # Not changed in place: others remember the terms, and the transaction may yet fail.
         self.terms[-1] = replace(self.terms[-1], end=dict(first))

@@ -25,6 +25,8 @@ from gateway.seal.receipt import refusal
 HOLD = 4096
 """How far ahead of the tree a batch may be and still be kept."""
 MAX_WORDS = 200
+MOST_GONE = 16_384
+"""Deletions that one batch may sign for: each is a row, written under the lock."""
 
 
 class Opened(NamedTuple):
@@ -192,9 +194,10 @@ class Group:
         else:
             self._grow(account, batch.stream, batch.leaf)
         events = account.read(batch)
+        left = MOST_GONE
         for event in events:
             if event.kind == "deleted":
-                await self._delete(account, event.data)
+                left -= await self._delete(account, event.data, left)
         if batch.seq < state.size:
             await self._rotate(account, batch, events)
         for stream in STREAMS:
@@ -305,13 +308,15 @@ class Group:
         self.touched[account.client, stream] = None
         self._changed[account.client, stream] = None
 
-    async def _delete(self, account: Account, data: dict[str, Any]) -> None:
-        """Leaves of batches that the gateway no longer has enter the tree without a body."""
+    async def _delete(self, account: Account, data: dict[str, Any], left: int) -> int:
+        """Leaves of batches that the gateway no longer has enter the tree without a body; gives how many."""
         try:
             gone = deletion(data)
+            if len(gone.leaves) > left:
+                raise SealError("bad-event", f"more than {MOST_GONE} deletions in one batch")
         except SealError:
             account.states["event"].unreadable += 1
-            return
+            return 0
         number, state = account.gateway.id, account.states[gone.stream]
         places = [Place(number, gone.stream, gone.first + n) for n in range(len(gone.leaves))]
         self._known |= await self._store.find([place for place in places if place not in self._new])
@@ -322,6 +327,7 @@ class Group:
             self._hold(account, gone.stream)
             state.deleted += 1
             self._touch(account, gone.stream)
+        return len(gone.leaves)
 
     async def _rotate(self, account: Account, batch: OpenBatch, events: list[Event]) -> None:
         """Changes of key take effect when their event is in the tree."""

@@ -5,6 +5,7 @@ it belongs to the stream of its topic, the key in force for its sequence signed 
 Any number of registers may work on one database: each locks the streams that its group touches.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,15 @@ from gateway.cluster.database import Database
 from gateway.cluster.group import Group, Opened
 from gateway.cluster.nouns import KeyTerm
 from gateway.cluster.store import Store
-from gateway.errors import SealError
+from gateway.errors import SealError, UnfitError
 from gateway.model import Stream
 from gateway.seal.batch import OpenBatch, open_batch, subject
 from gateway.seal.cose import PublicKey
 from gateway.seal.keys import Signer
 from gateway.seal.receipt import issue_receipt
 from gateway.seal.tree import Frontier
+
+log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 50_000
 """Gateways whose keys are remembered at most; beyond it the memory begins anew."""
@@ -63,6 +66,12 @@ class Outcome:
     rejected: Counter[str] = field(default_factory=Counter)
     """Messages that were not taken, by reason."""
 
+    def and_then(self, later: "Outcome") -> "Outcome":
+        """Both, one after the other."""
+        return Outcome(
+            {**self.grown, **later.grown}, self.refusals + later.refusals, self.rejected + later.rejected
+        )
+
 
 class _Known(NamedTuple):
     """What is remembered of a gateway; only ``version`` says whether the keys still are these."""
@@ -97,8 +106,21 @@ class Register:
     async def admit(self, opened: Sequence[Opened], now_ms: int) -> Outcome:
         """Write what arrived together. ``now_ms`` is Unix milliseconds.
 
-        Raises `StorageError` when nothing of it could be stored.
+        Raises `StorageError` when the store fails. A message that the store cannot hold is found by smaller and
+        smaller groups and refused alone: one gateway must not keep the others from being heard.
         """
+        try:
+            return await self._admit(opened, now_ms)
+        except UnfitError as error:
+            if len(opened) > 1:
+                half = len(opened) // 2
+                first = await self.admit(opened[:half], now_ms)
+                return first.and_then(await self.admit(opened[half:], now_ms))
+            log.error("a message of %s is refused: %s", opened[0].client, error)
+            unfit = opened[0]._replace(error=SealError("unfit", "holds what the cluster cannot store"))
+            return await self._admit([unfit], now_ms)
+
+    async def _admit(self, opened: Sequence[Opened], now_ms: int) -> Outcome:
         async with self._database.transaction() as work:
             store = Store(work)
             accounts = await self._accounts(store, {one.client for one in opened})

@@ -198,11 +198,10 @@ class Store:
     async def fill(self, gateway: int, stream: Stream, entry: Entry) -> None:
         """Give a hole its body after all."""
         await self._work.execute(
-            "UPDATE batch SET body = $1, sealed_ms = $2, received_ms = $3 "
-            "WHERE gateway = $4 AND stream = $5 AND seq = $6 AND leaf = $7 AND body IS NULL",
+            "UPDATE batch SET body = $1, sealed_ms = $2 "
+            "WHERE gateway = $3 AND stream = $4 AND seq = $5 AND leaf = $6 AND body IS NULL",
             entry.body,
             entry.sealed_ms,
-            entry.received_ms,
             gateway,
             STREAMS.index(stream),
             entry.seq,

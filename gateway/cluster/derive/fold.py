@@ -135,7 +135,7 @@ class Folded:
     def _correct(self, data: Mapping[str, Any]) -> None:
         match data:
             case {"boot": bytes(boot), "offset_ms": int(offset_ms), "error_ms": int(error_ms)} if (
-                abs(offset_ms) <= MOST_MS and 0 <= error_ms <= MOST_MS
+                len(boot) == 16 and abs(offset_ms) <= MOST_MS and 0 <= error_ms <= MOST_MS
             ):
                 # The first one counts: what it has dated is not dated anew when a restart corrects the same boot.
                 if boot not in self.boots:

@@ -10,8 +10,8 @@ from gateway.model import ClockClaim
 
 __all__ = ["END_MS", "Offset", "as_json", "clean", "dated", "name", "offset_of"]
 
-END_MS = 253_402_300_800_000
-"""The year 10000: no time of a record lies there."""
+END_MS = 253_370_764_800_000
+"""The year 9999: no time of a record lies there, and one in any time zone can still be shown."""
 MOST_NAME = 200
 """Characters of a name: an index takes no long ones."""
 MOST_BYTES = 4096

@@ -17,6 +17,8 @@ from gateway.seal.backfill import Backfill
 __all__ = ["Name", "Readings", "Roll", "hours_of"]
 
 UNCERTAIN = 0x40
+LONGEST_MS = 32 * 86_400_000
+"""Between the first and the last time in a batch: each hour and each day of it costs rows."""
 MOST_MISSED = 2**24
 """Missed values that one batch may account for: more would not fit into memory."""
 MOST_VALUE = 1e300
@@ -104,6 +106,8 @@ class Readings:
                 times += [_due(device, run.slot), _due(device, run.slot + run.count - 1)]
         if missed > MOST_MISSED:
             raise SealError("too-large", f"{missed} missed values in one batch")
+        if times and max(times) - min(times) > LONGEST_MS:
+            raise SealError("too-large", "one batch about more than a month")
         if times and not 0 <= min(times) + offset_ms <= max(times) + offset_ms < END_MS:
             raise SealError("bad-time", "a time that no record can have")
         if any(any(map(MOST_VALUE.__lt__, map(abs, scan.values))) for rows in scans.values() for scan in rows):

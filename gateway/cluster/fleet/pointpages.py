@@ -199,12 +199,21 @@ class PointPages:
         yield "utc_ms,utc,value,unit,quality\r\n"
         if row.channel_id is None:
             return
+        unit = _cell(row.unit)
         async with self._frame.look(request) as look:
             async for segment in series.values(look.work, row.channel_id, start_ms, end_ms):
-                yield "".join(_line(row.unit, *reading) for reading in zip(*segment, strict=True))
+                yield "".join(_line(unit, *reading) for reading in zip(*segment, strict=True))
 
 
 UTC: Final = ZoneInfo("UTC")
+
+
+def _cell(text: str) -> str:
+    """A text of a gateway as one cell that no spreadsheet computes and no line breaks."""
+    text = "".join(sign for sign in text if sign.isprintable())
+    if text.startswith(("=", "+", "-", "@")):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
 
 
 def _line(unit: str, at_ms: int, value: float, mark: int) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from gateway import api
 from gateway.cluster.database import Database, Row, Work
 from gateway.cluster.derive import series
+from gateway.cluster.derive.plain import END_MS
 from gateway.cluster.handon.outputs import MemberOutput
 from gateway.cluster.handon.places import Places, Stand
 from gateway.errors import RecordError, SealError, StorageError
@@ -153,7 +154,10 @@ class Lane:
         claim = ClockClaim(bytes(boot), int(boot_ms), utc_ms, error_ms, state)
         try:
             facts = Facts.of_event(Event(kind, int(boot_ms), json.loads(data)), claim)
-        except (KeyError, TypeError, ValueError):
+            for moment in (facts.since_utc_ms, facts.raised_utc_ms):
+                if moment is not None and not 0 <= moment < END_MS:
+                    raise ValueError(moment)
+        except (KeyError, TypeError, ValueError, OverflowError):
             log.warning("%s: event %s.%s of an alarm cannot be read, and is not told", gateway.client, seq, place)
             return None
         if facts.tier not in self.output.tiers:
@@ -280,7 +284,7 @@ async def _readings(work: Work, gateway: series.Gateway, bodies: list[bytes]) ->
     for body in bodies:
         try:
             readings = list(archive.readings([body]))
-        except (SealError, RecordError):
+        except (SealError, RecordError, ValueError, OverflowError):
             continue  # the ledger counts what cannot be read
         found += _grouped(gateway.name, readings, points)
     return found

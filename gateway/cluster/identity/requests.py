@@ -15,7 +15,7 @@ from gateway.cluster.database import Database, Row, Work
 from gateway.cluster.enrolment import NAME
 from gateway.cluster.identity.authority import Authority, checked_certificate, until_ms
 from gateway.cluster.identity.certificates import LONGEST_NAME, pem
-from gateway.cluster.identity.rows import Staff, locked_sizes, note, signs_on, state_deed
+from gateway.cluster.identity.rows import Staff, known, locked_sizes, note, signs_on, state_deed
 from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm
 from gateway.cluster.store import Store
 from gateway.errors import OperatorError, SealError
@@ -244,6 +244,8 @@ async def keep_certificate(work: Work, client: str, text: str, now_ms: int) -> s
 async def _take_key(work: Work, gateway: Enrolled, request: Request, staff: Staff, *, replacing: bool) -> str:
     """See to it that the request's signing key signs for the gateway from now on; how it came to that."""
     sizes = await locked_sizes(work, gateway.id)
+    # Somebody may have revoked it while this waited for the lock.
+    gateway = await known(work, gateway.identity.client)
     store = Store(work)
     held = await store.terms(gateway.id)
     client, new = gateway.identity.client, request.public

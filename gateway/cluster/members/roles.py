@@ -31,7 +31,7 @@ KEPT = (
     *UNTOUCHED, "gateway", "stream", "rejected", "certificate", "schema_version", "log_state", "heard", "witnessed",
 )  # fmt: skip
 """Tables from which the service takes nothing away. Of ``batch`` a trigger keeps what the tree has counted."""
-FILLED = ("body", "sealed_ms", "received_ms")
+FILLED = ("body", "sealed_ms")
 """Columns of a batch that may change: a hole gets its body after all."""
 LIMITS = {
     "default_transaction_read_only": "on",

@@ -41,6 +41,10 @@ ON CONFLICT (gateway) DO UPDATE SET event_next = excluded.event_next, size = exc
     refused = heard.refused + excluded.refused
 WHERE heard.event_next < excluded.event_next"""
 
+MOST_SIZE = 2**62
+LAST_S = 2**43
+"""A larger number of a witness is no time."""
+
 
 class _Heard(NamedTuple):
     """What one event batch says: the size that the gateway has seen (None: nothing), cosignatures, refusals."""
@@ -118,7 +122,7 @@ def witness_key(name: str, public: PublicKey) -> NoteKey:
 
 def cosign_time_ms(line: Line) -> int:
     """When a witness cosigned, by its own clock (Unix milliseconds)."""
-    return int.from_bytes(line.signature[:8], "big") * 1000
+    return min(int.from_bytes(line.signature[:8], "big"), LAST_S) * 1000
 
 
 def _read(body: bytes) -> _Heard:
@@ -131,7 +135,7 @@ def _read(body: bytes) -> _Heard:
     size, lines = None, []
     for event in events:
         said = event.data.get("size")
-        if type(said) is not int or event.kind not in (WITNESSED, AWAITED):
+        if type(said) is not int or not 0 <= said <= MOST_SIZE or event.kind not in (WITNESSED, AWAITED):
             continue
         size = said
         if event.kind == WITNESSED:

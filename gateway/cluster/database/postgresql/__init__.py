@@ -12,7 +12,7 @@ from gateway.cluster.database import Database, Dialect, Row, Work
 from gateway.cluster.database.migrations import newest, statements, steps
 from gateway.cluster.database.postgresql.months import provide
 from gateway.cluster.database.postgresql.shut import check_server, shut
-from gateway.errors import StorageError
+from gateway.errors import StorageError, UnfitError
 
 DIALECT = Dialect("postgresql", " FOR UPDATE")
 SCHEMA = "aurora"
@@ -21,6 +21,13 @@ CONNECT_S = 10.0
 PAGE = 1000
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the library raises; the last one, when the server said goodbye between two statements of a transaction."""
+UNFIT = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.RaiseError,
+)
+"""What says that a value is wrong, and not the server."""
 GONE = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -200,6 +207,9 @@ def _shown(url: str) -> str:
 def _translated(place: str) -> Iterator[None]:
     try:
         yield
+    except UNFIT as error:
+        words = re.sub(r"\s+", " ", str(error))
+        raise UnfitError(f"{place}: {words}", "see which value it was given") from error
     except FAILURES as error:
         words = re.sub(r"\s+", " ", str(error))
         raise StorageError(f"{place}: {words}", "look at the server's log") from error

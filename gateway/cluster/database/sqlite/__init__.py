@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gateway.cluster.database import Database, Dialect, Row, Work
 from gateway.cluster.database.migrations import newest, statements, steps
-from gateway.errors import StorageError
+from gateway.errors import StorageError, UnfitError
 
 DIALECT = Dialect("sqlite", "")
 BUSY_S = 10.0
@@ -193,6 +193,8 @@ def _named(values: Sequence[Any]) -> dict[str, Any]:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
+        raise UnfitError(f"{path}: {error}", "see which value it was given") from error
     except sqlite3.Error as error:
         raise StorageError(f"{path}: {error}", "look at the disk's space and health") from error
     except OSError as error:
