@@ -186,6 +186,15 @@ class Plant:
             time.sleep(0.05)
         pytest.fail(f"the alarm is {last}, not {state}")
 
+    def until_recorded(self, kind: str, words: str) -> None:
+        """Orders are taken before the record is compared with the site file: wait for that."""
+        end = time.monotonic() + 40
+        while time.monotonic() < end:
+            if any(words in json.dumps(event, default=str) for event in self.events() if event["kind"] == kind):
+                return
+            time.sleep(0.05)
+        pytest.fail(f"{kind} with {words} is not recorded")
+
     def events(self) -> list[dict[str, Any]]:
         with closing(Reader(load_site(self.site).data_dir / "journal.db")) as journal:
             return [{"kind": one.event.kind, **one.event.data} for one in recorded_events(journal)]
@@ -284,10 +293,12 @@ def test_raised_told_acknowledged_and_closed_over_a_kill_with_the_uplink_down(pl
 def test_what_changed_in_the_site_file_is_on_record_with_old_and_new_value(plant: Plant) -> None:
     plant.start()
     plant.until(None)
+    plant.until_recorded("config.changed", "100")
     plant.stop()
     plant.site.write_text(plant.site.read_text().replace("limit = 100", "limit = 120"))
     plant.start()
     plant.until(None)
+    plant.until_recorded("config.changed", "120")
     plant.stop()
     changes = [event for event in plant.events() if event["kind"] == "config.changed"]
     assert "100" in json.dumps(changes[-1], default=str)
