@@ -42,7 +42,7 @@ lint: setup
 test: PACKAGES := test
 test: system setup lint
 	@scripts/install-node-tools tests/web/node
-	@GATEWAY_REQUIRE_CORE=1 $(PY) -m pytest
+	@GATEWAY_REQUIRE_CORE=1 scripts/run-tests $(PY)
 
 hil: PACKAGES := hil
 hil: system setup

@@ -267,6 +267,8 @@ class Endpoint:
             for writer in tuple(self._writers):
                 writer.transport.abort()
             await self._server.wait_closed()
+            # Connections that are closing are closed in the loop's next turn.
+            await asyncio.sleep(0)
             self._server = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
