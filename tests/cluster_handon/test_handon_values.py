@@ -235,8 +235,8 @@ async def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: p
         tracemalloc.stop()
     written = pyarrow.parquet.ParquetFile(tmp_path / "300.parquet").metadata
     assert (written.num_rows, written.num_row_groups) == (150_000, 75)
-    # A hundred thousand rows more: what stays is the index of the row groups, some bytes a row here and far less with
-    # groups of the usual size. Kept rows would be over fifty bytes each.
+    # A hundred thousand rows more: what stays is the index of the row groups, some bytes a row here and far less
+    # with groups of the usual size. Kept rows would be over fifty bytes each.
     assert (peaks[300] - peaks[100]) / 100_000 < 10
 
 
