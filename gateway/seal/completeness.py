@@ -135,7 +135,7 @@ class _Told:
                         self._delete(data)
                     elif event.kind == BACKFILL and data["device"] == device:
                         self._fill(batch.clock.boot, data, channel)
-                except (KeyError, TypeError, ValueError) as error:
+                except (KeyError, TypeError, ValueError, OverflowError) as error:
                     raise SealError(_KIND, f"event {event.kind} in batch {batch.seq} ({error})") from error
 
     def _delete(self, data: dict[str, Any]) -> None:
