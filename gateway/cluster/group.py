@@ -101,7 +101,8 @@ class Group:
             account = self._accounts[client]
             state = account.states[stream]
             opened_ms = self._now_ms if state.hole_ms is None else state.hole_ms
-            if seq > state.size and self._now_ms - opened_ms >= self._patience_ms:
+            # A receiver whose clock is behind does not wait for it to catch up.
+            if seq > state.size and not 0 <= self._now_ms - opened_ms < self._patience_ms:
                 yield client, refusal(subject(account.gateway.identity.urn, stream), seq, "gap", state.size)
         for (client, _, _), payload in self._refusals.items():
             yield client, payload

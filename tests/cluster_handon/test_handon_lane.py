@@ -18,7 +18,7 @@ from handon_world import plant
 
 from gateway.cluster.database import Database
 from gateway.cluster.derive.follower import Follower
-from gateway.cluster.handon.lane import Lane
+from gateway.cluster.handon.lane import Lane, Told
 from gateway.cluster.handon.outputs import load_outputs
 from gateway.errors import ConfigError
 
@@ -291,17 +291,43 @@ async def test_a_dead_end_holds_up_no_other(database: Database, tmp_path: Path, 
 async def test_it_is_given_up_after_so_long(database: Database, tmp_path: Path, hook: Hook) -> None:
     await derived(database, plant(tmp_path / "box"))
     [output] = load_outputs(written(tmp_path, hook.url, 'begin = "beginning"\ngive_up = "10min"'))
-    now = [LATER_MS]
-    lane = Lane(database, output, utc_ms=lambda: now[0], random=Random(1), rest_s=4.0)
-    hook.answers = [500] * 3
+    now, elapsed = [LATER_MS], [0.0]
+    lane = Lane(database, output, utc_ms=lambda: now[0], random=Random(1), rest_s=4.0, elapsed_s=lambda: elapsed[0])
+    hook.answers = [500] * 4
     rests = [(await lane.round()).rest_s, (await lane.round()).rest_s]
     assert 2 <= rests[0] <= 4
     assert 4 <= rests[1] <= 8
-    now[0] += 600_001
+    # The clock is set a year ahead: nothing is given up for that.
+    now[0] += 366 * 86_400_000
+    assert (await lane.round()).rest_s > 0
+    elapsed[0] += 601
     assert (await lane.round()).rest_s == 0
-    assert len(hook.got) == 3
+    assert len(hook.got) == 4
     assert (await lane.round()).rest_s == 0
-    assert len(hook.got) == 3
+    assert len(hook.got) == 4
+
+
+async def test_a_defect_of_one_output_is_named_once_and_tried_again(
+    database: Database,
+    tmp_path: Path,
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await derived(database, plant(tmp_path / "box"))
+    lane = lane_of(database, written(tmp_path, hook.url, 'begin = "beginning"'))
+    good, calls = lane.round, []
+
+    async def breaks() -> Told:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ValueError("nobody thought of this")
+        return await good()
+
+    monkeypatch.setattr(lane, "round", breaks)
+    await running(lane, lambda: hook.until(lambda h: len(h.got) > 0))
+    assert len(calls) >= 3
+    assert sum("nobody thought of this" in record.message for record in caplog.records) == 1
 
 
 TABLE = '[[output]]\nmember = "m"\nid = "x"\ntype = "webhook"\nurl = "https://x.example/"\n'

@@ -10,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proof_world import DAY_MS, NORTH, ORIGIN, OTHER, Store, leaves_of
 
+from gateway.cluster.database import Work
+from gateway.cluster.proof import cosigned
 from gateway.cluster.proof.cosigned import collect, gateway_keys, lines_of
 from gateway.cluster.proof.log import Stored, checkpoint, newest
 from gateway.cluster.proof.notary import Notary, offers
-from gateway.errors import SealError
+from gateway.errors import SealError, UnfitError
 from gateway.model import ClockClaim, ClockState
 from gateway.mqtt import connect
 from gateway.seal.batch import subject
 from gateway.seal.checkpoint import Checkpoint, StreamHead, sign_checkpoint
 from gateway.seal.cose import ESP256
 from gateway.seal.keys import FileSigner
-from gateway.seal.note import P256_COSIGNATURE, read_note
+from gateway.seal.note import P256_COSIGNATURE, NoteKey, read_note
 from gateway.seal.offer import Offer, Proven, read_offer, write_offer
 from gateway.seal.tree import Frontier, consistency_path, inclusion_path, root_hash
 from gateway.seal.witness import Request, Seen, write_request
@@ -272,6 +274,28 @@ class TestRewriting:
         plant.scans(1)
         await one.take(ledger.offer(2, ledger.head("event"), ledger.head("scan")))
         assert await one.take(first) == "known"
+
+
+async def test_what_one_gateway_says_does_not_keep_the_others_from_being_heard(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant, other = store.plant(), store.plant(OTHER)
+    await store.deliver(plant, other)
+    await day(store, 0)
+    payloads = await offered(store)
+    for one in (plant, other):
+        assert await witness(one, store.signer).take(payloads[one.identity.client]) == "witnessed"
+    await store.deliver(plant, other)
+    harmful, good = store.gateways[NORTH.client], cosigned.gateway_keys
+
+    async def unfit(work: Work, gateway: int) -> list[NoteKey]:
+        if gateway == harmful:
+            raise UnfitError("a number without end", "see which value it was given")
+        return await good(work, gateway)
+
+    monkeypatch.setattr(cosigned, "gateway_keys", unfit)
+    assert await collect(store.database) == 1
+    assert await collect(store.database) == 0
 
 
 def test_a_damaged_memory_is_refused() -> None:

@@ -74,7 +74,7 @@ class Follower:
         self._options = options or Options()
         self._layouts: dict[tuple[int, bytes], Layout] = {}
         self._rest: dict[int, int] = {}
-        """Gateways that are left alone, and until when."""
+        """Gateways that are left alone, and since when."""
 
     async def step(self, now_ms: int) -> int:
         """Take gateways that have something new one step further, `TURN` at most; returns how many were.
@@ -85,14 +85,18 @@ class Follower:
         for gateway in await self._waiting(now_ms):
             if done >= TURN:
                 break
-            if self._rest.get(gateway, 0) > now_ms:
+            since_ms = self._rest.get(gateway)
+            # A clock that was set back does not make the rest longer.
+            if since_ms is not None and 0 <= now_ms - since_ms < REST_MS:
                 continue
             try:
                 done += await self._advance(gateway, now_ms)
-            except (StorageError, SealError) as error:
-                # `SealError`: a row of our own that cannot be read back, say of a disk that went bad.
-                log.warning("tables of gateway %d are not written: %s", gateway, error)
-                self._rest[gateway] = now_ms + REST_MS
+            except Exception as error:
+                # `StorageError`, `SealError` (a row of our own that cannot be read back), or a defect of ours.
+                if since_ms is None:
+                    defect = None if isinstance(error, StorageError | SealError) else error
+                    log.warning("tables of gateway %d are not written: %s", gateway, error, exc_info=defect)
+                self._rest[gateway] = now_ms
             else:
                 if self._rest.pop(gateway, None) is not None:
                     log.info("tables of gateway %d are written again", gateway)
@@ -106,7 +110,7 @@ class Follower:
     async def _waiting(self, now_ms: int) -> list[int]:
         async with self._database.transaction(write=False) as work:
             lag_ms, enough = self._options.lag_ms, self._options.enough
-            return await waiting(work, before_ms=now_ms - lag_ms, enough=enough, day=over(now_ms))
+            return await waiting(work, now_ms=now_ms, lag_ms=lag_ms, enough=enough, day=over(now_ms))
 
     async def _advance(self, gateway: int, now_ms: int) -> bool:
         """One transaction for one gateway; whether it brought anything."""
@@ -121,7 +125,8 @@ class Follower:
         taking = _Round(tables, await tables.boots())
         event_next = await self._events(taking, stand.event_next, sizes[EVENT])
         scan_next, waits = stand.scan_next, sizes[SCAN] - stand.scan_next
-        due = waits >= self._options.enough or now_ms - stand.worked_ms >= self._options.lag_ms
+        waited_ms = now_ms - stand.worked_ms
+        due = waits >= self._options.enough or not 0 <= waited_ms < self._options.lag_ms
         if waits and due:
             scan_next = await self._scans(taking, stand.scan_next, event_next, sizes[SCAN])
         late, more = await self._late(taking)

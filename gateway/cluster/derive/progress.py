@@ -28,13 +28,13 @@ class Stand(NamedTuple):
     late: int
 
 
-async def waiting(work: Work, *, before_ms: int, enough: int, day: int) -> list[int]:
+async def waiting(work: Work, *, now_ms: int, lag_ms: int, enough: int, day: int) -> list[int]:
     """Gateways with something to do, those with events first, then the longest waiting.
 
-    Scans count when they were last looked at before ``before_ms``, or when there are ``enough`` of them; open days
-    when they lie before ``day``.
+    Scans count when they were last looked at ``lag_ms`` ago (or in the future: the clock was set back), or when
+    there are ``enough`` of them; open days when they lie before ``day``.
     """
-    return [int(row[0]) for row in await work.fetch(WAITING, before_ms, enough, day, MANY)]
+    return [int(row[0]) for row in await work.fetch(WAITING, now_ms - lag_ms, enough, day, MANY, now_ms)]
 
 
 async def claim(work: Work, gateway: int) -> Stand | None:
@@ -85,7 +85,7 @@ SELECT g.id FROM gateway g LEFT JOIN progress p ON p.gateway = g.id
     LEFT JOIN stream s ON s.gateway = g.id AND s.stream = 1
 WHERE coalesce(p.event_next, 0) < e.size OR p.late > 0 OR p.open_day < $3
     OR coalesce(p.scan_next, 0) < s.size
-        AND (coalesce(p.worked_ms, 0) <= $1 OR s.size - coalesce(p.scan_next, 0) >= $2)
+        AND (coalesce(p.worked_ms, 0) <= $1 OR p.worked_ms > $5 OR s.size - coalesce(p.scan_next, 0) >= $2)
 ORDER BY CASE WHEN coalesce(p.event_next, 0) < e.size THEN 0 ELSE 1 END, coalesce(p.worked_ms, 0), g.id LIMIT $4"""
 CLAIM = """
 SELECT g.member, p.event_next, p.scan_next, p.round, p.worked_ms, p.open_day, p.late

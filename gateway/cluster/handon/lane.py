@@ -47,7 +47,9 @@ class Told(NamedTuple):
 
 
 class Lane:
-    """`run` never returns. ``utc_ms`` and ``random`` come from outside, ``rest_s`` is the first rest on failing."""
+    """`run` never returns. ``utc_ms`` stamps, ``elapsed_s`` measures (the loop's clock where it is not given: a
+    clock that is set must not give anything up), ``rest_s`` is the first rest on failing.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Lane:
         random: Random,
         poll_s: float = 5.0,
         rest_s: float = FIRST_REST_S,
+        elapsed_s: Callable[[], float] | None = None,
     ) -> None:
         self.output = output
         self.failures = 0
@@ -69,7 +72,8 @@ class Lane:
         self._poll_s = poll_s
         self._rest_s = rest_s
         self._places: Places | None = None
-        self._failing_since_ms: int | None = None
+        self._elapsed_s = elapsed_s or asyncio.get_running_loop().time
+        self._failing_since_s: float | None = None
         self._cell: Cell | None = None
 
     async def run(self) -> None:
@@ -80,6 +84,8 @@ class Lane:
                     told = await self.round()
                 except StorageError as error:
                     told = self._failed(f"the store: {error}", 0.0)
+                except Exception as error:  # noqa: BLE001 - a defect of one output must not end those of other members
+                    told = self._failed(f"a defect: {error!r}", 0.0)
                 if not told.more:
                     await asyncio.sleep(told.rest_s or self._poll_s)
         finally:
@@ -233,17 +239,17 @@ class Lane:
             self.delivered += 1
         if self.failures:
             log.info("%s of %s delivers again", self.output.spec.id, self.output.member)
-        self.failures, self._failing_since_ms = 0, None
+        self.failures, self._failing_since_s = 0, None
         return Told()
 
     def _too_long(self) -> bool:
-        since_ms = self._failing_since_ms
-        return since_ms is not None and self._utc_ms() - since_ms > self.output.spec.give_up_s * 1000
+        since_s = self._failing_since_s
+        return since_s is not None and self._elapsed_s() - since_s > self.output.spec.give_up_s
 
     def _failed(self, why: str, after_s: float) -> Told:
         if not self.failures:
             log.warning("%s of %s does not deliver: %s", self.output.spec.id, self.output.member, why)
-            self._failing_since_ms = self._utc_ms()
+            self._failing_since_s = self._elapsed_s()
         longest_s = min(self._rest_s * 2 ** min(self.failures, 10), LONGEST_REST_S)
         self.failures += 1
         return Told(rest_s=max(after_s, longest_s * (0.5 + self._random.random() / 2), 0.001))

@@ -137,7 +137,8 @@ class Desk:
 
     async def _answer(self, link: Link, message: Received) -> None:
         client, now_ms = message.topic.split("/")[2], self._utc_ms()
-        if now_ms - self._heard.get(client, -PAUSE_MS) < PAUSE_MS:
+        # A clock that was set back makes nobody wait longer.
+        if 0 <= now_ms - self._heard.get(client, -PAUSE_MS) < PAUSE_MS:
             return
         if len(self._heard) >= MOST_REMEMBERED:
             self._heard.clear()

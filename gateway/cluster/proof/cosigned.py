@@ -3,12 +3,13 @@
 The table of events says which batches to look into; what counts is read from the batches themselves.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.cluster.database import Database, Work
 from gateway.cluster.proof.log import checkpoint_of, name_of
-from gateway.errors import SealError
+from gateway.errors import SealError, UnfitError
 from gateway.model import Event
 from gateway.seal.batch import EVENT_TYPE, open_batch
 from gateway.seal.checkpoint import Checkpoint
@@ -26,6 +27,8 @@ __all__ = [
     "witness_key",
     "witnessed",
 ]
+
+log = logging.getLogger(__name__)
 
 SPEAKS = "checkpoint."
 WITNESSED, AWAITED, REFUSED = "checkpoint.witnessed", "checkpoint.awaited", "checkpoint.refused"
@@ -61,12 +64,25 @@ async def collect(database: Database) -> int:
     """
     total = 0
     while True:
-        async with database.transaction() as work:
+        async with database.transaction(write=False) as work:
             found = [(int(row[0]), int(row[1])) for row in await work.fetch(_NEW)]
-            for gateway, seq in found:
-                total += await _take(work, gateway, seq)
+        for gateway, seq in found:
+            try:
+                async with database.transaction() as work:
+                    total += await _take(work, gateway, seq)
+            except (UnfitError, SealError) as error:
+                # What one gateway says must not keep the others from being heard: it counts as nothing said.
+                log.warning("batch %d of gateway %d is no word of a witness: %s", seq, gateway, error)
+                async with database.transaction() as work:
+                    await work.execute(_KEEP, gateway, seq + 1, await _size(work, gateway), 0)
         if len(found) < AT_ONCE:
             return total
+
+
+async def _size(work: Work, gateway: int) -> int:
+    """The size that a gateway is known to have seen."""
+    known = await work.fetch("SELECT size FROM heard WHERE gateway = $1", gateway)
+    return int(known[0][0]) if known else 0
 
 
 async def _take(work: Work, gateway: int, seq: int) -> int:
@@ -74,10 +90,7 @@ async def _take(work: Work, gateway: int, seq: int) -> int:
         "SELECT body FROM batch WHERE gateway = $1 AND stream = 0 AND seq = $2 AND body IS NOT NULL", gateway, seq
     )
     heard = _read(bytes(bodies[0][0])) if bodies else _Heard(None, [], 0)
-    size = heard.size
-    if size is None:
-        known = await work.fetch("SELECT size FROM heard WHERE gateway = $1", gateway)
-        size = int(known[0][0]) if known else 0
+    size = await _size(work, gateway) if heard.size is None else heard.size
     new = 0
     keys = await gateway_keys(work, gateway)
     for place, line in heard.lines:
