@@ -134,7 +134,7 @@ async def test_events_come_before_backlogs(database: Database, box: Box) -> None
     box.happens(("note", {}))
     await store(database, ids[2], EVENT, box.batches[EVENT])
     async with database.transaction(write=False) as work:
-        assert await waiting(work, before_ms=START_MS + 1, enough=1, day=0) == [ids[2], *ids[:2]]
+        assert await waiting(work, now_ms=START_MS + 1, lag_ms=0, enough=1, day=0) == [ids[2], *ids[:2]]
 
 
 async def test_killed_for_good(place: str, box: Box, tmp_path: Path) -> None:
