@@ -77,7 +77,7 @@ setup(
     package_data={
         "": ["*.toml", "*.html", "*.css", "*.js", "*.svg", "*.po", "*.sql", "*.txt", "py.typed"],
         "gateway_core": ["py.typed", "*.pyi"],
-        "gateway_systemd": ["*.path", "*.service", "*.target", "*/*.conf", "*/*.rules"],
+        "gateway_systemd": ["*.path", "*.service", "*.target", "*.timer", "*/*.conf", "*/*.rules"],
     },
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildCore},

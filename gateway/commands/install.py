@@ -43,6 +43,11 @@ CLUSTER: Final[dict[str, str]] = {
     "aurora-cluster-receivers.target": "etc/systemd/system/aurora-cluster-receivers.target",
     "aurora-cluster-follow.service": "etc/systemd/system/aurora-cluster-follow.service",
     "aurora-cluster-fleet.service": "etc/systemd/system/aurora-cluster-fleet.service",
+    "aurora-cluster-notary.service": "etc/systemd/system/aurora-cluster-notary.service",
+    "aurora-cluster-desk.service": "etc/systemd/system/aurora-cluster-desk.service",
+    "aurora-cluster-crl.service": "etc/systemd/system/aurora-cluster-crl.service",
+    "aurora-cluster-crl.timer": "etc/systemd/system/aurora-cluster-crl.timer",
+    "aurora-cluster-handon.service": "etc/systemd/system/aurora-cluster-handon.service",
     "aurora-cluster.service": f"etc/systemd/system/{CLUSTER_UNIT}",
 }
 UDEV: Final = Path("/run/udev/control")

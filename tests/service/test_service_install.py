@@ -107,8 +107,9 @@ class TestInstall:
 
     def test_the_receiver_of_a_cluster(self, image: Path) -> None:
         assert install(image, "--cluster").returncode == 0
-        for name in ("aurora-cluster", "aurora-cluster-receiver@", "aurora-cluster-follow", "aurora-cluster-fleet"):
-            assert (image / f"etc/systemd/system/{name}.service").is_file()
+        for name in ("", "-receiver@", "-follow", "-fleet", "-notary", "-desk", "-crl", "-handon"):
+            assert (image / f"etc/systemd/system/aurora-cluster{name}.service").is_file()
+        assert (image / "etc/systemd/system/aurora-cluster-crl.timer").is_file()
         # The first is enabled; who wants several receivers, or what is derived, says so.
         enabled = {path.name for path in (image / "etc/systemd/system").glob("*.wants/*")}
         assert enabled <= {"aurora-cluster.service"}

@@ -28,7 +28,7 @@ def rendered(tmp_path: Path) -> Path:
     programs.mkdir()
     for name in ("aurora-gateway", "aurora-cluster"):
         (programs / name).symlink_to(sys.executable)
-    for unit in (path for kind in ("service", "path", "target") for path in UNITS.glob(f"*.{kind}")):
+    for unit in (path for kind in ("service", "path", "target", "timer") for path in UNITS.glob(f"*.{kind}")):
         text = unit.read_text().replace("/opt/aurora-gateway/bin", str(programs))
         (tmp_path / unit.name).write_text(text)
     return tmp_path
@@ -44,7 +44,7 @@ def test_exposure_is_low(unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", sorted(path.name for path in UNITS.iterdir() if path.suffix in {".service", ".path"})
+    "unit", sorted(path.name for path in UNITS.iterdir() if path.suffix in {".service", ".path", ".timer"})
 )
 def test_systemd_finds_nothing_wrong(rendered: Path, unit: str) -> None:
     done = analyze("verify", "--recursive-errors=yes", "--man=no", rendered / unit)

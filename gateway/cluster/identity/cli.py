@@ -109,7 +109,8 @@ def _add_revocation(command: Callable[[str, Command, str], argparse.ArgumentPars
     revoking.add_argument("--why", required=True)
     closing = command("close", _close, "put the list into force at the broker, and end a client's session")
     closing.add_argument("client")
-    command("crl", _crl, "write the broker's revocation list anew; daily, because it ends")
+    listing = command("crl", _crl, "write the broker's revocation list anew; daily, because it ends")
+    listing.add_argument("--no-reload", action="store_true", help="whoever runs this has the broker read it")
     back = command("reinstate", _reinstate, "take batches of a revoked gateway again")
     back.add_argument("client")
     back.add_argument("--why", required=True)
@@ -314,9 +315,10 @@ async def _certificates(desk: Desk) -> int:
 async def _crl(desk: Desk) -> int:
     path = desk.identity.list_path
     count = await publish_list(desk.database, desk.authority, path, desk.now_ms)
-    if desk.identity.reload:
-        await reload_broker(desk.identity.reload)
-    print(f"written: {path}, {count} certificates" + ("" if desk.identity.reload else "; now reload the broker"))
+    reload = () if desk.arguments.no_reload else desk.identity.reload
+    if reload:
+        await reload_broker(reload)
+    print(f"written: {path}, {count} certificates" + ("" if reload else "; now reload the broker"))
     return 0
 
 
