@@ -1,7 +1,6 @@
 """What is kept of people, sessions and tokens: one small file, replaced as a whole, readable by its owner alone."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from gateway.access.roles import Rank, Role
 from gateway.errors import AuroraError
+from gateway.wholefile import write_whole
 
 __all__ = ["Book", "Person", "Session", "Token", "plain"]
 
@@ -100,14 +100,8 @@ class Book:
 
     def write(self, text: str) -> None:
         """Put a text in the place of the file, so that at any moment one or the other is whole on the disk."""
-        draft = self.path.with_suffix(".draft")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(descriptor)
-            draft.replace(self.path)
+            write_whole(self.path, text.encode(), 0o600)
         except OSError as error:
             raise AuroraError(f"{self.path} cannot be written ({error.strerror}); see the disk") from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from firmware_interfaces.errors import FirmwareError
 from gateway.change.aside import Answer, Question, inquire
-from gateway.change.history import History, How, Version, write_whole
+from gateway.change.history import History, How, Version
 from gateway.change.plan import ChangeError
 from gateway.change.takeover import take_over
 from gateway.change.words import consequences, proposal
@@ -25,6 +25,7 @@ from gateway.control import Handler
 from gateway.errors import AuroraError
 from gateway.logbook.fields import LONGEST_NAME, LONGEST_TEXT, Fields
 from gateway.model import Event
+from gateway.wholefile import write_whole
 
 if TYPE_CHECKING:
     from gateway.app import Gateway

@@ -1,13 +1,13 @@
 """Calibrations under way: kept in a file of their own, so that neither a restart nor an empty phone loses one."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from gateway.errors import OperatorError, StorageError
+from gateway.wholefile import write_whole
 
 __all__ = ["Session", "Sessions", "Taken"]
 
@@ -108,14 +108,8 @@ class Sessions:
 
     def _write(self) -> None:
         body = {"form": FORM, "number": self._number, "open": [asdict(one) for one in self._open.values()]}
-        draft = self._path.with_suffix(".draft")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(body, file, ensure_ascii=False, indent=1)
-                file.flush()
-                os.fsync(descriptor)
-            draft.replace(self._path)
+            write_whole(self._path, json.dumps(body, ensure_ascii=False, indent=1).encode(), 0o600)
         except OSError as error:
             raise StorageError(f"{self._path} cannot be written ({error.strerror})", "see the disk") from error
 

@@ -316,7 +316,7 @@ class TestFile:
     async def test_a_disk_that_refuses_is_said(self, tmp_path: Path) -> None:
         gate = Gate(tmp_path)
         await gate.administrator()
-        (tmp_path / "access.draft").mkdir()
+        (tmp_path / ".access.json.draft").mkdir()
         with pytest.raises(AuroraError, match="cannot be written"):
             await gate.door.sign_in("Ana Smit", PASSWORD, ADDRESS)
         assert json.loads((tmp_path / "access.json").read_text())["people"], "what was kept is whole"

@@ -46,6 +46,7 @@ from pathlib import Path
 sys.path[:0] = sys.argv[3:]
 from change_tools import Plant, WHO, checked_here, running, until
 from gateway.acquire.station import Acquire
+from gateway import wholefile
 from gateway.change import changes, history
 from gateway.config import check_file
 
@@ -53,7 +54,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 PLACES = {
-    "while the new version is kept": lambda: setattr(history.os, "fchmod", die),
+    "while the new version is kept": lambda: setattr(wholefile.os, "fchmod", die),
     "before the file is replaced": lambda: setattr(changes, "write_whole", die),
     "between the file and the gateway": lambda: setattr(changes, "take_over", die),
     "in the middle of the gateway": lambda: setattr(Acquire, "take_over", die),

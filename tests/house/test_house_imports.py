@@ -12,6 +12,7 @@ BOTTOM = {"firmware_interfaces", "gateway_core"}
 NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"} | {
     "gateway.clock_gnss",
     "gateway.profile",
+    "gateway.wholefile",
 }
 MQTT = "gateway.mqtt"
 """Hides the client library for the two stations that speak MQTT."""

@@ -1,11 +1,9 @@
 """The authority that certifies gateways: the cluster's own, whose key lies here, or another one."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from secrets import token_hex
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,8 +25,9 @@ from gateway.cluster.identity.certificates import (
 )
 from gateway.errors import OperatorError, SealError
 from gateway.seal.keys import FILE, read_private, write_private
+from gateway.wholefile import write_whole
 
-__all__ = ["Authority", "checked_certificate", "until_ms", "write_whole"]
+__all__ = ["Authority", "checked_certificate", "put", "until_ms"]
 
 KEY_FILE = "ca.key"
 CERTIFICATE_FILE = "ca.pem"
@@ -58,7 +57,7 @@ class Authority:
             write_private(folder / KEY_FILE, private_pem(key))
         except SealError as error:
             raise OperatorError(error.what, "give another folder with --data") from error
-        write_whole(folder / CERTIFICATE_FILE, pem(certificate))
+        put(folder / CERTIFICATE_FILE, pem(certificate))
         return cls(certificate, pem(certificate), key)
 
     @classmethod
@@ -154,24 +153,11 @@ def when(now_ms: int) -> datetime:
     return datetime.fromtimestamp(now_ms // 1000, UTC)
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put a file in the place of another one, whole or not at all; raises `OperatorError`."""
-    draft = path.with_name(f".{path.name}.{token_hex(4)}.draft")
+def put(path: Path, content: bytes) -> None:
+    """Put a file that everybody may read in the place of another one; raises `OperatorError`."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, mode)
-        draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, content, 0o644)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise OperatorError(f"{path} cannot be written ({error.strerror})", "look at the folder's mode") from error
 
 

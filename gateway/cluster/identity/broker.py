@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from gateway.cluster.database import Database
-from gateway.cluster.identity.authority import Authority, write_whole
+from gateway.cluster.identity.authority import Authority, put
 from gateway.cluster.identity.certificates import Revoked, new_key, pem, private_pem
 from gateway.errors import OperatorError
 from gateway.mqtt import Endpoint, LinkError, connect
@@ -56,7 +56,7 @@ async def publish_list(
             )
         revoked = [Revoked(int(serial, 16), at_ms) for serial, at_ms in rows]
         revoked += [Revoked(serial, now_ms) for serial in also]
-        write_whole(path, authority.revocation_list(revoked, now_ms))
+        put(path, authority.revocation_list(revoked, now_ms))
     return len(rows)
 
 

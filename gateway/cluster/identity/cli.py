@@ -16,7 +16,7 @@ from gateway.cluster.boxes import read_answers
 from gateway.cluster.database import Database
 from gateway.cluster.identity import keys as about_keys
 from gateway.cluster.identity import requests
-from gateway.cluster.identity.authority import Authority, write_whole
+from gateway.cluster.identity.authority import Authority, put
 from gateway.cluster.identity.broker import end_sessions, publish_list, reload_broker
 from gateway.cluster.identity.certificates import new_key, pem, private_pem
 from gateway.cluster.identity.desk import CLIENT, answer_of
@@ -182,7 +182,7 @@ async def _certify(desk: Desk, what: str, names: list[str]) -> int:
         write_private(desk.arguments.out / f"{stem}.key", private_pem(key))
     except SealError as error:
         raise OperatorError(error.what, "name another folder with --out") from error
-    write_whole(desk.arguments.out / f"{stem}.pem", text)
+    put(desk.arguments.out / f"{stem}.pem", text)
     async with desk.database.transaction() as work:
         serial = await requests.keep_certificate(work, names[0], text.decode(), desk.now_ms)
         await note(work, desk.staff, "certified", client=names[0], certificate=serial, kind=what)
@@ -269,14 +269,14 @@ def _answers(desk: Desk) -> dict[str, str]:
 def _write_answer(desk: Desk, done: Approved, answers: Mapping[str, str]) -> int:
     content = answer_of(desk.signer, desk.authority, done, dict(answers))
     path = desk.arguments.out / f"aurora-setup-{done.thumbprint.hex()[:8]}.cose"
-    write_whole(path, content)
+    put(path, content)
     print(f"written: {path}; on the gateway: aurora-gateway setup --from STICK --cluster-key FINGERPRINT")
     print(f"fingerprint of this cluster, by another way than the stick: {desk.signer.thumbprint.hex()}")
     return 0
 
 
 async def _csr(desk: Desk) -> int:
-    write_whole(desk.arguments.out, await requests.csr_of(desk.database, desk.arguments.code))
+    put(desk.arguments.out, await requests.csr_of(desk.database, desk.arguments.code))
     print(
         f"written: {desk.arguments.out}; the certificate's common name has to be MEMBER.GATEWAY, whatever it asks"
     )
