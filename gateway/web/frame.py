@@ -67,7 +67,7 @@ class Frame:
             lstrip_blocks=True,
         )
         self.globals = self._environment.globals
-        self.globals.update(asset=_asset, age=age, size=size)
+        self.globals.update(asset=_asset, age=age, size=size, cluster=False)
         self._environment.filters.update(
             query=urlencode, path=lambda text: quote(str(text), safe=""), duration=_duration
         )

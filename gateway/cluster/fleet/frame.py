@@ -66,7 +66,7 @@ class FleetFrame(Frame):
             ("/deeds", N_("What was done"), Right.ADMINISTER),
             ("/people", N_("People"), Right.ADMINISTER),
         ]
-        self.globals.update(own=_own, said=_said, reasons=reasons, is_red=_is_red, is_visit=_is_visit)
+        self.globals.update(cluster=True, own=_own, said=_said, reasons=reasons, is_red=_is_red, is_visit=_is_visit)
 
     @asynccontextmanager
     async def look(self, request: Request) -> AsyncIterator[Look]:
