@@ -4,6 +4,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import lru_cache, wraps
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from gateway.access.door import Caller
 from gateway.access.roles import Right, right_of
-from gateway.errors import AccessError, AuroraError
+from gateway.errors import AccessError, AuroraError, OperatorError
 from gateway.language import LANGUAGES, N_, Language, language, local_time
 from gateway.web.border import address_of
 from gateway.web.desk import Desk
@@ -84,6 +85,18 @@ class Frame:
         for part in request.headers.get("accept-language", "").split(","):
             wanted.append(part.partition(";")[0].strip().partition("-")[0].lower())
         return language(next((tag for tag in wanted if tag in LANGUAGES), self.desk.language))
+
+    def moment_ms(self, words: str) -> int:
+        """What a field for a time brought, as Unix ms; without a zone it is the page's. Raises `OperatorError`."""
+        try:
+            moment = datetime.fromisoformat(words)
+        except ValueError:
+            moment = None
+        if moment is None or not 1971 <= moment.year <= 9000:
+            raise OperatorError("that is no time", "write it as 2026-11-24T06:00")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self.desk.zone)
+        return int(moment.timestamp() * 1000)
 
     @staticmethod
     def caller(request: Request) -> Caller | None:

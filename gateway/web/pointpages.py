@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -85,24 +85,13 @@ class PointPages:
         """The stretch of time that was asked for."""
         asked = request.query_params
         if "from" in asked or "to" in asked:
-            start, end = (self._local(asked.get(name, "")) for name in ("from", "to"))
+            start, end = (self._frame.moment_ms(asked.get(name, "")) for name in ("from", "to"))
             if start >= end or end - start > LONGEST_MS:
                 raise OperatorError(
                     "that is no stretch of time for a chart", "give a beginning before its end, 100 days at most"
                 )
             return {"from_ms": start, "to_ms": end}
         return {"hours": SPANS.get(asked.get("span", ""), 24)}
-
-    def _local(self, words: str) -> int:
-        try:
-            moment = datetime.fromisoformat(words)
-        except ValueError:
-            moment = None
-        if moment is None or not 1971 <= moment.year <= 9000:
-            raise OperatorError("that is no time", "write it as 2026-11-24T06:00")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._frame.desk.zone)
-        return int(moment.timestamp() * 1000)
 
     async def _export(self, request: Request) -> Response:
         name, asked = request.path_params["point"], request.query_params

@@ -1,7 +1,7 @@
 """A point: its chart for a day, a week, a month or any other time; alarms, events, values as a table and as CSV."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -159,7 +159,7 @@ class PointPages:
         """Beginning, end, and the name of the choice; raises `OperatorError`."""
         asked = request.query_params
         if "from" in asked or "to" in asked:
-            start, end = (self._local(asked.get(name, "")) for name in ("from", "to"))
+            start, end = (self._frame.moment_ms(asked.get(name, "")) for name in ("from", "to"))
             if not 0 < end - start <= LONGEST_MS:
                 raise OperatorError("that is no stretch of time for a chart", "give a beginning before its end")
             return start, end, ""
@@ -167,17 +167,6 @@ class PointPages:
         if span not in SPANS:
             span = "day"
         return now_ms - SPANS[span], now_ms, span
-
-    def _local(self, words: str) -> int:
-        try:
-            moment = datetime.fromisoformat(words)
-        except ValueError:
-            moment = None
-        if moment is None or not 1971 <= moment.year <= 9000:
-            raise OperatorError("that is no time", "write it as 2026-11-24T06:00")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._frame.desk.zone)
-        return int(moment.timestamp() * 1000)
 
     async def _values(self, request: Request) -> Response:
         frame, gateway, name = self._frame, ident(request, "gateway"), str(request.path_params["point"])
