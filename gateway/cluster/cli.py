@@ -25,7 +25,6 @@ from gateway.cluster.identity import cli as identity
 from gateway.cluster.identity.share import share_group
 from gateway.cluster.ledger import as_text, ledger
 from gateway.cluster.members import cli as members
-from gateway.cluster.metrics import serve_metrics
 from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
@@ -91,6 +90,8 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
             register = Register(database, signer, iss=settings.name, patience_ms=patience_ms)
             receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=group)
             if arguments.metrics:
+                from gateway.cluster.metrics import serve_metrics
+
                 serve_metrics(receiver.stats, arguments.metrics)
             await _until_signal(receiver)
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -124,3 +126,10 @@ def test_every_mistake_in_the_settings_is_named(tmp_path: Path) -> None:
         load_settings(file, {})
     assert [problem.path for problem in caught.value.problems] == ["nam", "data_dir", "broker.port"]
     assert main(["keys", "--config", str(tmp_path / "none.toml")]) == 2
+
+
+def test_a_receiver_loads_nothing_of_the_page_and_the_outputs() -> None:
+    heavy = ("starlette", "uvicorn", "jinja2", "pydantic", "pyarrow", "asyncpg", "prometheus_client")
+    code = f"import sys; import gateway.cluster.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

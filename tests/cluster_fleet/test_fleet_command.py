@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fleet_page import Person
 
-from gateway.cluster.fleet.cli import _address
+from gateway.cluster.fleet.commands import _address
 from gateway.errors import OperatorError
 
 

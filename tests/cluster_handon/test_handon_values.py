@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cluster.database import Database
-from gateway.cluster.handon import cli, values
+from gateway.cluster.handon import cli, commands, values
 from gateway.cluster.handon.choice import Choice, rows
 from gateway.cluster.handon.evidence import Left
 from gateway.cluster.handon.values import COLUMNS, CsvWriter, ParquetWriter, Row, plain, shown, write
@@ -255,7 +255,7 @@ async def test_a_file_that_failed_is_not_there(tmp_path: Path) -> None:
         raise AuroraError("the store is gone")
 
     out = tmp_path / "values.parquet"
-    with pytest.raises(AuroraError, match="the store is gone"), cli._draft(out) as draft:
+    with pytest.raises(AuroraError, match="the store is gone"), commands._draft(out) as draft:
         await write(failing(), ParquetWriter(draft, {}))
     assert list(tmp_path.iterdir()) == []
 
