@@ -43,6 +43,10 @@ class StorageError(AuroraError):
         super().__init__(f"{what}; {remedy}" if remedy else what)
 
 
+class AwayError(StorageError):
+    """The store cannot be reached now, and may be again without anybody's doing."""
+
+
 class UnfitError(StorageError):
     """A value that the store cannot hold; the store itself is well."""
 

@@ -4,19 +4,16 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from gateway.clock_sources import KernelSource
+from gateway.clock import wall_ms
 from gateway.cluster.audit import Audited, audit
 from gateway.cluster.boxes import admit, read_answers, read_box
-from gateway.cluster.database import Database, open_database
 from gateway.cluster.derive import cli as derive
 from gateway.cluster.enrolment import enrol, read_enrolment
 from gateway.cluster.fleet import cli as fleet
@@ -28,11 +25,10 @@ from gateway.cluster.members import cli as members
 from gateway.cluster.proof import cli as proof
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
+from gateway.cluster.running import cluster_signer, opened, until_signal
 from gateway.cluster.settings import Settings, load_settings
 from gateway.errors import AuroraError
-from gateway.seal.keys import FileSigner
 
-KEY_FILE = "cluster.key"
 SHARED_PATIENCE_MS = 2000
 """Several receivers share a stream: a hole is asked for only when the others cannot have its batch any more."""
 
@@ -51,60 +47,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def cluster_signer(data_dir: Path) -> FileSigner:
-    """The cluster's key, made at the first call; raises `SealError`."""
-    path = data_dir / KEY_FILE
-    if path.exists():
-        return FileSigner.load(path)
-    data_dir.mkdir(parents=True, exist_ok=True)
-    return FileSigner.create(path)
-
-
-def utc_ms() -> int:
-    """Unix milliseconds by this machine's clock; a cluster's server has to keep it right."""
-    return _MACHINE.read().real_ns // 1_000_000
-
-
-_MACHINE = KernelSource()
-
-
-@asynccontextmanager
-async def opened(settings: Settings, *, read_only: bool = False) -> AsyncIterator[Database]:
-    """The store of the settings, brought to this release's schema unless it is only read."""
-    database = await open_database(settings.store, read_only=read_only)
-    try:
-        if not read_only:
-            await database.prepare(utc_ms())
-        yield database
-    finally:
-        await database.close()
-
-
 def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     signer = cluster_signer(settings.data_dir)
     group = share_group(signer, settings.group) if settings.group else ""
 
     async def serve() -> None:
-        async with opened(settings) as database:
+        async with opened(settings, patient=True) as database:
             patience_ms = SHARED_PATIENCE_MS if settings.group else 0
             register = Register(database, signer, iss=settings.name, patience_ms=patience_ms)
-            receiver = Receiver(settings.broker, register, utc_ms=utc_ms, group=group)
+            receiver = Receiver(settings.broker, register, utc_ms=wall_ms, group=group)
             if arguments.metrics:
                 from gateway.cluster.metrics import serve_metrics
 
                 serve_metrics(receiver.stats, arguments.metrics)
-            await _until_signal(receiver)
+            await receiver.run()
 
-    uvloop.run(serve())
+    uvloop.run(until_signal(serve()))
     return 0
-
-
-async def _until_signal(receiver: Receiver) -> None:
-    task = asyncio.ensure_future(receiver.run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _enrol(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -118,7 +77,7 @@ def _enrol(settings: Settings, arguments: argparse.Namespace) -> int:
 
     async def admit_it() -> None:
         async with opened(settings) as database:
-            await enrol(database, enrolment, utc_ms())
+            await enrol(database, enrolment, wall_ms())
 
     asyncio.run(admit_it())
     print(f"{enrolment.identity.client} is enrolled with key {enrolment.public.thumbprint.hex()}")
@@ -134,7 +93,7 @@ def _setup_file(settings: Settings, arguments: argparse.Namespace) -> int:
 
     async def admit_it(files: dict[str, bytes]) -> bytes:
         async with opened(settings) as database:
-            return await admit(database, signer, box, answers=answers, files=files, at_ms=utc_ms())
+            return await admit(database, signer, box, answers=answers, files=files, at_ms=wall_ms())
 
     try:
         files = {name: path.read_bytes() for name, path in given.items() if path is not None}
@@ -156,7 +115,7 @@ def _keys(settings: Settings, _arguments: argparse.Namespace) -> int:
 def _ledger(settings: Settings, arguments: argparse.Namespace) -> int:
     async def ask() -> dict[str, Any]:
         async with opened(settings, read_only=True) as database:
-            return await ledger(database, utc_ms())
+            return await ledger(database, wall_ms())
 
     content = asyncio.run(ask())
     print(json.dumps(content, indent=2) if arguments.json else as_text(content))

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 
 from gateway.clock_sources import KernelSource
 from gateway.cluster.audit import Audited, Finding, audit
-from gateway.cluster.cli import cluster_signer
 from gateway.cluster.database import open_database
 from gateway.cluster.enrolment import Enrolment, enrol
+from gateway.cluster.running import cluster_signer
 from gateway.config import load_site
 from gateway.demo.account import Account, account
 from gateway.demo.pki import Authority, Certificate

@@ -50,6 +50,10 @@ class Server:
         """``fast`` in order, ``immediate`` as by a power cut."""
         self._run("pg_ctl", "-D", self.data, "-w", "-m", how, "stop")
 
+    def promote(self) -> None:
+        """End a standby's waiting."""
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
+
     def kill(self) -> None:
         """Kill the server's main process, which takes the others with it."""
         os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)

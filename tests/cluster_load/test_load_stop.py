@@ -10,9 +10,9 @@ import pytest
 from load_world import NOW_MS
 
 from bench.fleet.stage import Broker
-from gateway.cluster.cli import _until_signal
 from gateway.cluster.receiver import Receiver
 from gateway.cluster.register import Register
+from gateway.cluster.running import until_signal
 from gateway.mqtt import Endpoint, Link, LinkError, beside
 
 
@@ -43,7 +43,7 @@ async def test_a_stop_is_not_lost_when_the_connection_goes_at_that_moment(tmp_pa
     broker.start()
     try:
         receiver = Torn(broker.port)
-        task = asyncio.ensure_future(_until_signal(receiver))
+        task = asyncio.ensure_future(until_signal(receiver.run()))
         await asyncio.wait_for(receiver.serving.wait(), 20)
         receiver.serving.clear()
         receiver.tear.set()

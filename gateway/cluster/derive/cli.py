@@ -2,23 +2,18 @@
 
 import argparse
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any
 
-from gateway.clock_sources import KernelSource
-from gateway.cluster.database import Database, open_database
+from gateway.clock import wall_ms
 from gateway.cluster.derive.again import begin_again
 from gateway.cluster.derive.follower import Follower, Options
 from gateway.cluster.derive.retention import Rule, retain, rules, set_rule
 from gateway.cluster.derive.service import follow
+from gateway.cluster.running import opened, until_signal
 from gateway.cluster.settings import Settings
 
 __all__ = ["add"]
 
 STREAM = ("event", "scan")
-_MACHINE = KernelSource()
 
 
 def add(
@@ -45,49 +40,27 @@ def add(
     retention.set_defaults(command=_retention)
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
-    database = await open_database(settings.store)
-    try:
-        await database.prepare(_now_ms())
-        yield database
-    finally:
-        await database.close()
-
-
-def _now_ms() -> int:
-    return _MACHINE.read().real_ns // 1_000_000
-
-
 def _derive(settings: Settings, arguments: argparse.Namespace) -> int:
     options = Options(values=arguments.values)
     if arguments.lag is not None:
         options = options._replace(lag_ms=round(arguments.lag * 1000))
 
     async def work() -> None:
-        async with _opened(settings) as database:
+        async with opened(settings, patient=not arguments.once) as database:
             if arguments.again:
                 print(f"tables of {await begin_again(database, losing=arguments.losing)} gateways are made anew")
             if arguments.once:
-                await Follower(database, options._replace(lag_ms=0)).catch_up(_now_ms())
+                await Follower(database, options._replace(lag_ms=0)).catch_up(wall_ms())
                 return
-            await _until_signal(lambda: follow(database, _now_ms, options))
+            await follow(database, wall_ms, options)
 
-    asyncio.run(work())
+    asyncio.run(until_signal(work()))
     return 0
-
-
-async def _until_signal(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    task = asyncio.ensure_future(work())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _retention(settings: Settings, arguments: argparse.Namespace) -> int:
     async def work() -> None:
-        async with _opened(settings) as database:
+        async with opened(settings) as database:
             if arguments.member is not None and arguments.days is not None:
                 async with database.transaction() as tables:
                     await set_rule(tables, Rule(arguments.member, arguments.point, arguments.days))
@@ -95,7 +68,7 @@ def _retention(settings: Settings, arguments: argparse.Namespace) -> int:
                 for rule in await rules(tables):
                     print(f"{rule.member} {rule.point or '(all else, and evidence)'}: {rule.days} days")
             if arguments.run:
-                for one in await retain(database, _now_ms()):
+                for one in await retain(database, wall_ms()):
                     place = f"gateway {one.gateway}, {STREAM[one.stream]} batches {one.first} to {one.last}"
                     print(f"erased: {place}, {one.bytes} bytes")
 

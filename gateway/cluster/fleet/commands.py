@@ -1,16 +1,14 @@
 """What ``aurora-cluster fleet`` does."""
 
 import argparse
-import asyncio
-import signal
-from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.access.certificate import own_certificate
-from gateway.cluster.database import Database, open_database
+from gateway.clock import wall_ms
 from gateway.cluster.fleet.serve import Fleet, serve
 from gateway.cluster.identity.settings import load_identity
+from gateway.cluster.running import opened, until_signal
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError
 from gateway.web.place import own_names
@@ -34,38 +32,28 @@ def fleet(settings: Settings, arguments: argparse.Namespace) -> int:
         ) from error
     folder = settings.data_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    uvloop.run(_run(settings, arguments, address, zone, folder))
+    uvloop.run(until_signal(_run(settings, arguments, address, zone, folder)))
     return 0
 
 
 async def _run(
     settings: Settings, arguments: argparse.Namespace, address: tuple[str, int], zone: ZoneInfo, folder: Path
 ) -> None:
-    from gateway.cluster.cli import utc_ms
-
     names = frozenset(name.lower() for name in arguments.host_name)
     tls = _tls(arguments, address[0], folder, names | own_names())
-    database: Database = await open_database(settings.store)
-    try:
-        await database.prepare(utc_ms())
+    async with opened(settings, patient=True) as database:
         served = await Fleet.open(
             database,
             folder,
             name=settings.name.rpartition(":")[2] or settings.name,
-            now_ms=utc_ms,
+            now_ms=wall_ms,
             names=names,
             language=arguments.language,
             zone=zone,
             keys=settings.data_dir,
             life=load_identity(arguments.config).life,
         )
-        task = asyncio.ensure_future(serve(served, *address, tls))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        with suppress(asyncio.CancelledError):
-            await task
-    finally:
-        await database.close()
+        await serve(served, *address, tls)
 
 
 def _address(text: str) -> tuple[str, int]:

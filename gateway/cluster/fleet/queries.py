@@ -107,10 +107,10 @@ class Ask:
     limit: int = 50
 
 
-# Aggregates are cast because PostgreSQL's sums are numerics. MATERIALIZED, since the marks are asked for several
-# times: put in the place of their name they would be computed each time.
+# Aggregates are cast because PostgreSQL's sums are numerics. `judged` is MATERIALIZED, since the marks are asked
+# for several times: put in the place of their name they would be computed each time.
 HERE: Final = """
-here AS MATERIALIZED (
+here AS (
     SELECT g.id, m.name AS member, g.member AS member_id, g.site, g.name, g.revoked_ms,
         CASE WHEN s.received_ms IS NULL OR e.received_ms > s.received_ms THEN e.received_ms ELSE s.received_ms END
             AS seen_ms,

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,14 @@ from random import Random
 from typing import Any
 
 from gateway.clock import wall_ms
-from gateway.cluster.database import Database, open_database
+from gateway.cluster.database import Database
 from gateway.cluster.handon.choice import Choice, rows
 from gateway.cluster.handon.epcis import epcis_document
 from gateway.cluster.handon.evidence import Left
 from gateway.cluster.handon.lane import Lane
 from gateway.cluster.handon.outputs import MemberOutput, load_outputs
 from gateway.cluster.handon.values import CsvWriter, ParquetWriter, write
+from gateway.cluster.running import opened, until_signal
 from gateway.errors import RecordError
 
 Work = Callable[[Database, Any, argparse.Namespace], Awaitable[int]]
@@ -27,14 +27,11 @@ Work = Callable[[Database, Any, argparse.Namespace], Awaitable[int]]
 def read(work: Work, settings: Any, arguments: argparse.Namespace) -> int:
     """Run what reads from the store."""
 
-    async def opened() -> int:
-        database = await open_database(settings.store, read_only=True)
-        try:
+    async def reading() -> int:
+        async with opened(settings, read_only=True) as database:
             return await work(database, settings, arguments)
-        finally:
-            await database.close()
 
-    return asyncio.run(opened())
+    return asyncio.run(reading())
 
 
 def _choice(arguments: argparse.Namespace) -> Choice:
@@ -79,27 +76,23 @@ def check(arguments: argparse.Namespace) -> int:
 
 def outputs(settings: Any, arguments: argparse.Namespace) -> int:
     """Tell members' systems until a signal comes."""
-    asyncio.run(_until_signal(str(settings.store), load_outputs(arguments.outputs)))
+    asyncio.run(until_signal(_tell_all(settings, load_outputs(arguments.outputs))))
     return 0
 
 
-async def _until_signal(store: str, chosen: Sequence[MemberOutput]) -> None:
-    database = await open_database(store)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lanes = [Lane(database, output, utc_ms=wall_ms, random=Random()) for output in chosen]  # noqa: S311 - for rests
-    tasks = [asyncio.create_task(lane.run()) for lane in lanes]
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()  # a lane ends by a defect alone, which must not pass in silence
-    finally:
-        for task in (waiting, *tasks):
-            task.cancel()
-        await asyncio.gather(waiting, *tasks, return_exceptions=True)
-        await database.close()
+async def _tell_all(settings: Any, chosen: Sequence[MemberOutput]) -> None:
+    async with opened(settings, patient=True) as database:
+        lanes = [Lane(database, output, utc_ms=wall_ms, random=Random()) for output in chosen]  # noqa: S311 - for rests
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(lane.run()) for lane in lanes]
+        tasks.append(asyncio.create_task(asyncio.Event().wait()))  # also where no output is named, until a signal
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a lane ends by a defect alone, which must not pass in silence
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _place(word: str) -> tuple[str, str]:

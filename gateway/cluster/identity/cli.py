@@ -5,13 +5,12 @@ import asyncio
 import getpass
 import json
 import os
-import signal
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.clock import wall_ms
 from gateway.cluster.boxes import read_answers
 from gateway.cluster.database import Database
 from gateway.cluster.identity import keys as about_keys
@@ -24,6 +23,7 @@ from gateway.cluster.identity.desk import Desk as Renewing
 from gateway.cluster.identity.requests import Approved, Waiting
 from gateway.cluster.identity.rows import Staff, note
 from gateway.cluster.identity.settings import IdentitySettings, load_identity
+from gateway.cluster.running import cluster_signer, opened, until_signal
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError, SealError
 from gateway.seal.keys import FileSigner, write_private
@@ -37,14 +37,12 @@ class Desk:
     """What a command works with: settings, arguments, the store, and who sits there."""
 
     def __init__(self, settings: Settings, arguments: argparse.Namespace, database: Database) -> None:
-        from gateway.cluster.cli import cluster_signer, utc_ms
-
         self.settings = settings
         self.identity: IdentitySettings = load_identity(arguments.config)
         self.arguments = arguments
         self.database = database
         self.signer: FileSigner = cluster_signer(settings.data_dir)
-        self.now_ms = utc_ms()
+        self.now_ms = wall_ms()
         self.staff = Staff(arguments.by or _person(), self.now_ms, self.signer)
 
     @property
@@ -59,9 +57,9 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     person.add_argument("--by", metavar="NAME", help="who does it (default: the name you are signed in with)")
     parents = [*shared, person]
 
-    def command(name: str, run: Command, words: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Command, words: str, *, service: bool = False) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = commands.add_parser(name, parents=parents, help=words)
-        found.set_defaults(command=_runner(run))
+        found.set_defaults(command=_runner(run, service=service))
         return found
 
     ca = command("ca", _ca, "the cluster's authority: make it, show it, certify a broker or a receiver")
@@ -100,7 +98,7 @@ def add(commands: Any, shared: list[argparse.ArgumentParser]) -> None:
     _add_revocation(command)
 
 
-def _add_revocation(command: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+def _add_revocation(command: Callable[..., argparse.ArgumentParser]) -> None:
     shown = command("certificates", _certificates, "certificates that were issued")
     shown.add_argument("client", nargs="?")
     revoking = command("revoke", _revoke, "take nothing from a gateway any more, and end its session")
@@ -119,22 +117,25 @@ def _add_revocation(command: Callable[[str, Command, str], argparse.ArgumentPars
     cutting.add_argument("--from-event", type=int, metavar="N", help="first event batch (default: the next)")
     cutting.add_argument("--from-scan", type=int, metavar="N", help="first scan batch (default: the next)")
     cutting.add_argument("--why", required=True)
-    renewing = command("desk", _desk, "renew certificates of gateways that ask over the line; runs until stopped")
+    words = "renew certificates of gateways that ask over the line; runs until stopped"
+    renewing = command("desk", _desk, words, service=True)
     renewing.add_argument("--client", default=CLIENT, help="MQTT client, the common name of the certificate")
     renewing.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="certificate of the desk")
     renewing.add_argument("--key", type=Path, required=True, metavar="FILE", help="its private key")
     command("deeds", _deeds, "what staff did")
 
 
-def _runner(run: Command) -> Callable[[Settings, argparse.Namespace], int]:
+def _runner(run: Command, *, service: bool) -> Callable[[Settings, argparse.Namespace], int]:
     def command(settings: Settings, arguments: argparse.Namespace) -> int:
-        from gateway.cluster.cli import opened
+        done = 0
 
-        async def main() -> int:
-            async with opened(settings) as database:
-                return await run(Desk(settings, arguments, database))
+        async def main() -> None:
+            nonlocal done
+            async with opened(settings, patient=service) as database:
+                done = await run(Desk(settings, arguments, database))
 
-        return asyncio.run(main())
+        asyncio.run(until_signal(main()) if service else main())
+        return done
 
     return command
 
@@ -372,17 +373,11 @@ async def _end(desk: Desk, client: str) -> int:
 
 
 async def _desk(desk: Desk) -> int:
-    from gateway.cluster.cli import utc_ms
-
     _ = desk.authority.issuer  # said now, not at the first request
     service = Renewing(
-        desk.settings.broker, desk.database, desk.signer, desk.authority, life=desk.identity.life, utc_ms=utc_ms
+        desk.settings.broker, desk.database, desk.signer, desk.authority, life=desk.identity.life, utc_ms=wall_ms
     )
-    task = asyncio.ensure_future(service.run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
+    await service.run()
     return 0
 
 

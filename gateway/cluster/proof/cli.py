@@ -2,16 +2,16 @@
 
 import argparse
 import asyncio
-import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.clock import wall_ms
 from gateway.cluster.proof.audit import Given, Recomputed, verify_checkpoints
+from gateway.cluster.running import cluster_signer, opened, until_signal
 from gateway.cluster.settings import Settings
 from gateway.errors import OperatorError
 from gateway.seal.checkpoint import log_key
@@ -103,8 +103,6 @@ def add_to_verify(verify: Parser) -> None:
 
 def verify_log(settings: Settings, files: Sequence[Path], witness_keys: Sequence[str]) -> int:
     """Print what is not as the checkpoints say; returns how many findings there are."""
-    from gateway.cluster.cli import cluster_signer, opened
-
     given = [Given(str(path), _read(path)) for path in files]
     witnesses = [NoteKey.from_vkey(text) for text in witness_keys]
 
@@ -130,7 +128,6 @@ def verify_log(settings: Settings, files: Sequence[Path], witness_keys: Sequence
 
 
 def _checkpoint(settings: Settings, arguments: argparse.Namespace) -> int:
-    from gateway.cluster.cli import cluster_signer, opened, utc_ms
     from gateway.cluster.proof.cosigned import collect, lines_of
     from gateway.cluster.proof.log import checkpoint
     from gateway.cluster.proof.submit import submit
@@ -145,7 +142,7 @@ def _checkpoint(settings: Settings, arguments: argparse.Namespace) -> int:
 
     async def make() -> str | None:
         async with opened(settings) as database:
-            stored = await checkpoint(database, signer, utc_ms(), origin=settings.name)
+            stored = await checkpoint(database, signer, wall_ms(), origin=settings.name)
             if stored is None:
                 return None
             for url, key in zip(arguments.witness, keys, strict=True):
@@ -160,7 +157,6 @@ def _checkpoint(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _notary(settings: Settings, _arguments: argparse.Namespace) -> int:
-    from gateway.cluster.cli import cluster_signer, opened, utc_ms
     from gateway.cluster.proof.notary import Notary
 
     endpoint = settings.broker
@@ -169,16 +165,15 @@ def _notary(settings: Settings, _arguments: argparse.Namespace) -> int:
         endpoint = replace(endpoint, client=NOTARY)
 
     async def run() -> None:
-        async with opened(settings) as database:
+        async with opened(settings, patient=True) as database:
             signer = cluster_signer(settings.data_dir)
-            await Notary(endpoint, database, signer, origin=settings.name, utc_ms=utc_ms).run()
+            await Notary(endpoint, database, signer, origin=settings.name, utc_ms=wall_ms).run()
 
-    _until_signal(run())
+    asyncio.run(until_signal(run()))
     return 0
 
 
 def _witness(settings: Settings, arguments: argparse.Namespace) -> int:
-    from gateway.cluster.cli import cluster_signer, opened, utc_ms
     from gateway.cluster.proof.witness import Bench
 
     signer = cluster_signer(settings.data_dir)
@@ -195,12 +190,12 @@ def _witness(settings: Settings, arguments: argparse.Namespace) -> int:
             if arguments.request is None:
                 print(bench.key.vkey())
                 return 0
-            given = await bench.add_checkpoint(_read(arguments.request), utc_ms())
+            given = await bench.add_checkpoint(_read(arguments.request), wall_ms())
             print(given.body.decode(), end="")
             return 0 if given.status == 200 else 1
 
     if arguments.listen:
-        _until_signal(answer())
+        asyncio.run(until_signal(answer()))
         return 0
     return asyncio.run(answer())
 
@@ -215,15 +210,13 @@ def _place(where: str) -> tuple[str, int]:
 async def _listen(bench: "Bench", host: str, port: int) -> None:
     import uvicorn
 
-    from gateway.cluster.cli import utc_ms
     from gateway.cluster.proof.witness import application
 
-    config = uvicorn.Config(application(bench, utc_ms), host=host, port=port, lifespan="off", log_config=None)
+    config = uvicorn.Config(application(bench, wall_ms), host=host, port=port, lifespan="off", log_config=None)
     await uvicorn.Server(config).serve()
 
 
 def _pack(settings: Settings, arguments: argparse.Namespace) -> int:
-    from gateway.cluster.cli import cluster_signer, opened, utc_ms
     from gateway.cluster.proof.cosigned import collect
     from gateway.cluster.proof.pack import Wanted, build_pack
     from gateway.seal.packfile import pack_bytes
@@ -248,7 +241,7 @@ def _pack(settings: Settings, arguments: argparse.Namespace) -> int:
             await collect(database)
             async with database.transaction(write=False) as work:
                 signer = cluster_signer(settings.data_dir)
-                return await build_pack(work, signer, wanted, origin=settings.name, now_ms=utc_ms())
+                return await build_pack(work, signer, wanted, origin=settings.name, now_ms=wall_ms())
 
     files = asyncio.run(build())
     try:
@@ -275,17 +268,6 @@ def _verify_pack(_settings: Settings, arguments: argparse.Namespace) -> int:
     for line in pack_words(report):
         print(line)
     return 0 if report.ok else 1
-
-
-def _until_signal(work: Coroutine[Any, Any, Any]) -> None:
-    async def run() -> None:
-        task = asyncio.ensure_future(work)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        with suppress(asyncio.CancelledError):
-            await task
-
-    asyncio.run(run())
 
 
 def _read(path: Path) -> bytes:

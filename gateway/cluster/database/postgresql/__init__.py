@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from gateway.cluster.database import Database, Dialect, Row, Work
 from gateway.cluster.database.migrations import newest, statements, steps
 from gateway.cluster.database.postgresql.months import provide
 from gateway.cluster.database.postgresql.shut import check_server, shut
-from gateway.errors import StorageError, UnfitError
+from gateway.errors import AwayError, StorageError, UnfitError
 
 DIALECT = Dialect("postgresql", " FOR UPDATE")
 SCHEMA = "aurora"
@@ -28,6 +29,14 @@ UNFIT = (
     asyncpg.RaiseError,
 )
 """What says that a value is wrong, and not the server."""
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+"""A server that stops, starts, recovers or is full: it passes."""
 GONE = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -210,10 +219,15 @@ def _translated(place: str) -> Iterator[None]:
     except UNFIT as error:
         words = re.sub(r"\s+", " ", str(error))
         raise UnfitError(f"{place}: {words}", "see which value it was given") from error
+    except AWAY as error:
+        words = re.sub(r"\s+", " ", str(error))
+        raise AwayError(f"{place}: {words}", "wait, or look at the server's log") from error
     except FAILURES as error:
         words = re.sub(r"\s+", " ", str(error))
         raise StorageError(f"{place}: {words}", "look at the server's log") from error
+    except ssl.SSLError as error:
+        raise StorageError(f"{place}: not trusted ({error})", "look at certificates and sslmode") from error
     except (TimeoutError, OSError) as error:
-        raise StorageError(f"{place}: not reached ({error})", "look at address, port and server") from error
+        raise AwayError(f"{place}: not reached ({error})", "look at address, port and server") from error
     except ValueError as error:
         raise StorageError(f"{place}: not understood", "write postgresql://user@host:5432/database") from error
