@@ -54,7 +54,8 @@ def _derive(settings: Settings, arguments: argparse.Namespace) -> int:
                 return
             await follow(database, wall_ms, options)
 
-    asyncio.run(until_signal(work()))
+    # What is to be done once and was cut off must not look as if it were done.
+    asyncio.run(work() if arguments.once else until_signal(work()))
     return 0
 
 
