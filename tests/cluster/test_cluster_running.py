@@ -96,5 +96,5 @@ async def test_a_service_that_waits_can_be_stopped(
     await said(caplog, "not reached")
     task.cancel()
     with suppress(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await task
