@@ -107,7 +107,7 @@ async def test_a_day_of_signed_values_is_seen_as_it_was(store: Database, tmp_pat
             "nothing has come",
             "device reports a sensor fault",
             "defrost",
-            "alarm.raised",
+            ": raised",
             "too warm: 8.5, limit 7",
         ):
             assert words in shown, words

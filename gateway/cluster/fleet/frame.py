@@ -18,6 +18,7 @@ from gateway.access.roles import Right
 from gateway.cluster.database import Database, Work
 from gateway.cluster.fleet.admission import Admission
 from gateway.cluster.fleet.details import member_named
+from gateway.cluster.fleet.happened import event_words
 from gateway.cluster.fleet.marks import RED, VISIT, reasons
 from gateway.cluster.fleet.scope import ALL, NOTHING, Scope
 from gateway.language import N_
@@ -66,7 +67,15 @@ class FleetFrame(Frame):
             ("/deeds", N_("What was done"), Right.ADMINISTER),
             ("/people", N_("People"), Right.ADMINISTER),
         ]
-        self.globals.update(cluster=True, own=_own, said=_said, reasons=reasons, is_red=_is_red, is_visit=_is_visit)
+        self.globals.update(
+            cluster=True,
+            own=_own,
+            said=_said,
+            event_words=event_words,
+            reasons=reasons,
+            is_red=_is_red,
+            is_visit=_is_visit,
+        )
 
     @asynccontextmanager
     async def look(self, request: Request) -> AsyncIterator[Look]:

@@ -13,7 +13,9 @@ from gateway.chart import Chart, Gap, Instant, Limit, Series, Span
 from gateway.cluster.derive.nouns import ClusterEvent, Rolled
 from gateway.cluster.derive.segment import HOUR_MS, Segment
 from gateway.cluster.fleet.details import PointRow
+from gateway.cluster.fleet.happened import LABELS, event_words
 from gateway.language import N_, Language
+from gateway.report.names import named
 
 __all__ = ["NO_NEWS", "Readings", "chart_of", "limits_of", "of_hours", "of_values"]
 
@@ -23,22 +25,12 @@ PATIENCE: Final = 2.5
 MOST_MARKS: Final = 60
 LETTERS: Final = {"defrost": "D", "door": "O", "start-up": "S", "cleaning": "C", "loading": "L", "disturbance": "X"}
 INSTANTS: Final = {
-    "power_up": ("P", N_("gateway started")),
-    "config.changed": ("K", N_("configuration changed")),
-    "clock.step": ("T", N_("clock stepped")),
-    "clock.correction": ("T", N_("times before it corrected")),
-    "record.calibration": ("C", N_("calibration")),
+    "power_up": "P",
+    "config.changed": "K",
+    "clock.step": "T",
+    "clock.correction": "T",
+    "record.calibration": "C",
 }
-STATES: Final = {
-    "start-up": N_("start-up"),
-    "defrost": N_("defrost"),
-    "cleaning": N_("cleaning"),
-    "loading": N_("loading"),
-    "door": N_("door open"),
-    "disturbance": N_("disturbance"),
-}
-
-
 _TINTS: Final[Mapping[str, Literal["critical", "alert", "other"]]] = {
     "critical": "critical",
     "alert": "alert",
@@ -210,10 +202,10 @@ def _label(point: PointRow, event: ClusterEvent, at_ms: int, t: Language) -> Ite
     """What was recognised at a device: its times are by the clock since the machine has started."""
     kind, data = event.kind.removeprefix("label."), event.data
     start, end = data.get("start_ms"), data.get("end_ms")
-    if kind in STATES and data.get("device") == point.device and isinstance(start, int):
+    if kind in LETTERS and data.get("device") == point.device and isinstance(start, int):
         shift = at_ms - event.boot_ms
         until = end + shift if isinstance(end, int) else at_ms
-        yield Span(start + shift, max(start + shift, until), "bar", LETTERS[kind], t(STATES[kind]))
+        yield Span(start + shift, max(start + shift, until), "bar", LETTERS[kind], named(LABELS, kind, t))
 
 
 def _span(
@@ -223,12 +215,11 @@ def _span(
     if key[0] == "alarm":
         kind: Literal["critical", "alert", "other"] = _TINTS.get(str(data.get("tier")), "other")
         return Span(start_ms, end_ms, kind, str(number), t("alarm"), str(data.get("words", "")))
-    words = t("declared: {state}", state=t(STATES[key[1]]) if key[1] in STATES else key[1])
+    words = event_words("state.declared", {"kind": key[1]}, t)
     return Span(start_ms, end_ms, "bar", LETTERS.get(key[1], "Z").lower(), words, str(data.get("person") or ""))
 
 
 def _instants(events: Sequence[ClusterEvent], t: Language) -> Iterator[Instant]:
     found = [event for event in events if event.kind in INSTANTS and event.utc_ms is not None]
     for event in found[:MOST_MARKS]:
-        letter, words = INSTANTS[event.kind]
-        yield Instant(event.utc_ms or 0, letter, t(words))
+        yield Instant(event.utc_ms or 0, INSTANTS[event.kind], event_words(event.kind, event.data, t))
