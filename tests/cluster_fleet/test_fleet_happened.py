@@ -22,6 +22,7 @@ from gateway.language import LANGUAGES, language
         ("state.ended", {"kind": "cleaning"}, "ended: cleaning"),
         ("state.ended", [], "state.ended"),
         ("config.changed", {}, "configuration changed"),
+        ("gap.opened", {"cause": "timeout"}, "no good values"),
         ("clock.step", {}, "clock stepped"),
         ("something.new", {"rule": "high-critical"}, "something.new"),
     ],

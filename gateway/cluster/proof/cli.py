@@ -181,7 +181,7 @@ def _witness(settings: Settings, arguments: argparse.Namespace) -> int:
     place = _place(arguments.listen) if arguments.listen else None
 
     async def answer() -> int:
-        async with opened(settings) as database:
+        async with opened(settings, patient=place is not None) as database:
             bench = Bench(database, arguments.witness_name, signer, logs)
             if place is not None:
                 print(bench.key.vkey(), flush=True)

@@ -72,17 +72,15 @@ class PostgresDatabase(Database):
                 server_settings={"search_path": SCHEMA, "application_name": "aurora-cluster", **GONE},
                 init=_watch,
             )
-            # The pool connects on need: whoever opens wants to know now.
-            async with pool.acquire():
-                pass
         database = cls(pool, place, read_only=read_only)
-        if read_only:
-            try:
-                async with database.transaction(write=False) as work:
+        try:
+            # The pool connects on need: whoever opens wants to know now.
+            async with database.transaction(write=False) as work:
+                if read_only:
                     await _check(work, place)
-            except BaseException:
-                await pool.close()
-                raise
+        except BaseException:
+            pool.terminate()
+            raise
         return database
 
     async def prepare(self, now_ms: int) -> None:
