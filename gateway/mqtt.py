@@ -4,7 +4,8 @@ Habits of the library are mended here, which is why its private attributes are u
 ``publish`` returns normally when the broker has refused the message, so the reason codes of PUBACK are read in
 paho's callback; messages are acknowledged before anybody has seen them, so a receiver acknowledges by hand
 through paho; a connection that ends before the CONNACK (a broker that does not like the certificate) is only seen
-by a time-out, so its end is watched; leaving a silent connection would wait and leak the socket, so it is cut.
+by a time-out, so its end is watched; leaving a silent connection would wait and leak the socket, so it is cut; how
+the library waits for its socket fits asyncio's own event loop only (`_Client`).
 
 A `Link` lives for one connection. A client that is used again sends its own old queue after a reconnect, beside
 what the caller sends from its store; hence always a new one, with a clean start.
@@ -22,7 +23,7 @@ from random import Random
 from typing import Any, Literal
 
 import aiomqtt
-from paho.mqtt.client import MQTT_ERR_SUCCESS
+from paho.mqtt.client import MQTT_ERR_CONN_LOST, MQTT_ERR_SUCCESS
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -100,6 +101,51 @@ class _Context(ssl.SSLContext):
             wrapped.close()
             raise
         return wrapped
+
+
+class _Client(aiomqtt.Client):
+    """Waits for its socket as long as it has it, and ends with it, whichever event loop runs.
+
+    uvloop gives up a socket that was reset after one more call, even if that call only read what had come before:
+    from then on the connection was deaf and dumb, and nobody knew before the keepalive had run out. And a wait that
+    begins when the socket is closed already would be for whoever has got its number by then.
+    """
+
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
+        self._loop.call_soon_threadsafe(self._listen, sock)
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
+        self._loop.call_soon_threadsafe(self._wait_for_room, sock)
+
+    def _listen(self, sock: socket.socket) -> None:
+        if self._client.socket() is sock:
+            self._misc_task = self._loop.create_task(self._misc_loop())
+            self._loop.add_reader(sock.fileno(), self._read, sock)
+
+    def _wait_for_room(self, sock: socket.socket) -> None:
+        if self._client.socket() is sock:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _read(self, sock: socket.socket) -> None:
+        try:
+            self._client.loop_read()
+            # What TLS has decrypted already makes no socket readable.
+            while self._client.socket() is sock and isinstance(sock, ssl.SSLSocket) and sock.pending():
+                self._client.loop_read()
+            if self._client.socket() is sock and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._client._loop_rc_handle(MQTT_ERR_CONN_LOST)
+        except Exception as error:  # noqa: BLE001  # whatever the library stumbles over ends this connection
+            self._fail(error)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._disconnected.done():
+            self._disconnected.set_exception(error)
 
 
 class _Words(logging.Handler):
@@ -266,7 +312,7 @@ async def _client(
         raise LinkError(f"certificates cannot be used ({error})") from error
     logger = logging.Logger("gateway.mqtt.library", logging.ERROR)
     logger.addHandler(words)
-    client = aiomqtt.Client(
+    client = _Client(
         endpoint.host,
         endpoint.port,
         identifier=endpoint.client,
