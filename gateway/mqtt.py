@@ -107,7 +107,7 @@ class _Client(aiomqtt.Client):
     """Waits for its socket as long as it has it, and ends with it, whichever event loop runs.
 
     uvloop gives up a socket that was reset after one more call, even if that call only read what had come before:
-    from then on the connection was deaf and dumb, and nobody knew before the keepalive had run out. And a wait that
+    from then on nothing came or went, and nobody knew before the keepalive had run out. And a wait that
     begins when the socket is closed already would be for whoever has got its number by then.
     """
 
