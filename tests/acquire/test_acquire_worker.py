@@ -47,11 +47,14 @@ async def acquiring(
 async def test_values_come_from_the_registers_at_the_slots_of_the_grid(plant: Any, memory: Any) -> None:
     async with acquiring(memory, site(plant.port)):
         await memory.until(lambda: len(memory.scans(0)) >= 5)
-    for scan in memory.scans(0):
+    scans = memory.scans(0)
+    for scan in scans:
         assert list(scan.values) == [100.0, 101.0]
         assert scan.quality == bytes((Quality.GOOD, Quality.GOOD))
         assert scan.raw is None
-        assert scan.slot == scan.at_ms // PERIOD_MS, "the answer came within its own period"
+        # How soon after it an answer comes is up to the machine, too.
+        assert scan.at_ms >= scan.slot * PERIOD_MS, "nobody is asked before the slot"
+    assert all(one.slot < other.slot for one, other in pairwise(scans)), "each slot is answered once"
 
 
 async def test_the_first_poll_does_not_wait_for_the_next_slot(plant: Any, memory: Any) -> None:
