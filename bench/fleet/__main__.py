@@ -2,7 +2,8 @@
 
     python -m bench.fleet [RUN ...] [--json FILE]
 
-Runs: few, one, two, reconnect, slow-start, latency, everything, sqlite; all of them when none is named.
+Runs: few, one, few-opener, one-opener, two, reconnect, slow-start, latency, everything, sqlite; all of them when
+none is named.
 docs/cluster-scale.md says what each figure is. Beside each run stands the time that one Ed25519 signature takes to
 check at that moment: where the machine is busy with other things it is longer, and so is everything else.
 """
@@ -27,6 +28,8 @@ RUNS = {
     for run in (
         Run("few", 100, 100, options={"window": 8}),
         Run("one", 1000, 10, options={"window": 8}),
+        Run("few-opener", 100, 100, opener=True, options={"window": 8}),
+        Run("one-opener", 1000, 10, opener=True, options={"window": 8}),
         Run("two", 1000, 10, receivers=2, options={"window": 8}),
         Run("reconnect", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8}),
         Run("slow-start", 1000, 10, receivers=2, broker=DEFAULTS, options={"window": 8, "first": 1}),
@@ -38,6 +41,8 @@ RUNS = {
 WORDS = {
     "few": "100 gateways, 1 receiver",
     "one": "1000 gateways, 1 receiver",
+    "few-opener": "100 gateways, 1 receiver that has signatures checked beside it",
+    "one-opener": "1000 gateways, 1 receiver that has signatures checked beside it",
     "two": "1000 gateways, 2 receivers",
     "reconnect": "1000 gateways back at once, broker's default limits, 2 receivers",
     "slow-start": "the same, each gateway begins with one batch",

@@ -37,6 +37,8 @@ class Run:
     engine: str = "postgresql"
     broker: Mapping[str, str] = field(default_factory=lambda: SHIPPED)
     options: Mapping[str, int] = field(default_factory=dict)
+    opener: bool = False
+    """Check signatures in a process beside each receiver."""
     follower: bool = False
     """Derive what pages read beside it; then the bytes stored are those of evidence and derived tables."""
     profile: bool = False
@@ -71,7 +73,16 @@ def play(run: Run, *, now_ms: int, timeout_s: float = 900) -> dict[str, Any]:
         broker.start()
         group = GROUP if run.receivers > 1 else ""
         receivers = [
-            Receiver(folder, number, port=broker.port, data=folder, store=where, group=group, profile=run.profile)
+            Receiver(
+                folder,
+                number,
+                port=broker.port,
+                data=folder,
+                store=where,
+                group=group,
+                opener=run.opener,
+                profile=run.profile,
+            )
             for number in range(run.receivers)
         ]
         for receiver in receivers:

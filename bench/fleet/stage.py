@@ -117,6 +117,7 @@ class Receiver(Program):
         data: Path,
         store: str,
         group: str = "",
+        opener: bool = False,
         profile: bool = False,
     ) -> None:
         name = f"receiver-{number}"
@@ -126,6 +127,8 @@ class Receiver(Program):
             words += ["--store", store]
         if group:
             words += ["--group", group]
+        if opener:
+            words.append("--opener")
         python = [sys.executable]
         if profile:
             python += ["-m", "cProfile", "-o", str(folder / f"{name}.prof")]

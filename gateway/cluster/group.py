@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.cluster.account import Account, deletion, events_of
 from gateway.cluster.nouns import STREAMS, Entry, Fork, Place, Rejected
+from gateway.cluster.opening import Opened
 from gateway.cluster.store import Store
 from gateway.errors import SealError
 from gateway.model import Event, Stream
@@ -19,7 +20,6 @@ from gateway.seal.batch import (
     read_registration,
     subject,
 )
-from gateway.seal.cose import PublicKey
 from gateway.seal.receipt import refusal
 
 HOLD = 4096
@@ -27,17 +27,6 @@ HOLD = 4096
 MAX_WORDS = 200
 MOST_GONE = 16_384
 """Deletions that one batch may sign for: each is a row, written under the lock."""
-
-
-class Opened(NamedTuple):
-    """A message taken apart; ``verified`` is the key by which its signature has been found good, if one was."""
-
-    client: str
-    stream: str
-    payload: bytes
-    batch: OpenBatch | None
-    verified: PublicKey | None
-    error: SealError | None
 
 
 class Group:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from gateway.cluster.group import Opened
-from gateway.cluster.register import Grown, Message, Outcome, Register
+from gateway.cluster.opening import Message, Opened
+from gateway.cluster.register import Grown, Outcome, Register
 from gateway.errors import AuroraError
 from gateway.model import Stream
 from gateway.mqtt import Backoff, Endpoint, Link, LinkError, Received, beside, connect
@@ -112,7 +112,7 @@ class Receiver:
         while True:
             # The busier, the larger the groups; no message ever waits for another.
             group = await link.receive(GROUP)
-            await opened.put((group, self._register.open(map(_message, group))))
+            await opened.put((group, await self._register.open(map(_message, group))))
 
     async def _write(self, link: Link, opened: asyncio.Queue[tuple[list[Received], list[Opened]]]) -> None:
         """One group after the other: a later one is never written before an earlier one."""

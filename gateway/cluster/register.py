@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from gateway.cluster.account import Account
 from gateway.cluster.database import Database
-from gateway.cluster.group import Group, Opened
+from gateway.cluster.group import Group
 from gateway.cluster.nouns import KeyTerm
+from gateway.cluster.opening import NO_KEYS, Keys, Message, Opened, Opener, open_message
 from gateway.cluster.store import Store
 from gateway.errors import SealError, UnfitError
 from gateway.model import Stream
-from gateway.seal.batch import OpenBatch, open_batch, subject
-from gateway.seal.cose import PublicKey
+from gateway.seal.batch import subject
 from gateway.seal.keys import Signer
 from gateway.seal.receipt import issue_receipt
 from gateway.seal.tree import Frontier
@@ -28,14 +28,6 @@ log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 50_000
 """Gateways whose keys are remembered at most; beyond it the memory begins anew."""
-
-
-class Message(NamedTuple):
-    """One message from the broker: the client and the stream are those of its topic."""
-
-    client: str
-    stream: str
-    payload: bytes
 
 
 class Answer(NamedTuple):
@@ -79,29 +71,35 @@ class _Known(NamedTuple):
     id: int
     version: int
     terms: list[KeyTerm]
-    keys: dict[bytes, PublicKey]
+    keys: Keys
 
 
 class Register:
     """The gatekeeper of a database. ``iss`` names the cluster in its receipts.
 
     ``patience_ms`` is how long a hole may stay before a gateway is asked for it: with several receivers a batch
-    often overtakes the one before it.
+    often overtakes the one before it. With an ``opener`` signatures are checked in a process beside.
     """
 
-    def __init__(self, database: Database, signer: Signer, *, iss: str, patience_ms: int = 0) -> None:
+    def __init__(
+        self, database: Database, signer: Signer, *, iss: str, patience_ms: int = 0, opener: Opener | None = None
+    ) -> None:
         self._database = database
         self._signer = signer
         self._iss = iss
         self._patience_ms = patience_ms
+        self._opener = opener
         self._known: dict[str, _Known] = {}
 
-    def open(self, messages: Iterable[Message]) -> list[Opened]:
+    async def open(self, messages: Iterable[Message]) -> list[Opened]:
         """Take messages apart, and check the signatures for which the key is remembered: the work of the processor.
 
         It needs no database, so that it can go on while another group is written.
         """
-        return [self._open(message) for message in messages]
+        asked = [(message, self._keys(message.client)) for message in messages]
+        if self._opener is not None:
+            return await self._opener.open(asked)
+        return [open_message(message, keys) for message, keys in asked]
 
     async def admit(self, opened: Sequence[Opened], now_ms: int) -> Outcome:
         """Write what arrived together. ``now_ms`` is Unix milliseconds.
@@ -145,23 +143,13 @@ class Register:
 
     async def take(self, messages: Sequence[Message], now_ms: int) -> list[Answer]:
         """Open and admit a group, and answer it at once."""
-        outcome = await self.admit(self.open(messages), now_ms)
+        outcome = await self.admit(await self.open(messages), now_ms)
         receipts = [Answer(client, self.receipt(grown)) for (client, _), grown in outcome.grown.items()]
         return receipts + outcome.refusals
 
-    def _open(self, message: Message) -> Opened:
-        batch: OpenBatch | None = None
-        verified: PublicKey | None = None
-        error: SealError | None = None
-        try:
-            batch = open_batch(message.payload)
-            known = self._known.get(message.client)
-            verified = known.keys.get(batch.kid) if known is not None else None
-            if verified is not None:
-                batch.verify(verified)
-        except SealError as failure:
-            error = failure
-        return Opened(message.client, message.stream, message.payload, batch, verified, error)
+    def _keys(self, client: str) -> Keys:
+        known = self._known.get(client)
+        return NO_KEYS if known is None else known.keys
 
     async def _accounts(self, store: Store, clients: Iterable[str]) -> dict[str, Account]:
         """The enrolled among the clients, their streams locked and their keys as they are now."""
@@ -187,5 +175,5 @@ class Register:
         known = self._known.get(account.client)
         version = account.gateway.version
         if known is None or (known.id, known.version) != (account.gateway.id, version):
-            keys = {term.public.kid: term.public for term in account.terms}
+            keys = Keys.of(term.public for term in account.terms)
             self._known[account.client] = _Known(account.gateway.id, version, account.terms, keys)

@@ -4,6 +4,7 @@ name = "urn:aurora:cluster:north"      # names the cluster in its receipts
 data_dir = "/var/lib/aurora-cluster"   # the cluster's key, and the store where no other is named
 store = "postgresql://aurora@db.example/aurora"   # several receivers; without it cluster.db in data_dir
 group = "receivers"                    # receivers of one group share the work, whatever their client
+opener = true                          # signatures are checked in a process beside: one receiver, two cores
 
 [broker]
 host = "broker.example"
@@ -36,6 +37,7 @@ TOP: Mapping[str, type] = {
     "data_dir": str,
     "store": str,
     "group": str,
+    "opener": bool,
     "broker": dict,
     "identity": dict,
 }
@@ -49,20 +51,22 @@ BROKER: Mapping[str, type] = {
     "keepalive_s": int,
 }
 PATHS = ("ca", "certificate", "key")
-KINDS = {str: "a text", int: "a whole number", dict: "a table"}
+KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Who the cluster is, where its data is, and the broker.
 
-    ``store`` is a file or ``postgresql://...``; ``group`` the name under which several receivers share the work.
+    ``store`` is a file or ``postgresql://...``; ``group`` the name under which several receivers share the work,
+    ``opener`` whether a process beside the receiver checks the signatures.
     """
 
     name: str
     data_dir: Path
     store: str
     group: str
+    opener: bool
     broker: Endpoint
 
 
@@ -89,7 +93,9 @@ def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
     if group and not GROUP.fullmatch(group):
         problem = Problem("group", f"{group!r} is no name", "use 1 to 63 letters, digits, - and _")
         raise ConfigError(str(path or "flags"), [problem])
-    return Settings(flags.get("name") or content.get("name", NAME), data_dir, store, group, Endpoint(**chosen))
+    name = flags.get("name") or content.get("name", NAME)
+    opener = flags.get("opener") or content.get("opener", False)
+    return Settings(name, data_dir, store, group, opener, Endpoint(**chosen))
 
 
 def _read(path: Path) -> dict[str, Any]:

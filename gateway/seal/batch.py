@@ -4,7 +4,6 @@ Header and payload are described for outsiders in docs/batch-format.md; the code
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from cbor2 import CBORTag
@@ -13,6 +12,7 @@ from gateway.errors import SealError
 from gateway.model import Batch, ClockClaim, ClockState, Head, Stream
 from gateway.seal import cbor
 from gateway.seal.cose import (
+    ALG,
     CONTENT_TYPE,
     CWT_CLAIMS,
     ESP256,
@@ -23,12 +23,11 @@ from gateway.seal.cose import (
     MAX_MESSAGE,
     SUB,
     MessageSigner,
-    Parsed,
     PublicKey,
+    check,
     low_s,
     parse1,
     sign1,
-    verify1,
 )
 from gateway.seal.tree import HASH_BYTES, leaf_hash
 from gateway.site import Identity
@@ -51,8 +50,7 @@ MAX_NAME = 256
 MAX_REGISTRATION = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class OpenBatch:
+class OpenBatch(NamedTuple):
     """A batch taken apart. Its structure is right; its signature counts only after `verify`."""
 
     iss: str
@@ -66,15 +64,18 @@ class OpenBatch:
     kid: bytes
     payload: bytes
     leaf: bytes
-    parsed: Parsed
+    alg: int
+    protected: bytes
+    """The protected header as it was received and signed."""
+    signature: bytes
 
     def verify(self, key: PublicKey) -> None:
         """Check key identifier and signature; raises `SealError` ``wrong-key``, ``bad-signature`` ..."""
         if self.kid != key.kid:
             raise SealError("wrong-key", f"names key {self.kid.hex()}, not {key.kid.hex()}")
-        if key.alg == ESP256 and low_s(self.parsed.signature) != self.parsed.signature:
+        if key.alg == ESP256 and low_s(self.signature) != self.signature:
             raise SealError("bad-signature", "s is in the upper half of the order")
-        verify1(self.parsed, key)
+        check(self.alg, self.protected, self.payload, self.signature, key)
 
 
 class Registration(NamedTuple):
@@ -143,7 +144,9 @@ def open_batch(body: bytes) -> OpenBatch:
         raise SealError("bad-header", "the unprotected header is not empty")
     if parsed.payload is None:
         raise SealError("not-cose", "the payload is detached")
-    return OpenBatch(*_read_header(parsed.protected), parsed.payload, leaf_hash(body), parsed)
+    said = _read_header(parsed.protected)
+    alg = parsed.protected[ALG]
+    return OpenBatch(*said, parsed.payload, leaf_hash(body), alg, parsed.protected_bytes, parsed.signature)
 
 
 class _Header(NamedTuple):

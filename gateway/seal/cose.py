@@ -195,12 +195,20 @@ def verify1(parsed: Parsed, key: PublicKey, payload: bytes | None = None) -> Non
 
     Raises `SealError`: ``wrong-algorithm`` when message and key do not fit, ``bad-signature``.
     """
-    if parsed.protected[ALG] != key.alg:
-        raise SealError("wrong-algorithm", f"{parsed.protected[ALG]}, but the key is for {key.alg}")
     content = parsed.payload if payload is None else payload
     if content is None or (payload is not None and parsed.payload is not None):
         raise SealError("not-cose", "payload is neither carried nor given, or both")
-    key.verify(parsed.signature, _signed_bytes(parsed.protected_bytes, content))
+    check(parsed.protected[ALG], parsed.protected_bytes, content, parsed.signature, key)
+
+
+def check(alg: int, header: bytes, payload: bytes, signature: bytes, key: PublicKey) -> None:
+    """Check the signature of a message that is taken apart; ``header`` is its protected bytes, in which ``alg`` is.
+
+    Raises `SealError`: ``wrong-algorithm`` when message and key do not fit, ``bad-signature``.
+    """
+    if alg != key.alg:
+        raise SealError("wrong-algorithm", f"{alg}, but the key is for {key.alg}")
+    key.verify(signature, _signed_bytes(header, payload))
 
 
 def thumbprint(key: PublicKey) -> bytes:

@@ -13,7 +13,8 @@ from cluster_world import CLUSTER, IDENTITY, NOW_MS, Plant, opened
 
 from gateway.cluster.cli import cluster_signer, main
 from gateway.cluster.enrolment import Enrolment, read_enrolment
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.cluster.settings import load_settings
 from gateway.errors import ConfigError
 from gateway.seal.cose import PublicKey
@@ -111,20 +112,23 @@ def test_every_mistake_in_an_enrolment_file_is_named(plant: Plant) -> None:
 
 def test_settings_come_from_the_file_and_flags_win(tmp_path: Path) -> None:
     file = tmp_path / "cluster.toml"
-    file.write_text('name = "urn:x"\ndata_dir = "data"\n[broker]\nhost = "b"\nport = 1\nca = "ca.pem"\n')
+    file.write_text('name = "urn:x"\ndata_dir = "data"\nopener = true\n[broker]\nhost = "b"\nport = 1\nca = "ca.pem"\n')
     found = load_settings(file, {"port": 2, "host": None})
     assert found.name == "urn:x"
     assert found.data_dir == tmp_path / "data"
     assert (found.broker.host, found.broker.port, found.broker.ca) == ("b", 2, tmp_path / "ca.pem")
     assert found.broker.client == "aurora-receiver"
+    assert found.opener
+    assert not load_settings(None, {}).opener
+    assert load_settings(None, {"opener": True}).opener
 
 
 def test_every_mistake_in_the_settings_is_named(tmp_path: Path) -> None:
     file = tmp_path / "cluster.toml"
-    file.write_text('nam = "x"\ndata_dir = 1\n[broker]\nport = "8883"\n')
+    file.write_text('nam = "x"\ndata_dir = 1\nopener = 1\n[broker]\nport = "8883"\n')
     with pytest.raises(ConfigError) as caught:
         load_settings(file, {})
-    assert [problem.path for problem in caught.value.problems] == ["nam", "data_dir", "broker.port"]
+    assert [problem.path for problem in caught.value.problems] == ["nam", "data_dir", "opener", "broker.port"]
     assert main(["keys", "--config", str(tmp_path / "none.toml")]) == 2
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_cluster_register import Desk, receipts, refusals
 
 from gateway.cluster.fleet.pointpages import _cell
-from gateway.cluster.register import Message
+from gateway.cluster.opening import Message
 from gateway.cluster.store import Store
 from gateway.errors import UnfitError
 

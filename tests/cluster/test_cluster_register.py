@@ -16,7 +16,8 @@ from gateway.cluster.database import open_database
 from gateway.cluster.enrolment import Enrolment, enrol
 from gateway.cluster.ledger import as_text, ledger, missing_ranges
 from gateway.cluster.nouns import Place, StreamState
-from gateway.cluster.register import Answer, Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Answer, Register
 from gateway.cluster.store import MAX_FORKS, Store
 from gateway.errors import ConfigError, StorageError
 from gateway.model import Batch, ClockClaim, ClockState

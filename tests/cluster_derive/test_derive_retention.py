@@ -23,7 +23,8 @@ from gateway.cluster.derive.again import begin_again
 from gateway.cluster.derive.follower import Follower
 from gateway.cluster.derive.retention import Rule, retain, rules, set_rule
 from gateway.cluster.derive.segment import DAY_MS
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.cluster.store import Store
 from gateway.errors import OperatorError
 from gateway.seal.keys import FileSigner

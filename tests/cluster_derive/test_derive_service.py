@@ -34,7 +34,8 @@ from gateway.cluster.derive.progress import waiting
 from gateway.cluster.derive.service import follow
 from gateway.cluster.enrolment import Enrolment
 from gateway.cluster.enrolment import enrol as admit
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.seal.keys import FileSigner
 
 ROOT = Path(__file__).parents[2]

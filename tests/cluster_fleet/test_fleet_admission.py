@@ -15,7 +15,8 @@ from gateway.cluster.enrolment import Enrolment, enrol
 from gateway.cluster.identity import requests
 from gateway.cluster.identity.authority import Authority
 from gateway.cluster.identity.rows import Staff
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.seal.keys import FileSigner
 from gateway.seal.setupfile import read_setup
 from gateway.site import Identity

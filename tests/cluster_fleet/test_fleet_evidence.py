@@ -10,7 +10,8 @@ from fleet_page import Clock, page
 from gateway.cluster.database import Database
 from gateway.cluster.derive.follower import Follower
 from gateway.cluster.enrolment import Enrolment, enrol
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.model import Column, DeviceLayout, Layout, Scan
 from gateway.seal.keys import FileSigner
 

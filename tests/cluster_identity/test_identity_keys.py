@@ -13,7 +13,8 @@ from identity_world import IDENTITY, NOW_MS, Asking, Desk
 from gateway.cluster.database import open_database
 from gateway.cluster.identity import requests
 from gateway.cluster.identity.keys import cut_off, reinstate, revoke, revoke_certificate, revoke_client
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.errors import OperatorError
 from gateway.seal.keys import FileSigner
 from gateway.seal.receipt import Refusal, parse_answer

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,15 @@ class World:
         fleet: Sequence[Gateway],
         *,
         receivers: int = 1,
+        openers: Collection[int] = (),
         settings: Mapping[str, str] = SHIPPED,
         disturbance: Disturbance | None = None,
         **options: object,
     ) -> Fleet:
-        """Enrol a fleet and let it loose; ``options`` are those of fleet.c."""
+        """Enrol a fleet and let it loose; ``options`` are those of fleet.c.
+
+        The receivers with the numbers of ``openers`` have signatures checked in a process beside them.
+        """
         self.fleet = fleet
         asyncio.run(enrol_all(self.where, fleet, NOW_MS))
         self.broker = Broker(self.folder, settings)
@@ -60,7 +64,15 @@ class World:
         port = self.broker.port
         group = GROUP if receivers > 1 else ""
         for number in range(receivers):
-            one = Receiver(self.folder, number, port=port, data=self.folder, store=self.where, group=group)
+            one = Receiver(
+                self.folder,
+                number,
+                port=port,
+                data=self.folder,
+                store=self.where,
+                group=group,
+                opener=number in openers,
+            )
             self.receivers.append(one)
             one.begin()
         for one in self.receivers:

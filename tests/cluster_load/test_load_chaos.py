@@ -44,7 +44,7 @@ def test_what_was_signed_is_there_and_every_forgery_has_its_name(world: World, s
         gateway.flags = random.choice((0, 0, REPEATS, REVERSES))
     disturbance = disturb(fleet, random, START_MS)
     options = {"window": 8, "timeout": 1500, "shout": 100, "seed": seed, "stay": 1}
-    simulator = world.begin(fleet, receivers=RECEIVERS, disturbance=disturbance, **options)
+    simulator = world.begin(fleet, receivers=RECEIVERS, openers=[1], disturbance=disturbance, **options)
     _, total = simulator.done(5)
     kill_at_random(world, total, random)
     while simulator.done(0.5)[0] < total:

@@ -14,7 +14,8 @@ from bench.build import program
 from bench.fleet.cargo import LAYOUT, ROWS, VALUES, Gateway, kept_fleet, make_fleet, read_fleet, write_cargo
 from bench.fleet.check import check_answers, enrol_all, look, read_times
 from gateway.cluster.database import open_database
-from gateway.cluster.register import Message, Register
+from gateway.cluster.opening import Message
+from gateway.cluster.register import Register
 from gateway.seal.batch import open_batch
 from gateway.seal.columns import decode_scans, peek_scans
 from gateway.seal.keys import FileSigner

@@ -1,0 +1,201 @@
+"""Messages are taken apart and their signatures checked: the receiver's work of the processor.
+
+It needs the keys and no database. So it can be done while another group of messages is written, and in a process
+beside the receiver (`Opener`): that is where most of a second core goes when a cluster is large.
+"""
+
+import asyncio
+import logging
+import pickle
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
+from typing import BinaryIO, NamedTuple
+
+from gateway.errors import SealError
+from gateway.seal import cbor
+from gateway.seal.batch import OpenBatch, open_batch
+from gateway.seal.cose import PublicKey
+
+__all__ = ["Keys", "Message", "Opened", "Opener", "beside", "open_message"]
+
+log = logging.getLogger(__name__)
+
+MAX_REMEMBERED = 50_000
+"""Keys that the process beside keeps ready."""
+SIZE_BYTES = 4
+PAUSE_S = 10.0
+"""After a process has ended by itself, the next one is started so much later at the soonest."""
+GOODBYE_S = 2.0
+
+
+class Message(NamedTuple):
+    """One message from the broker: the client and the stream are those of its topic."""
+
+    client: str
+    stream: str
+    payload: bytes
+
+
+class Opened(NamedTuple):
+    """A message taken apart; ``verified`` is the key by which its signature has been found good, if one was."""
+
+    client: str
+    stream: str
+    payload: bytes
+    batch: OpenBatch | None
+    verified: PublicKey | None
+    error: SealError | None
+
+
+class Keys(NamedTuple):
+    """The keys of a gateway by their identifiers, and as bytes for another process."""
+
+    ready: Mapping[bytes, PublicKey]
+    cose: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, keys: Iterable[PublicKey]) -> "Keys":
+        """From the keys themselves."""
+        ready = {key.kid: key for key in keys}
+        return cls(ready, tuple(cbor.dumps(key.cose()) for key in ready.values()))
+
+
+NO_KEYS = Keys({}, ())
+
+
+def open_message(message: Message, keys: Keys) -> Opened:
+    """Take a message apart, and check its signature if the key that it names is among them; never raises."""
+    batch: OpenBatch | None = None
+    verified: PublicKey | None = None
+    error: SealError | None = None
+    try:
+        batch = open_batch(message.payload)
+        verified = keys.ready.get(batch.kid)
+        if verified is not None:
+            batch.verify(verified)
+    except SealError as failure:
+        error = failure
+    return Opened(message.client, message.stream, message.payload, batch, verified, error)
+
+
+class Opener:
+    """Opens messages in a process beside this one; without it, when that has ended, here."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._not_before = 0.0
+
+    async def open(self, messages: Sequence[tuple[Message, Keys]]) -> list[Opened]:
+        """As `open_message` for each, in the same order."""
+        request = pickle.dumps([(message.payload, keys.cose) for message, keys in messages], 5)
+        # Whoever is cancelled leaves no answer behind for the next one to take for its own.
+        asking = asyncio.ensure_future(self._ask(request, len(messages)))
+        batches = await asyncio.shield(asking)
+        return [
+            # What is not good has its reason found in one place.
+            open_message(message, keys)
+            if batch is None
+            else Opened(message.client, message.stream, message.payload, batch, keys.ready[batch.kid], None)
+            for (message, keys), batch in zip(messages, batches, strict=True)
+        ]
+
+    async def close(self) -> None:
+        """End the process."""
+        async with self._turn:
+            process, self._process = self._process, None
+            self._not_before = float("inf")
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _ask(self, request: bytes, count: int) -> list[OpenBatch | None]:
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            if self._process is None and loop.time() >= self._not_before:
+                self._process = await _start()
+            if self._process is None:
+                return [None] * count
+            try:
+                return await _answer(self._process, request)
+            except (OSError, EOFError) as error:
+                log.error("the process that checks signatures has ended (%s); this one does it meanwhile", error)
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
+                self._process = None
+                self._not_before = loop.time() + PAUSE_S
+                return [None] * count
+
+
+@asynccontextmanager
+async def beside() -> AsyncIterator[Opener]:
+    """An opener whose process is there when the first messages come, and ends with the block."""
+    opener = Opener()
+    try:
+        await opener.open(())
+        yield opener
+    finally:
+        await opener.close()
+
+
+async def _start() -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.cluster.opening", stdin=pipe, stdout=pipe
+    )
+
+
+async def _answer(process: asyncio.subprocess.Process, request: bytes) -> list[OpenBatch | None]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(len(request).to_bytes(SIZE_BYTES, "big") + request)
+    await process.stdin.drain()
+    size = int.from_bytes(await process.stdout.readexactly(SIZE_BYTES), "big")
+    answer: list[OpenBatch | None] = pickle.loads(await process.stdout.readexactly(size))  # noqa: S301  # our own process
+    return answer
+
+
+@lru_cache(MAX_REMEMBERED)
+def _key(cose: bytes) -> PublicKey:
+    return PublicKey.from_cose(cbor.loads(cose, "bad-key"))
+
+
+def _open_good(payload: bytes, keys: Iterable[bytes]) -> OpenBatch | None:
+    """The batch, if one of the keys has signed it."""
+    try:
+        batch = open_batch(payload)
+        for key in map(_key, keys):
+            if key.kid == batch.kid:
+                batch.verify(key)
+                return batch
+    except SealError:
+        pass
+    return None
+
+
+def work(requests: BinaryIO, answers: BinaryIO) -> None:
+    """What the process beside does until nobody asks any more."""
+    while len(head := requests.read(SIZE_BYTES)) == SIZE_BYTES:
+        asked = pickle.loads(requests.read(int.from_bytes(head, "big")))  # noqa: S301  # from our own parent
+        found = pickle.dumps([_open_good(payload, keys) for payload, keys in asked], 5)
+        answers.write(len(found).to_bytes(SIZE_BYTES, "big") + found)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # It ends when the receiver closes the pipe or is gone, never in the middle of what that still wants to know.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(BrokenPipeError, EOFError):
+        work(sys.stdin.buffer, sys.stdout.buffer)

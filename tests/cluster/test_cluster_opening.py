@@ -1,0 +1,148 @@
+"""Signatures checked in a process beside the receiver: the same answers, whatever becomes of that process."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cluster_world import OTHER, Plant, until
+
+from gateway.cluster import opening
+from gateway.cluster.opening import NO_KEYS, Keys, Message, Opened, Opener, beside, open_message
+from gateway.seal.cose import ESP256
+from gateway.seal.keys import FileSigner
+
+Asked = list[tuple[Message, Keys]]
+
+
+@pytest.fixture
+async def opener() -> AsyncIterator[Opener]:
+    async with beside() as opener:
+        yield opener
+
+
+def keys_of(*plants: Plant) -> Keys:
+    return Keys.of(plant.signer.public for plant in plants)
+
+
+def messages(plant: Plant, keys: Keys) -> Asked:
+    every = [batch for batches in plant.batches.values() for batch in batches]
+    return [(Message(plant.identity.client, batch.stream, batch.body), keys) for batch in every]
+
+
+def facts(opened: Opened) -> tuple[object, ...]:
+    """All that is known of a message; errors are the same when they say the same."""
+    error = None if opened.error is None else (opened.error.kind, opened.error.what)
+    return (*opened._replace(error=None), error)
+
+
+def pid(opener: Opener) -> int:
+    assert opener._process is not None
+    return opener._process.pid
+
+
+def ends(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_the_answer_is_the_same_wherever_a_message_is_opened(opener: Opener, tmp_path: Path) -> None:
+    plant, other = Plant(tmp_path / "one"), Plant(tmp_path / "other", OTHER)
+    plant.scans(3)
+    plant.event("alarm", text="warm")
+    keys = keys_of(plant)
+    good = messages(plant, keys)
+    first = good[0][0]
+    damaged = bytearray(first.payload)
+    damaged[-1] ^= 1
+    asked = [
+        *good,
+        (first, NO_KEYS),
+        (first, keys_of(other)),
+        (first, keys_of(other, plant)),
+        (first._replace(payload=bytes(damaged)), keys),
+        (first._replace(payload=first.payload[:40]), keys),
+        (first._replace(payload=b""), keys),
+        (first._replace(payload=bytes(100_000)), keys),
+        *good,
+    ]
+    found = await opener.open(asked)
+    assert [facts(one) for one in found] == [facts(open_message(*one)) for one in asked]
+    assert all(one.verified == plant.signer.public for one in found[: len(good)])
+
+
+async def test_keys_of_small_computers_are_checked_there_too(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = FileSigner.create
+    monkeypatch.setattr(FileSigner, "create", lambda path: create(path, ESP256))
+    plant = Plant(tmp_path)
+    assert plant.signer.public.alg == ESP256
+    monkeypatch.setattr(opening, "open_message", None)  # it is not asked
+    found = await opener.open(messages(plant, keys_of(plant)))
+    assert [one.verified for one in found] == [plant.signer.public] * 2
+
+
+async def test_a_killed_process_costs_no_message_and_the_next_one_follows(
+    opener: Opener, plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = messages(plant, keys_of(plant))
+    killed = pid(opener)
+    os.kill(killed, signal.SIGKILL)
+    wanted = [facts(open_message(*one)) for one in asked]
+    assert [facts(one) for one in await opener.open(asked)] == wanted
+    assert "has ended" in caplog.text
+    assert opener._process is None, "a process that does not live is not started with every group"
+    monkeypatch.setattr(opener, "_not_before", 0.0)
+    assert [facts(one) for one in await opener.open(asked)] == wanted
+    assert pid(opener) != killed
+    assert caplog.text.count("has ended") == 1
+
+
+async def test_whoever_is_cancelled_leaves_no_answer_for_the_next(
+    opener: Opener, plant: Plant, tmp_path: Path
+) -> None:
+    other = Plant(tmp_path / "other", OTHER)
+    plant.scans(50)
+    for _ in range(5):
+        leaving = asyncio.ensure_future(opener.open(messages(plant, keys_of(plant))))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        (first, *_) = await opener.open(messages(other, keys_of(other)))
+        assert leaving.cancelled()
+        assert (first.client, first.batch and first.batch.iss) == (OTHER.client, OTHER.urn)
+
+
+async def test_it_ends_with_the_receiver_and_not_by_a_signal_that_is_meant_for_it(plant: Plant) -> None:
+    async with beside() as opener:
+        number = pid(opener)
+        os.kill(number, signal.SIGTERM)
+        os.kill(number, signal.SIGINT)
+        (first, *_) = await opener.open(messages(plant, keys_of(plant)))
+        assert first.verified == plant.signer.public
+        assert pid(opener) == number
+    await until(lambda: ends(number), what="the process has ended")
+
+
+async def test_it_does_not_outlive_a_receiver_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from gateway.cluster.opening import beside\n"
+        "async def main():\n"
+        "    async with beside() as opener:\n"
+        "        print(opener._process.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    receiver = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=pipe)
+    assert receiver.stdout is not None
+    number = int(await receiver.stdout.readline())
+    receiver.kill()
+    await receiver.wait()
+    await until(lambda: ends(number), what="the process has ended")
