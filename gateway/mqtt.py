@@ -15,8 +15,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -39,6 +39,7 @@ REFUSED = 0x80
 
 CONNECT_TIMEOUT_S = 5.0
 GOODBYE_S = 1.0
+READ_AHEAD = 65_536
 UNLIMITED = 1 << 30
 NEXT_SUFFIX = ".next"
 """Ends the name of the key that is to follow: its certificate comes first, then it takes the old one's place."""
@@ -109,7 +110,24 @@ class _Client(aiomqtt.Client):
     uvloop gives up a socket that was reset after one more call, even if that call only read what had come before:
     from then on nothing came or went, and nobody knew before the keepalive had run out. And a wait that
     begins when the socket is closed already would be for whoever has got its number by then.
+
+    The library asks the system for each byte of a header, and sends each acknowledgement by itself: here as much as
+    there is is read at once, and what is sent in one go leaves in one piece.
     """
+
+    def __init__(self, *address: Any, **options: Any) -> None:
+        super().__init__(*address, **options)
+        self._ahead, self._taken = b"", 0
+        self._receive = self._client._sock_recv
+        self._client._sock_recv = self._take  # type: ignore[method-assign, assignment]
+
+    def _take(self, size: int) -> bytes:
+        """At most so many bytes of what was read ahead; reads when there is nothing more."""
+        if self._taken == len(self._ahead):
+            self._ahead, self._taken = self._receive(READ_AHEAD), 0
+        piece = self._ahead[self._taken : self._taken + size]
+        self._taken += len(piece)
+        return piece
 
     def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
         self._loop.call_soon_threadsafe(self._listen, sock)
@@ -124,28 +142,42 @@ class _Client(aiomqtt.Client):
 
     def _wait_for_room(self, sock: socket.socket) -> None:
         if self._client.socket() is sock:
-            self._loop.add_writer(sock.fileno(), self._write)
+            self._loop.add_writer(sock.fileno(), self._write, sock)
 
     def _read(self, sock: socket.socket) -> None:
         try:
             self._client.loop_read()
-            # What TLS has decrypted already makes no socket readable.
-            while self._client.socket() is sock and isinstance(sock, ssl.SSLSocket) and sock.pending():
+            # What was read ahead, or decrypted by TLS, makes no socket readable.
+            while self._client.socket() is sock and (self._taken < len(self._ahead) or _pending(sock)):
                 self._client.loop_read()
             if self._client.socket() is sock and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._client._loop_rc_handle(MQTT_ERR_CONN_LOST)
         except Exception as error:  # noqa: BLE001  # whatever the library stumbles over ends this connection
             self._fail(error)
 
-    def _write(self) -> None:
+    def _write(self, sock: socket.socket) -> None:
         try:
-            self._client.loop_write()
+            with _in_one_piece(sock):
+                self._client.loop_write()
         except Exception as error:  # noqa: BLE001
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if not self._disconnected.done():
             self._disconnected.set_exception(error)
+
+
+def _pending(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+@contextmanager
+def _in_one_piece(sock: socket.socket) -> Iterator[None]:
+    """What is sent inside goes out in as few segments as possible, at the end at the latest (tcp(7), TCP_CORK)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    yield
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 class _Words(logging.Handler):

@@ -63,12 +63,12 @@ class Account:
             state.late += 1
             state.late_max_ms = max(state.late_max_ms, waited)
 
-    def read(self, batch: OpenBatch) -> list[Event]:
-        """Count the values of a new scan batch, or return the events of an event batch."""
+    def read(self, batch: OpenBatch, values: int | None = None) -> list[Event]:
+        """Count the values of a new scan batch, if nobody has yet, or return the events of an event batch."""
         state = self.states[batch.stream]
         try:
             if batch.content_type == SCAN_TYPE:
-                state.values += peek_scans(batch.payload).values
+                state.values += peek_scans(batch.payload).values if values is None else values
                 return []
             return events_of(batch)
         except SealError:

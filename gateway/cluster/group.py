@@ -61,7 +61,7 @@ class Group:
                 if one.batch is None or one.error is not None:
                     raise one.error or SealError("not-cose", "nothing in it")
                 self._verify(account, one, one.batch)
-                await self._place(account, one.batch, one.payload)
+                await self._place(account, one.batch, one.payload, one.values)
             except SealError as error:
                 self._refuse(account, one, error)
 
@@ -163,7 +163,7 @@ class Group:
 
     # The tree
 
-    async def _place(self, account: Account, batch: OpenBatch, body: bytes) -> None:
+    async def _place(self, account: Account, batch: OpenBatch, body: bytes, values: int | None) -> None:
         """Store a verified batch: into the tree, behind a hole, or as what it is already."""
         state = account.states[batch.stream]
         self.touched[account.client, batch.stream] = None
@@ -183,7 +183,7 @@ class Group:
             self._early.setdefault((account.client, batch.stream), batch.seq)
         else:
             self._grow(account, batch.stream, batch.leaf)
-        events = account.read(batch)
+        events = account.read(batch, values)
         left = MOST_GONE
         for event in events:
             if event.kind == "deleted":

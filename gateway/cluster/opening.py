@@ -5,6 +5,7 @@ beside the receiver (`Opener`): that is where most of a second core goes when a 
 """
 
 import asyncio
+import gc
 import logging
 import pickle
 import signal
@@ -16,7 +17,8 @@ from typing import BinaryIO, NamedTuple
 
 from gateway.errors import SealError
 from gateway.seal import cbor
-from gateway.seal.batch import OpenBatch, open_batch
+from gateway.seal.batch import SCAN_TYPE, OpenBatch, open_batch
+from gateway.seal.columns import peek_scans
 from gateway.seal.cose import PublicKey
 
 __all__ = ["Keys", "Message", "Opened", "Opener", "beside", "open_message"]
@@ -47,6 +49,8 @@ class Opened(NamedTuple):
     payload: bytes
     batch: OpenBatch | None
     verified: PublicKey | None
+    values: int | None
+    """How many a verified batch of scans holds; None where that was not counted or cannot be read."""
     error: SealError | None
 
 
@@ -63,6 +67,13 @@ class Keys(NamedTuple):
         return cls(ready, tuple(cbor.dumps(key.cose()) for key in ready.values()))
 
 
+class Good(NamedTuple):
+    """What the process beside answers for a message that one of the keys has signed."""
+
+    batch: OpenBatch
+    values: int | None
+
+
 NO_KEYS = Keys({}, ())
 
 
@@ -70,15 +81,24 @@ def open_message(message: Message, keys: Keys) -> Opened:
     """Take a message apart, and check its signature if the key that it names is among them; never raises."""
     batch: OpenBatch | None = None
     verified: PublicKey | None = None
+    values: int | None = None
     error: SealError | None = None
     try:
         batch = open_batch(message.payload)
         verified = keys.ready.get(batch.kid)
         if verified is not None:
             batch.verify(verified)
+            values = _count(batch)
     except SealError as failure:
         error = failure
-    return Opened(message.client, message.stream, message.payload, batch, verified, error)
+    return Opened(message.client, message.stream, message.payload, batch, verified, values, error)
+
+
+def _count(batch: OpenBatch) -> int | None:
+    with suppress(SealError):
+        if batch.content_type == SCAN_TYPE:
+            return peek_scans(batch.payload).values
+    return None
 
 
 class Opener:
@@ -94,13 +114,13 @@ class Opener:
         request = pickle.dumps([(message.payload, keys.cose) for message, keys in messages], 5)
         # Whoever is cancelled leaves no answer behind for the next one to take for its own.
         asking = asyncio.ensure_future(self._ask(request, len(messages)))
-        batches = await asyncio.shield(asking)
+        found = await asyncio.shield(asking)
         return [
             # What is not good has its reason found in one place.
             open_message(message, keys)
-            if batch is None
-            else Opened(message.client, message.stream, message.payload, batch, keys.ready[batch.kid], None)
-            for (message, keys), batch in zip(messages, batches, strict=True)
+            if good is None
+            else Opened(*message, good.batch, keys.ready[good.batch.kid], good.values, None)
+            for (message, keys), good in zip(messages, found, strict=True)
         ]
 
     async def close(self) -> None:
@@ -119,7 +139,7 @@ class Opener:
                 process.kill()
             await process.wait()
 
-    async def _ask(self, request: bytes, count: int) -> list[OpenBatch | None]:
+    async def _ask(self, request: bytes, count: int) -> list[Good | None]:
         async with self._turn:
             loop = asyncio.get_running_loop()
             if self._process is None and loop.time() >= self._not_before:
@@ -151,18 +171,18 @@ async def beside() -> AsyncIterator[Opener]:
 
 async def _start() -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cluster.opening", stdin=pipe, stdout=pipe
-    )
+    # Not with -m: what it answers with must be of the classes that this process knows.
+    code = f"from {__name__} import main; main()"
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
 
 
-async def _answer(process: asyncio.subprocess.Process, request: bytes) -> list[OpenBatch | None]:
+async def _answer(process: asyncio.subprocess.Process, request: bytes) -> list[Good | None]:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(len(request).to_bytes(SIZE_BYTES, "big") + request)
     await process.stdin.drain()
     size = int.from_bytes(await process.stdout.readexactly(SIZE_BYTES), "big")
-    answer: list[OpenBatch | None] = pickle.loads(await process.stdout.readexactly(size))  # noqa: S301  # our own process
+    answer: list[Good | None] = pickle.loads(await process.stdout.readexactly(size))  # noqa: S301  # our own process
     return answer
 
 
@@ -171,14 +191,13 @@ def _key(cose: bytes) -> PublicKey:
     return PublicKey.from_cose(cbor.loads(cose, "bad-key"))
 
 
-def _open_good(payload: bytes, keys: Iterable[bytes]) -> OpenBatch | None:
-    """The batch, if one of the keys has signed it."""
+def _open_good(payload: bytes, keys: Iterable[bytes]) -> Good | None:
     try:
         batch = open_batch(payload)
         for key in map(_key, keys):
             if key.kid == batch.kid:
                 batch.verify(key)
-                return batch
+                return Good(batch, _count(batch))
     except SealError:
         pass
     return None
@@ -193,9 +212,11 @@ def work(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
-    # It ends when the receiver closes the pipe or is gone, never in the middle of what that still wants to know.
+def main() -> None:
+    """The process beside: it ends when the receiver closes the pipe or is gone, and by no signal meant for that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     with suppress(BrokenPipeError, EOFError):
         work(sys.stdin.buffer, sys.stdout.buffer)

@@ -93,7 +93,7 @@ class Memory:
     def misses(self, device: int) -> list[Miss]:
         return [record for record in self.of(device) if isinstance(record, Miss)]
 
-    async def until(self, condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
         async with asyncio.timeout(limit_s):
             while not condition():
                 self._news.clear()

@@ -99,7 +99,7 @@ async def running(site: Site, clock: Clock | None = None) -> AsyncIterator[Gatew
             await task
 
 
-async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for a condition, looking at it often; fails when it does not come true."""
     async with asyncio.timeout(within_s):
         while not condition():

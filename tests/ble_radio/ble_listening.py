@@ -9,7 +9,7 @@ from firmware_interfaces.ble.bluez import Report
 from firmware_interfaces.ble.ladder import Ladder, Step
 from firmware_interfaces.ble.scanner import RadioState, Scanner
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @dataclass

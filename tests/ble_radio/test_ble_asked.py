@@ -20,7 +20,7 @@ from gateway.model import Event, Miss, Quality, Scan
 from gateway.site import BusSpec, DeviceSpec
 
 PROBE, OTHER = "C2:11:22:33:44:66", "C2:11:22:33:44:77"
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 @dataclass

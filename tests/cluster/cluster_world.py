@@ -67,7 +67,7 @@ LAYOUT = Layout(
 )
 
 
-async def until(condition: Callable[[], Any], timeout: float = 15.0, what: str = "") -> None:
+async def until(condition: Callable[[], Any], timeout: float = 60.0, what: str = "") -> None:
     """Wait for a condition; looks every few milliseconds."""
     try:
         async with asyncio.timeout(timeout):

@@ -112,7 +112,7 @@ def test_every_mistake_in_an_enrolment_file_is_named(plant: Plant) -> None:
 
 def test_settings_come_from_the_file_and_flags_win(tmp_path: Path) -> None:
     file = tmp_path / "cluster.toml"
-    file.write_text('name = "urn:x"\ndata_dir = "data"\nopener = true\n[broker]\nhost = "b"\nport = 1\nca = "ca.pem"\n')
+    file.write_text('name = "urn:x"\ndata_dir = "data"\nopener = true\n[broker]\nhost = "b"\nport = 1\nca="ca.pem"')
     found = load_settings(file, {"port": 2, "host": None})
     assert found.name == "urn:x"
     assert found.data_dir == tmp_path / "data"

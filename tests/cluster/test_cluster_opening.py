@@ -74,6 +74,7 @@ async def test_the_answer_is_the_same_wherever_a_message_is_opened(opener: Opene
     found = await opener.open(asked)
     assert [facts(one) for one in found] == [facts(open_message(*one)) for one in asked]
     assert all(one.verified == plant.signer.public for one in found[: len(good)])
+    assert [one.values for one in found[: len(good)]] == [None, None, None, 50, 50, 50]
 
 
 async def test_keys_of_small_computers_are_checked_there_too(

@@ -54,7 +54,7 @@ def box(tmp_path: Path) -> Box:
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await condition():
                 await asyncio.sleep(0.02)
     except TimeoutError:

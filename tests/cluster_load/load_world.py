@@ -22,7 +22,7 @@ NOW_MS = int(time.time() * 1000)
 """Partitions are made for the months of the machine's clock, by which the receivers go."""
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> None:
+def until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "") -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + timeout_s
     while not condition():

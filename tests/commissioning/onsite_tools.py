@@ -102,7 +102,7 @@ class Bench(NamedTuple):
         self.plant.units[unit].tables[Table.INPUT][1] = tenths
 
 
-async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

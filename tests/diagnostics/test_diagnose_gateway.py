@@ -84,7 +84,7 @@ class Stand:
                 await asyncio.sleep(0.01)
         return found
 
-    async def until(self, condition: Any, within_s: float = 30.0) -> None:
+    async def until(self, condition: Any, within_s: float = 60.0) -> None:
         async with asyncio.timeout(within_s):
             while not condition():
                 await asyncio.sleep(0.01)

@@ -222,7 +222,7 @@ class World:
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
 
-    async def until(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], within_s: float = 60.0) -> None:
         await until(condition, within_s)
 
     async def idle(self) -> None:
@@ -233,7 +233,7 @@ class World:
             await until(lambda lane=lane, begun=begun: lane.rounds > begun + 1 or lane.wake())
 
 
-async def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.005)

@@ -42,7 +42,7 @@ class Wire:
         assert self._ends is not None
         os.write(self._ends[0], data)
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait for something that bytes from the other side bring about."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -30,7 +30,7 @@ os.dup2(int(sys.argv[2]), 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium reads commands from descriptor 3 and writes answers to descriptor 4."""
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class Tab:

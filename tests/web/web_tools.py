@@ -122,7 +122,7 @@ def pages_of(snapshot: Callable[[], dict[str, Any]] = status) -> Pages:
     return House(Path(tempfile.mkdtemp(dir=FOLDER.name))).pages(snapshot, open_view=True)
 
 
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for a condition, looking at it often; fails when it does not come true."""
     async with asyncio.timeout(within_s):
         while not condition():

@@ -132,7 +132,7 @@ async def acquiring(site: Site) -> AsyncIterator[tuple[Acquire, Memory]]:
         memory.assert_accounted()
 
 
-async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

@@ -80,7 +80,7 @@ async def acquiring(site: Site) -> AsyncIterator[tuple[Acquire, Memory]]:
             expected += record.count if isinstance(record, Miss) else 1
 
 
-async def until(condition: Callable[[], Any], within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

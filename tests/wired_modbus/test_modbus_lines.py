@@ -22,7 +22,7 @@ def rest(port: int, after_s: float = 0.02) -> TcpLink:
     return TcpLink("127.0.0.1", port, rest_after_s=after_s)
 
 
-async def until(condition: Any, within_s: float = 20.0) -> None:
+async def until(condition: Any, within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.005)
