@@ -81,9 +81,9 @@ async def test_a_member_signs_in_with_its_password_until_it_is_closed(
             states = {known.role: known.open for known in await member_roles(work)}
         assert states == {"aurora_m1": True, "aurora_m2": True, "aurora_m3": True}
 
-        assert await close_member(filled, full_name(3)) == "aurora_m3"
         ended = asyncio.Event()
         session.add_termination_listener(lambda _: ended.set())
+        assert await close_member(filled, full_name(3)) == "aurora_m3"
         await ended.wait()
         assert session.is_closed()
         with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
