@@ -40,6 +40,8 @@ REFUSED = 0x80
 CONNECT_TIMEOUT_S = 5.0
 GOODBYE_S = 1.0
 READ_AHEAD = 65_536
+PACKETS_AT_ONCE = 100
+"""After so many others have their turn."""
 UNLIMITED = 1 << 30
 NEXT_SUFFIX = ".next"
 """Ends the name of the key that is to follow: its certificate comes first, then it takes the old one's place."""
@@ -146,11 +148,16 @@ class _Client(aiomqtt.Client):
 
     def _read(self, sock: socket.socket) -> None:
         try:
-            self._client.loop_read()
-            # What was read ahead, or decrypted by TLS, makes no socket readable.
-            while self._client.socket() is sock and (self._taken < len(self._ahead) or _pending(sock)):
+            for _ in range(PACKETS_AT_ONCE):
                 self._client.loop_read()
-            if self._client.socket() is sock and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                if self._client.socket() is not sock:
+                    return
+                # What was read ahead, or decrypted by TLS, makes no socket readable.
+                if self._taken == len(self._ahead) and not _pending(sock):
+                    break
+            else:
+                self._loop.call_soon(self._read, sock)
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._client._loop_rc_handle(MQTT_ERR_CONN_LOST)
         except Exception as error:  # noqa: BLE001  # whatever the library stumbles over ends this connection
             self._fail(error)

@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 MAX_REMEMBERED = 50_000
 """Keys that the process beside keeps ready."""
 SIZE_BYTES = 4
+PATIENCE_S = 10.0
+"""A group of messages takes a tenth of a second."""
 PAUSE_S = 10.0
-"""After a process has ended by itself, the next one is started so much later at the soonest."""
+"""After a process has failed, the next one is started so much later."""
 GOODBYE_S = 2.0
 
 
@@ -135,26 +137,26 @@ class Opener:
             async with asyncio.timeout(GOODBYE_S):
                 await process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _kill(process)
 
     async def _ask(self, request: bytes, count: int) -> list[Good | None]:
         async with self._turn:
             loop = asyncio.get_running_loop()
-            if self._process is None and loop.time() >= self._not_before:
-                self._process = await _start()
-            if self._process is None:
+            if loop.time() < self._not_before:
                 return [None] * count
             try:
-                return await _answer(self._process, request)
+                self._process = self._process or await _start()
+                async with asyncio.timeout(PATIENCE_S):
+                    return await _answer(self._process, request)
             except (OSError, EOFError) as error:
-                log.error("the process that checks signatures has ended (%s); this one does it meanwhile", error)
-                with suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
-                self._process = None
+                why = str(error) or type(error).__name__
+                log.error(
+                    "the process that checks signatures does not answer (%s); this one does it meanwhile", why
+                )
                 self._not_before = loop.time() + PAUSE_S
+                process, self._process = self._process, None
+                if process is not None:
+                    await _kill(process)
                 return [None] * count
 
 
@@ -174,6 +176,12 @@ async def _start() -> asyncio.subprocess.Process:
     # Not with -m: what it answers with must be of the classes that this process knows.
     code = f"from {__name__} import main; main()"
     return await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 async def _answer(process: asyncio.subprocess.Process, request: bytes) -> list[Good | None]:
@@ -205,8 +213,11 @@ def _open_good(payload: bytes, keys: Iterable[bytes]) -> Good | None:
 
 def work(requests: BinaryIO, answers: BinaryIO) -> None:
     """What the process beside does until nobody asks any more."""
-    while len(head := requests.read(SIZE_BYTES)) == SIZE_BYTES:
-        asked = pickle.loads(requests.read(int.from_bytes(head, "big")))  # noqa: S301  # from our own parent
+    while size := int.from_bytes(requests.read(SIZE_BYTES), "big"):
+        request = requests.read(size)
+        if len(request) < size:
+            return
+        asked = pickle.loads(request)  # noqa: S301  # from our own parent
         found = pickle.dumps([_open_good(payload, keys) for payload, keys in asked], 5)
         answers.write(len(found).to_bytes(SIZE_BYTES, "big") + found)
         answers.flush()
@@ -218,5 +229,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    with suppress(BrokenPipeError, EOFError):
+    with suppress(BrokenPipeError):
         work(sys.stdin.buffer, sys.stdout.buffer)

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -97,12 +99,29 @@ async def test_a_killed_process_costs_no_message_and_the_next_one_follows(
     os.kill(killed, signal.SIGKILL)
     wanted = [facts(open_message(*one)) for one in asked]
     assert [facts(one) for one in await opener.open(asked)] == wanted
-    assert "has ended" in caplog.text
+    assert "does not answer" in caplog.text
     assert opener._process is None, "a process that does not live is not started with every group"
     monkeypatch.setattr(opener, "_not_before", 0.0)
     assert [facts(one) for one in await opener.open(asked)] == wanted
     assert pid(opener) != killed
-    assert caplog.text.count("has ended") == 1
+    assert caplog.text.count("does not answer") == 1
+
+
+async def test_a_process_that_hangs_or_cannot_be_started_holds_up_nobody(
+    opener: Opener, plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = messages(plant, keys_of(plant))
+    wanted = [facts(open_message(*one)) for one in asked]
+    monkeypatch.setattr(opening, "PATIENCE_S", 0.1)
+    hung = pid(opener)
+    os.kill(hung, signal.SIGSTOP)
+    assert [facts(one) for one in await opener.open(asked)] == wanted
+    assert ends(hung)
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    monkeypatch.setattr(opener, "_not_before", 0.0)
+    assert [facts(one) for one in await opener.open(asked)] == wanted
+    assert "TimeoutError" in caplog.text
+    assert "No such file" in caplog.text
 
 
 async def test_whoever_is_cancelled_leaves_no_answer_for_the_next(
@@ -128,6 +147,15 @@ async def test_it_ends_with_the_receiver_and_not_by_a_signal_that_is_meant_for_i
         assert first.verified == plant.signer.public
         assert pid(opener) == number
     await until(lambda: ends(number), what="the process has ended")
+
+
+def test_a_request_that_breaks_off_is_the_end() -> None:
+    request = pickle.dumps([])
+    whole = len(request).to_bytes(4, "big") + request
+    for cut in range(len(whole)):
+        answers = BytesIO()
+        opening.work(BytesIO(whole + whole[:cut]), answers)
+        assert pickle.loads(answers.getvalue()[4:]) == []
 
 
 async def test_it_does_not_outlive_a_receiver_that_is_killed(tmp_path: Path) -> None:

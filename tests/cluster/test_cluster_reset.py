@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.mqtt import Endpoint, Link, LinkError, connect
+from gateway.mqtt import PACKETS_AT_ONCE, Endpoint, Link, LinkError, connect
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 TOPIC = b"\x00\x01a"
@@ -38,13 +38,18 @@ class Breaker:
         taken.sendall(CONNACK)
         self._taken = taken
 
-    def break_off(self, *last: bytes) -> None:
-        """Send what is to come last, and reset; returns when the other side's kernel knows."""
+    def send(self, *messages: bytes) -> socket.socket:
+        """Send in one piece; returns when the other side's kernel has it."""
         self._thread.join()
         assert self._taken is not None
-        self._taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self._taken.sendall(b"".join(last))
-        self._taken.close()
+        self._taken.sendall(b"".join(messages))
+        return self._taken
+
+    def break_off(self, *last: bytes) -> None:
+        """Send what is to come last, and reset; returns when the other side's kernel knows."""
+        taken = self.send(*last)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        taken.close()
 
     def close(self) -> None:
         self._server.close()
@@ -68,6 +73,34 @@ def run(loop: Loop, work: Coroutine[Any, Any, None]) -> None:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
         runner.run(work)
     assert complaints == []
+
+
+@LOOPS
+def test_what_comes_in_one_piece_is_read_to_its_end_and_others_have_their_turn(
+    breaker: Breaker, loop: Loop
+) -> None:
+    async def count() -> int:
+        turns = 0
+        while True:
+            turns += 1
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                return turns
+
+    async def listen() -> None:
+        async with asyncio.timeout(AT_ONCE_S), connect(breaker.endpoint) as link:
+            others = asyncio.ensure_future(count())
+            breaker.send(*[MESSAGE] * 2000)
+            found = 0
+            while found < 2000:
+                found += len(await link.receive(2000))
+            others.cancel()
+            assert await others > 2000 / PACKETS_AT_ONCE
+            breaker.break_off()
+            await ends(link)
+
+    run(loop, listen())
 
 
 async def ends(link: Link, *, sending: bool = False) -> None:
