@@ -1,5 +1,7 @@
 """What a gateway recorded, in the words of whoever reads the page."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +22,11 @@ from gateway.language import LANGUAGES, language
         ("label.of-tomorrow", {}, "label.of-tomorrow"),
         ("state.declared", {"kind": "cleaning"}, "declared: cleaning"),
         ("state.ended", {"kind": "cleaning"}, "ended: cleaning"),
-        ("state.ended", [], "state.ended"),
+        ("state.ended", [], "declared state ended"),
         ("config.changed", {}, "configuration changed"),
         ("gap.opened", {"cause": "timeout"}, "no good values"),
         ("clock.step", {}, "clock stepped"),
+        ("access.refused", {"why": "password"}, "sign-in refused"),
         ("something.new", {"rule": "high-critical"}, "something.new"),
     ],
 )
@@ -36,3 +39,12 @@ def test_words_of_an_event(kind: str, data: Any, words: str) -> None:
 def test_a_reader_has_their_own_language() -> None:
     raised = ("alarm.raised", {"rule": "door-open"})
     assert len({event_words(*raised, language(tag)) for tag in LANGUAGES}) == len(LANGUAGES)
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_every_kind_of_the_guide_has_words(tag: str) -> None:
+    guide = (Path(__file__).parents[2] / "docs/events.md").read_text()
+    cells = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| `")]
+    kinds = [kind for cell in cells for kind in re.findall(r"`([a-z_.-]+)`", cell)]
+    assert len(kinds) > 80
+    assert [kind for kind in kinds if event_words(kind, {}, language(tag)) == kind] == []
