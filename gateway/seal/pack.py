@@ -6,9 +6,9 @@ with its own key, is found by the signatures of the gateways; what cluster and g
 cosignatures of others under the checkpoint.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.errors import SealError
 from gateway.model import Event, Stream
@@ -16,22 +16,27 @@ from gateway.seal.batch import EVENT_TYPE, OpenBatch, open_batch, subject
 from gateway.seal.certificate import Certificate, read_certificate
 from gateway.seal.checkpoint import Checkpoint, log_key, open_checkpoint, read_checkpoint
 from gateway.seal.completeness import account
-from gateway.seal.cose import PublicKey
+from gateway.seal.cose import KID_BYTES, PublicKey
 from gateway.seal.events import decode_events
 from gateway.seal.evidence import Evidence
 from gateway.seal.findings import Finding, Report, Severity
 from gateway.seal.note import Note, NoteKey, cosignature_kind, read_note
 from gateway.seal.packfile import check_manifest
 from gateway.seal.packproof import StreamProof, read_proofs
+from gateway.seal.statement import Statement, read_statement
 from gateway.seal.verify import verify_evidence
 
 __all__ = ["CHECKPOINT", "CLUSTER_KEY", "WITNESSES", "PackReport", "verify_pack"]
+
+Read = TypeVar("Read")
 
 CHECKPOINT = "checkpoint.txt"
 WITNESSES = "witnesses.txt"
 """Keys of witnesses that are no gateways of this pack, one a line (``name+id+key``)."""
 CLUSTER_KEY = "keys/cluster.pem"
 GATEWAYS, CERTIFICATES = "gateways", "certificates"
+STATEMENTS = "statements"
+"""What the cluster's staff said about the keys of a gateway, in its folder, in their order."""
 STREAMS: tuple[Stream, Stream] = ("event", "scan")
 PARTS = {"event": {"partial", "truncated", "missing"}, "scan": {"partial", "truncated"}}
 """Findings of the whole stream that a pack has by its nature: it holds a part, and proves each batch by itself."""
@@ -48,6 +53,8 @@ class PackReport(Report):
     """Those whose figures are what the batches give."""
     lots: list[tuple[str, Event]] = field(default_factory=list)
     """Gateway and event for each ``record.lot``."""
+    statements: list[Statement] = field(default_factory=list)
+    """What the cluster's staff said about the keys of the gateways."""
 
 
 def verify_pack(
@@ -105,6 +112,7 @@ class _Check:
         note = self._read_checkpoint()
         for iss, folder in self.files_of.items():
             self._verify_proofs(iss, folder)
+            self._verify_statements(iss, f"{folder}/{STATEMENTS}/")
         if note is not None:
             self._verify_witnesses(note)
         for path in sorted(self.files):
@@ -136,7 +144,7 @@ class _Check:
         self.evidence.gateway_keys[:] = self.gateways
         for path in sorted(self.files):
             parts = path.split("/")
-            if parts[0] != GATEWAYS or len(parts) != 4 or not path.endswith(".cose"):
+            if parts[0] != GATEWAYS or len(parts) != 4 or parts[2] == STATEMENTS or not path.endswith(".cose"):
                 continue
             iss = f"urn:aurora:{':'.join(parts[1].split('.'))}"
             self.files_of[iss] = f"{GATEWAYS}/{parts[1]}"
@@ -243,16 +251,42 @@ class _Check:
             else:
                 return
 
-    def _verify_certificate(self, path: str) -> None:
-        """Its signature, its grounds, and every figure, computed again."""
-        certificate = None
+    def _verify_statements(self, iss: str, folder: str) -> None:
+        """What staff said about keys is whole, and names no batch of the pack that is not to be believed."""
+        due = 0
+        for path in sorted(path for path in self.files if path.startswith(folder)):
+            statement = self._by_cluster(path, read_statement)
+            if statement is None:
+                continue
+            if (statement.sub, statement.place) != (iss, due):
+                what = f"is statement {statement.place} about {statement.sub}, not {due} about {iss}"
+                self._add("error", "bad-statement", path, what)
+            due = statement.place + 1
+            self.report.statements.append(statement)
+            for stream in STREAMS:
+                self._doubt(iss, stream, statement)
+
+    def _doubt(self, iss: str, stream: Stream, statement: Statement) -> None:
+        first = statement.unbelieved_from(stream)
+        kid = statement.key[:KID_BYTES]
+        for path, batch in self.batches.get((iss, stream), []):
+            if first is not None and batch.seq >= first and batch.kid == kid:
+                what = f"is not believed: {statement.by} cut off its key from batch {first} on ({statement.why})"
+                self._add("error", "doubted", path, what, at=(subject(iss, stream), batch.seq))
+
+    def _by_cluster(self, path: str, read: Callable[[bytes, PublicKey], Read]) -> Read | None:
+        """What the cluster signed, read with the first of its keys that fits; else a finding."""
         for key in self.cluster:
             try:
-                certificate = read_certificate(self.files[path], key)
-                break
+                return read(self.files[path], key)
             except SealError as error:
                 if key is self.cluster[-1]:
                     self._add("error", error.kind, path, error.what)
+        return None
+
+    def _verify_certificate(self, path: str) -> None:
+        """Its signature, its grounds, and every figure, computed again."""
+        certificate = self._by_cluster(path, read_certificate)
         if certificate is None:
             return
         iss, figures = certificate.gateway, certificate.account

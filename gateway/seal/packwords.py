@@ -17,6 +17,9 @@ def pack_words(report: PackReport) -> Iterator[str]:
     for iss, event in report.lots:
         data = event.data
         yield f"lot {data.get('lot')}: {data.get('direction')} {data.get('point')}, recorded by {iss}"
+    for one in report.statements:
+        why = f": {one.why}" if one.why else ""
+        yield f"key {one.key.hex()[:16]} of {one.sub}: {one.what} at {_utc(one.at_ms)} by {one.by}{why}"
     for certificate in report.certificates:
         yield from _account(certificate)
     if report.checkpoint is not None:

@@ -6,7 +6,10 @@ A COSE_Sign1 (RFC 9052) with the cluster's key over a CBOR map:
     "at": Unix ms by the cluster's clock, "by": person, "why": text,
     "key": thumbprint of the key that it is about, "successor": thumbprint or null,
     "event": first batch of the event stream that the key no longer signs (for a new key: that it signs), or null,
-    "scan": the same of the scan stream
+    "scan": the same of the scan stream,
+    "doubted_event": first batch of the event stream that stays in the tree, because a receipt vouches for it, and
+        that staff do not believe, or null,
+    "doubted_scan": the same of the scan stream
 
 It says what staff decided and when; it does not make a signature of the gateway any better.
 """
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import SealError
+from gateway.model import Stream
 from gateway.seal import cbor
 from gateway.seal.cose import CONTENT_TYPE, KID, MessageSigner, PublicKey, parse1, sign1, verify1
 
@@ -24,7 +28,8 @@ __all__ = ["KINDS", "Statement", "read_statement", "write_statement"]
 MEDIA_TYPE: Final = "application/vnd.aurora.key-statement+cbor"
 LARGEST: Final = 8 * 1024
 KINDS: Final = frozenset({"enrolled", "cut-off", "replaced", "revoked", "reinstated"})
-_MEMBERS: Final = frozenset({"v", "what", "sub", "place", "at", "by", "why", "key", "successor", "event", "scan"})
+_BATCHES: Final = ("event", "scan", "doubted_event", "doubted_scan")
+_MEMBERS: Final = frozenset({"v", "what", "sub", "place", "at", "by", "why", "key", "successor", *_BATCHES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,15 @@ class Statement:
     successor: bytes | None = None
     event: int | None = None
     scan: int | None = None
+    doubted_event: int | None = None
+    doubted_scan: int | None = None
+
+    def unbelieved_from(self, stream: Stream) -> int | None:
+        """The first batch of a stream that is not to be believed of this key; None where that is not said."""
+        if self.what != "cut-off":
+            return None
+        doubted, end = (self.doubted_event, self.event) if stream == "event" else (self.doubted_scan, self.scan)
+        return end if doubted is None else doubted
 
 
 def write_statement(signer: MessageSigner, statement: Statement) -> bytes:
@@ -57,6 +71,8 @@ def write_statement(signer: MessageSigner, statement: Statement) -> bytes:
         "successor": statement.successor,
         "event": statement.event,
         "scan": statement.scan,
+        "doubted_event": statement.doubted_event,
+        "doubted_scan": statement.doubted_scan,
     }
     _checked(content)
     return sign1(signer, {CONTENT_TYPE: MEDIA_TYPE, KID: signer.public.kid}, cbor.dumps(content))
@@ -84,7 +100,7 @@ def _checked(content: Mapping[str, Any]) -> Statement:
         raise SealError("bad-statement", f"{content['what']!r} is none of {', '.join(sorted(KINDS))}")
     if not all(isinstance(content[name], str) for name in ("what", "sub", "by", "why")):
         raise SealError("bad-statement", "a text is not a text")
-    counts = [content["place"], content["at"], *(content[n] for n in ("event", "scan") if content[n] is not None)]
+    counts = [content["place"], content["at"], *(content[n] for n in _BATCHES if content[n] is not None)]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise SealError("bad-statement", "a number is out of its range")
     prints = [content["key"], *([content["successor"]] if content["successor"] is not None else [])]
@@ -101,4 +117,6 @@ def _checked(content: Mapping[str, Any]) -> Statement:
         successor=content["successor"],
         event=content["event"],
         scan=content["scan"],
+        doubted_event=content["doubted_event"],
+        doubted_scan=content["doubted_scan"],
     )

@@ -1,6 +1,8 @@
 """The signed request and its code: two keys that vouch for each other, and nothing that can be exchanged unseen."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,6 +133,7 @@ STATEMENT = Statement(
     successor=None,
     event=7,
     scan=90,
+    doubted_scan=80,
 )
 
 
@@ -143,6 +146,29 @@ def test_a_statement_is_the_clusters_and_is_whole(box: Asking, place: int, bit: 
     altered[place % len(data)] ^= 1 << bit
     with pytest.raises(SealError):
         read_statement(bytes(altered), box.signer.public)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unbelieved"),
+    [
+        ({}, (7, 80)),
+        ({"doubted_event": 0}, (0, 80)),
+        ({"doubted_scan": None}, (7, 90)),
+        ({"what": "replaced"}, (None, None)),
+        ({"what": "revoked", "event": None, "scan": None, "doubted_scan": None}, (None, None)),
+    ],
+)
+def test_a_cut_off_says_from_where_on_a_key_is_not_believed(
+    changes: dict[str, Any], unbelieved: tuple[int | None, int | None]
+) -> None:
+    statement = replace(STATEMENT, **changes)
+    assert (statement.unbelieved_from("event"), statement.unbelieved_from("scan")) == unbelieved
+
+
+@pytest.mark.parametrize("changes", [{"doubted_scan": -1}, {"doubted_event": True}, {"what": "x"}, {"key": b"k"}])
+def test_what_is_no_statement_is_not_signed(box: Asking, changes: dict[str, Any]) -> None:
+    with pytest.raises(SealError, match="bad-statement"):
+        write_statement(box.signer, replace(STATEMENT, **changes))
 
 
 def test_a_statement_by_another_key_is_refused(box: Asking, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from proof_world import DAY_MS, NORTH, ORIGIN, OTHER, SOUTH, Store
 from test_proof_gateway_witness import offered, witness
 
+from gateway.cluster.identity.keys import cut_off
+from gateway.cluster.identity.rows import Staff
 from gateway.cluster.proof.certify import certify
 from gateway.cluster.proof.cosigned import collect
 from gateway.cluster.proof.log import checkpoint
@@ -31,6 +33,7 @@ from gateway.seal.layout import layout_cbor, layout_id
 from gateway.seal.pack import CHECKPOINT, PackReport, verify_pack
 from gateway.seal.packfile import MANIFEST, open_pack, pack_bytes, read_pack, sign_manifest
 from gateway.seal.packwords import pack_words
+from gateway.seal.statement import Statement, read_statement, write_statement
 
 LOT = "L-4711"
 START = NOW_MS - 1000
@@ -277,6 +280,81 @@ class TestArchive:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode != 0
         assert "00000002.cose has been altered" in done.stderr
+
+
+class TestKeysThatStaffDoNotBelieve:
+    """A key was copied: what it signed is in the tree, and the pack says from where on nobody should believe it."""
+
+    def said(self, chain: Chain, **changes: Any) -> bytes:
+        plant = chain.plants[0]
+        about = {
+            "what": "cut-off", "sub": NORTH.urn, "place": 0, "at_ms": NOW_MS, "by": "ole", "why": "card copied",
+            "key": plant.signer.thumbprint, "event": 9, "scan": 7, "doubted_scan": 2,
+        }  # fmt: skip
+        return write_statement(chain.store.signer, Statement(**(about | changes)))  # type: ignore[arg-type]
+
+    async def pack(self, chain: Chain, *statements: bytes) -> dict[str, bytes]:
+        gateway = chain.store.gateways[NORTH.client]
+        for place, statement in enumerate(statements):
+            row = (gateway, place, "cut-off", NOW_MS, statement)
+            columns = "gateway, place, what, at_ms, statement"
+            await chain.store.sql((f"INSERT INTO key_statement ({columns}) VALUES ($1, $2, $3, $4, $5)", *row))
+        return await chain.pack()
+
+    async def test_each_batch_that_is_not_to_be_believed_is_named(self, chain: Chain, tmp_path: Path) -> None:
+        await self.pack(chain, self.said(chain, what="enrolled", why="", event=0))
+        staff = Staff("ole", NOW_MS, chain.store.signer)
+        await cut_off(chain.store.database, NORTH.client, staff, event=None, scan=2, why="card copied")
+        files = await chain.pack()
+        report = chain.verify(files)
+        held = sorted(path for path in files if path.startswith(f"gateways/{NORTH.client}/scan/0"))
+        doubted = [finding for finding in report.findings if finding.kind == "doubted"]
+        assert [finding.file for finding in doubted] == [path for path in held if int(path[-13:-5]) >= 2]
+        assert len(doubted) < len(held), "what it signed before is what it was"
+        assert "ole cut off its key from batch 2 on (card copied; doubted: scan 2 to " in str(doubted[0])
+        assert not report.ok
+        words = list(pack_words(report))
+        key = chain.plants[0].signer.thumbprint.hex()[:16]
+        assert f"key {key} of {NORTH.urn}: enrolled at 2026-11-22T15:06:40Z by ole" in words
+        assert f"key {key} of {NORTH.urn}: cut-off at 2026-11-22T15:06:40Z by ole: card copied" in "".join(words)
+        for path, content in files.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+        command = [sys.executable, str(tmp_path / "read_pack.py"), str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        told = [json.loads(line) for line in done.stdout.splitlines() if "statement" in json.loads(line)]
+        assert [one["statement"]["doubted_scan"] for one in told] == [2, 2]
+
+    async def test_a_key_that_was_cut_off_later_is_believed(self, chain: Chain) -> None:
+        report = chain.verify(await self.pack(chain, self.said(chain, doubted_scan=None)))
+        assert errors(report) == []
+        assert [one.what for one in report.statements] == ["cut-off"]
+
+    async def test_the_key_of_somebody_else_is_not_meant(self, chain: Chain) -> None:
+        other = chain.plants[1].signer.thumbprint
+        report = chain.verify(await self.pack(chain, self.said(chain, key=other, doubted_event=0)))
+        assert errors(report) == []
+
+    async def test_what_is_left_out_forged_or_of_another_gateway_is_named(
+        self, chain: Chain, tmp_path: Path
+    ) -> None:
+        files = await self.pack(chain, self.said(chain), self.said(chain, place=1))
+        first, second = sorted(path for path in files if "/statements/" in path)
+        stranger = FileSigner.create(tmp_path / "stranger.key")
+        forged = write_statement(stranger, read_statement(files[first], chain.store.signer.public))
+        for path, content, words in (
+            (first, None, "is statement 1 about urn:aurora:dairy:gw-1, not 0"),
+            (first, files[second], "is statement 1 about"),
+            (first, self.said(chain, sub=SOUTH.urn), "about urn:aurora:dairy:gw-2, not 0"),
+            (first, forged, "bad-signature"),
+            (second, b"", "not-cose"),
+        ):
+            altered = {name: data for name, data in files.items() if name != path}
+            altered |= {} if content is None else {path: content}
+            altered[MANIFEST] = sign_manifest(altered, chain.store.signer, ORIGIN)
+            found = [one for one in errors(chain.verify(altered)) if "doubted" not in one]
+            assert found
+            assert words in found[0]
 
 
 class TestWhatCannotBeProven:

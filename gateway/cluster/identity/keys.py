@@ -7,6 +7,7 @@ from gateway.cluster.identity.rows import Staff, changed, known, locked_sizes, n
 from gateway.cluster.nouns import STREAMS, Enrolled, KeyTerm
 from gateway.cluster.store import Store
 from gateway.errors import OperatorError
+from gateway.model import Stream
 
 __all__ = ["CutOff", "cut_off", "reinstate", "revoke", "revoke_certificate", "revoke_client"]
 
@@ -38,12 +39,13 @@ async def cut_off(
                 f"the key of {client} is cut off from {ends} on already",
                 "aurora-cluster replace admits its successor",
             )
-        end, doubts = {}, []
+        end: dict[Stream, int] = {}
+        doubted: dict[Stream, int] = {}
         for stream, size, asked in zip(STREAMS, sizes, (event, scan), strict=True):
             end[stream] = max(size if asked is None else asked, size, last.first[stream])
             if asked is not None and asked < end[stream]:
-                doubts.append(f"{stream} {asked} to {end[stream] - 1}")
-        doubted = ", ".join(doubts)
+                doubted[stream] = asked
+        words = ", ".join(f"{stream} {first} to {end[stream] - 1}" for stream, first in doubted.items())
         last.end.update(end)
         await Store(work).save_terms(gateway.id, held)
         await state_deed(
@@ -51,12 +53,14 @@ async def cut_off(
             staff,
             gateway,
             "cut-off",
-            why=f"{why}; doubted: {doubted}" if doubted else why,
+            why=f"{why}; doubted: {words}" if words else why,
             key=last.public.thumbprint,
             event=end["event"],
             scan=end["scan"],
+            doubted_event=doubted.get("event"),
+            doubted_scan=doubted.get("scan"),
         )
-    return CutOff(end["event"], end["scan"], doubted)
+    return CutOff(end["event"], end["scan"], words)
 
 
 async def revoke(database: Database, client: str, staff: Staff, why: str) -> list[str]:

@@ -73,6 +73,8 @@ async def state_deed(
     successor: bytes | None = None,
     event: int | None = None,
     scan: int | None = None,
+    doubted_event: int | None = None,
+    doubted_scan: int | None = None,
     **data: Any,
 ) -> None:
     """Keep what a person did about a key: as a deed, and as a signed statement. The streams have to be locked."""
@@ -89,6 +91,8 @@ async def state_deed(
         successor=successor,
         event=event,
         scan=scan,
+        doubted_event=doubted_event,
+        doubted_scan=doubted_scan,
     )
     await work.execute(
         "INSERT INTO key_statement (gateway, place, what, at_ms, statement) VALUES ($1, $2, $3, $4, $5)",

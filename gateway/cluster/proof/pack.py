@@ -27,7 +27,7 @@ from gateway.seal.cose import MessageSigner
 from gateway.seal.nodes import Node, consistency_cover, fold, inclusion_cover, newly_complete
 from gateway.seal.note import Note, NoteKey, read_note
 from gateway.seal.offer import Proven
-from gateway.seal.pack import CERTIFICATES, CHECKPOINT, CLUSTER_KEY, GATEWAYS, WITNESSES
+from gateway.seal.pack import CERTIFICATES, CHECKPOINT, CLUSTER_KEY, GATEWAYS, STATEMENTS, WITNESSES
 from gateway.seal.packfile import MANIFEST, sign_manifest
 from gateway.seal.packproof import StreamProof, write_proofs
 from gateway.seal.tree import Frontier
@@ -112,6 +112,9 @@ class _Build:
                 kind, self._signer, self._origin, self._now_ms
             ).receipt
         self.files[f"{folder}/proofs.cbor"] = write_proofs(proofs)
+        said = "SELECT place, statement FROM key_statement WHERE gateway = $1 ORDER BY place"
+        for place, statement in await work.fetch(said, source.id):
+            self.files[f"{folder}/{STATEMENTS}/{place:04}.cose"] = bytes(statement)
         await self._certify(source, points, events, scans)
         self._about.append(
             {

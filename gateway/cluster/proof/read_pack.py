@@ -2,7 +2,8 @@
 """Read and check an evidence pack with nothing but cbor2 and cryptography. Usage: read_pack.py FOLDER [CLUSTER.pem]
 
 FOLDER is the unpacked archive. Checked are: every file against the signed list, every batch's signature, its place
-in its stream's tree, the tree's place in the cluster's log, the checkpoint's signature. One JSON line a batch.
+in its stream's tree, the tree's place in the cluster's log, the checkpoint's signature. One JSON line a batch, and
+one for each statement of the cluster's staff about a gateway's key: a cut-off says from which batch on to doubt it.
 """
 
 import base64
@@ -75,6 +76,12 @@ def main(name: str, *trusted: str) -> None:
             demand(top == base64.b64decode(coded), f"{stream} of {gateway.name} is not in the log")
             content = cbor2.loads(zlib.decompress(payload) if seq else payload) if stream == "event" else None
             line = {"gateway": gateway.name, "stream": stream, "seq": seq, "content": content}
+            sys.stdout.write(json.dumps(line, default=bytes.hex) + "\n")
+        for path in sorted(gateway.glob("statements/*.cose")):
+            protected, _, payload, signature = cbor2.loads(path.read_bytes()).value
+            signed = cbor2.dumps(["Signature1", protected, b"", payload])
+            demand(signs(cluster, signature, signed), f"{path} is not signed by the cluster")
+            line = {"gateway": gateway.name, "statement": cbor2.loads(payload)}
             sys.stdout.write(json.dumps(line, default=bytes.hex) + "\n")
 
 
