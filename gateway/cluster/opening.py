@@ -130,12 +130,11 @@ class Opener:
         async with self._turn:
             process, self._process = self._process, None
             self._not_before = float("inf")
-        if process is None or process.stdin is None:
+        if process is None:
             return
-        process.stdin.close()
         try:
             async with asyncio.timeout(GOODBYE_S):
-                await process.wait()
+                await _end(process)
         except TimeoutError:
             await _kill(process)
 
@@ -181,6 +180,17 @@ async def _start() -> asyncio.subprocess.Process:
 async def _kill(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
+    await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask for nothing more, and wait for its end and that of both pipes."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    await process.stdout.read()
+    with suppress(OSError):
+        await process.stdin.wait_closed()
     await process.wait()
 
 
