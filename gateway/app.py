@@ -5,7 +5,6 @@ first scan has been stored.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from gateway.assess.station import Assess
 from gateway.beside import Beside
 from gateway.buffer.journal import Journal
 from gateway.clock import Clock
+from gateway.garbage import settle
 from gateway.identity import open_identity
 from gateway.logring import start_keeping
 from gateway.model import Event, Layout, Miss, Scan, Stream
@@ -354,10 +354,7 @@ def run_site(site: Site, level: str, *, person: str | None = None, reason: str |
     start_keeping()
 
     async def main() -> None:
-        # What the imports made lives as long as the process; scans hold no cycles. So collect rarely, and little.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        settle()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -120,6 +120,7 @@ class _Client(aiomqtt.Client):
     def __init__(self, *address: Any, **options: Any) -> None:
         super().__init__(*address, **options)
         self._ahead, self._taken = b"", 0
+        self._more = False
         self._receive = self._client._sock_recv
         self._client._sock_recv = self._take  # type: ignore[method-assign, assignment]
 
@@ -147,16 +148,29 @@ class _Client(aiomqtt.Client):
             self._loop.add_writer(sock.fileno(), self._write, sock)
 
     def _read(self, sock: socket.socket) -> None:
+        # While there is more, it is read turn by turn, whatever the socket says meanwhile.
+        if not self._more:
+            self._read_on(sock)
+
+    def _read_on(self, sock: socket.socket) -> None:
+        self._more = False
+        if self._client.socket() is not sock:
+            return
         try:
             for _ in range(PACKETS_AT_ONCE):
-                self._client.loop_read()
+                # Not `loop_read`, which takes one more for each message of ours that is under way.
+                code = self._client._packet_read()
+                if code > 0:
+                    self._client._loop_rc_handle(code)
                 if self._client.socket() is not sock:
                     return
                 # What was read ahead, or decrypted by TLS, makes no socket readable.
                 if self._taken == len(self._ahead) and not _pending(sock):
                     break
             else:
-                self._loop.call_soon(self._read, sock)
+                self._more = True
+                self._loop.call_soon(self._read_on, sock)
+                return
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._client._loop_rc_handle(MQTT_ERR_CONN_LOST)
         except Exception as error:  # noqa: BLE001  # whatever the library stumbles over ends this connection
@@ -172,6 +186,8 @@ class _Client(aiomqtt.Client):
     def _fail(self, error: Exception) -> None:
         if not self._disconnected.done():
             self._disconnected.set_exception(error)
+            self._disconnected.exception()
+        self._client._loop_rc_handle(MQTT_ERR_CONN_LOST)
 
 
 def _pending(sock: socket.socket) -> bool:
@@ -182,9 +198,11 @@ def _pending(sock: socket.socket) -> bool:
 def _in_one_piece(sock: socket.socket) -> Iterator[None]:
     """What is sent inside goes out in as few segments as possible, at the end at the latest (tcp(7), TCP_CORK)."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-    yield
-    if sock.fileno() >= 0:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+    try:
+        yield
+    finally:
+        if sock.fileno() >= 0:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 class _Words(logging.Handler):
@@ -289,8 +307,12 @@ class Link:
         return found
 
     def acknowledge(self, received: Received) -> None:
-        """Send the PUBACK of a message received on a connection that was opened with ``manual``."""
-        self._paho.ack(received.id, 1)
+        """Send the PUBACK of a message received on a connection that was opened with ``manual``, if it is due one.
+
+        A message of QoS 0 has no id, and a broker ends the connection of whoever acknowledges it.
+        """
+        if received.id:
+            self._paho.ack(received.id, 1)
 
     def _published(self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
         self._library_on_publish(client, userdata, mid, reason, properties)
@@ -380,6 +402,8 @@ async def _open(client: aiomqtt.Client, endpoint: Endpoint, words: _Words) -> No
 
     def on_disconnect(*details: Any) -> None:
         library(*details)
+        if client._disconnected.done():
+            client._disconnected.exception()  # Seen: whoever waits is told all the same.
         loop.call_soon_threadsafe(ended.set)
 
     client._client.on_disconnect = on_disconnect
@@ -391,6 +415,9 @@ async def _open(client: aiomqtt.Client, endpoint: Endpoint, words: _Words) -> No
             opening.cancel()
             raise LinkError(f"no connection to {endpoint.host}:{endpoint.port} ({words.last or 'closed'})")
         await opening
+        # The library forgets an end that came with the answer.
+        if client._client.socket() is None and not client._disconnected.done():
+            client._disconnected.set_exception(aiomqtt.MqttError("the broker ended the connection at once"))
     except asyncio.CancelledError:
         opening.add_done_callback(lambda task: _abort(client) if task.cancelled() or not task.exception() else None)
         raise

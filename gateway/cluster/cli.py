@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import sys
@@ -31,6 +30,7 @@ from gateway.cluster.register import Register
 from gateway.cluster.running import cluster_signer, opened, until_signal
 from gateway.cluster.settings import Settings, load_settings
 from gateway.errors import AuroraError
+from gateway.garbage import settle
 
 SHARED_PATIENCE_MS = 2000
 """Several receivers share a stream: a hole is asked for only when the others cannot have its batch any more."""
@@ -55,9 +55,7 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     group = share_group(signer, settings.group) if settings.group else ""
 
     async def serve() -> None:
-        # What the imports made lives as long as the process, and batches hold no cycles: collect rarely.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        settle()
         helper = beside() if settings.opener else nullcontext()
         async with opened(settings, patient=True) as database, helper as opener:
             patience_ms = SHARED_PATIENCE_MS if settings.group else 0

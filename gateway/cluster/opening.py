@@ -5,7 +5,6 @@ beside the receiver (`Opener`): that is where most of a second core goes when a 
 """
 
 import asyncio
-import gc
 import logging
 import pickle
 import signal
@@ -13,9 +12,11 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
+from itertools import compress
 from typing import BinaryIO, NamedTuple
 
 from gateway.errors import SealError
+from gateway.garbage import settle
 from gateway.seal import cbor
 from gateway.seal.batch import SCAN_TYPE, OpenBatch, open_batch
 from gateway.seal.columns import peek_scans
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 MAX_REMEMBERED = 50_000
 """Keys that the process beside keeps ready."""
 SIZE_BYTES = 4
+LARGEST_BESIDE = 128 * 1024
+"""Bytes; a longer message, which a good gateway does not send, is opened here: it would be there several times."""
 PATIENCE_S = 10.0
 """A group of messages takes a tenth of a second."""
 PAUSE_S = 10.0
@@ -113,16 +116,14 @@ class Opener:
 
     async def open(self, messages: Sequence[tuple[Message, Keys]]) -> list[Opened]:
         """As `open_message` for each, in the same order."""
-        request = pickle.dumps([(message.payload, keys.cose) for message, keys in messages], 5)
+        there = [bool(keys.cose) and len(message.payload) <= LARGEST_BESIDE for message, keys in messages]
+        asked = [(message.payload, keys.cose) for message, keys in compress(messages, there)]
         # Whoever is cancelled leaves no answer behind for the next one to take for its own.
-        asking = asyncio.ensure_future(self._ask(request, len(messages)))
-        found = await asyncio.shield(asking)
+        asking = asyncio.ensure_future(self._ask(pickle.dumps(asked, 5), len(asked)))
+        answers = iter(await asyncio.shield(asking))
         return [
-            # What is not good has its reason found in one place.
-            open_message(message, keys)
-            if good is None
-            else Opened(*message, good.batch, keys.ready[good.batch.kid], good.values, None)
-            for (message, keys), good in zip(messages, found, strict=True)
+            _opened(message, keys, next(answers) if asked_there else None)
+            for (message, keys), asked_there in zip(messages, there, strict=True)
         ]
 
     async def close(self) -> None:
@@ -159,6 +160,13 @@ class Opener:
                 return [None] * count
 
 
+def _opened(message: Message, keys: Keys, good: Good | None) -> Opened:
+    # What is not good has its reason found in one place.
+    if good is None:
+        return open_message(message, keys)
+    return Opened(*message, good.batch, keys.ready[good.batch.kid], good.values, None)
+
+
 @asynccontextmanager
 async def beside() -> AsyncIterator[Opener]:
     """An opener whose process is there when the first messages come, and ends with the block."""
@@ -172,9 +180,9 @@ async def beside() -> AsyncIterator[Opener]:
 
 async def _start() -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    # Not with -m: what it answers with must be of the classes that this process knows.
-    code = f"from {__name__} import main; main()"
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+    # Not with -m: what it answers with must be of the classes that this process knows. And from the same places.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
+    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", code, stdin=pipe, stdout=pipe)
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
@@ -237,7 +245,6 @@ def main() -> None:
     """The process beside: it ends when the receiver closes the pipe or is gone, and by no signal meant for that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    settle()
     with suppress(BrokenPipeError):
         work(sys.stdin.buffer, sys.stdout.buffer)

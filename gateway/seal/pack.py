@@ -16,7 +16,7 @@ from gateway.seal.batch import EVENT_TYPE, OpenBatch, open_batch, subject
 from gateway.seal.certificate import Certificate, read_certificate
 from gateway.seal.checkpoint import Checkpoint, log_key, open_checkpoint, read_checkpoint
 from gateway.seal.completeness import account
-from gateway.seal.cose import KID_BYTES, PublicKey
+from gateway.seal.cose import PublicKey
 from gateway.seal.events import decode_events
 from gateway.seal.evidence import Evidence
 from gateway.seal.findings import Finding, Report, Severity
@@ -242,14 +242,7 @@ class _Check:
                 self._add("warning", "uncovered", path, what, at=(sub, late[0]))
 
     def _try_receipt(self, path: str, proof: StreamProof, sub: str) -> None:
-        for key in self.cluster:
-            try:
-                proof.check_receipt(self.files.get(path, b""), sub, key)
-            except SealError as error:
-                if key is self.cluster[-1]:
-                    self._add("error", error.kind, path, error.what, at=(sub, None))
-            else:
-                return
+        self._by_cluster(path, lambda data, key: proof.check_receipt(data, sub, key), sub)
 
     def _verify_statements(self, iss: str, folder: str) -> None:
         """What staff said about keys is whole, and names no batch of the pack that is not to be believed."""
@@ -264,24 +257,19 @@ class _Check:
             due = statement.place + 1
             self.report.statements.append(statement)
             for stream in STREAMS:
-                self._doubt(iss, stream, statement)
+                for file, batch in self.batches.get((iss, stream), []):
+                    if statement.doubts(batch):
+                        what = f"is not believed: {statement.by} cut off the key ({statement.why})"
+                        self._add("error", "doubted", file, what, at=(subject(iss, stream), batch.seq))
 
-    def _doubt(self, iss: str, stream: Stream, statement: Statement) -> None:
-        first = statement.unbelieved_from(stream)
-        kid = statement.key[:KID_BYTES]
-        for path, batch in self.batches.get((iss, stream), []):
-            if first is not None and batch.seq >= first and batch.kid == kid:
-                what = f"is not believed: {statement.by} cut off its key from batch {first} on ({statement.why})"
-                self._add("error", "doubted", path, what, at=(subject(iss, stream), batch.seq))
-
-    def _by_cluster(self, path: str, read: Callable[[bytes, PublicKey], Read]) -> Read | None:
+    def _by_cluster(self, path: str, read: Callable[[bytes, PublicKey], Read], sub: str = "") -> Read | None:
         """What the cluster signed, read with the first of its keys that fits; else a finding."""
         for key in self.cluster:
             try:
-                return read(self.files[path], key)
+                return read(self.files.get(path, b""), key)
             except SealError as error:
                 if key is self.cluster[-1]:
-                    self._add("error", error.kind, path, error.what)
+                    self._add("error", error.kind, path, error.what, at=(sub, None))
         return None
 
     def _verify_certificate(self, path: str) -> None:

@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import SealError
-from gateway.model import Stream
 from gateway.seal import cbor
-from gateway.seal.cose import CONTENT_TYPE, KID, MessageSigner, PublicKey, parse1, sign1, verify1
+from gateway.seal.batch import OpenBatch
+from gateway.seal.cose import CONTENT_TYPE, KID, KID_BYTES, MessageSigner, PublicKey, parse1, sign1, verify1
 
 __all__ = ["KINDS", "Statement", "read_statement", "write_statement"]
 
 MEDIA_TYPE: Final = "application/vnd.aurora.key-statement+cbor"
 LARGEST: Final = 8 * 1024
 KINDS: Final = frozenset({"enrolled", "cut-off", "replaced", "revoked", "reinstated"})
-_BATCHES: Final = ("event", "scan", "doubted_event", "doubted_scan")
-_MEMBERS: Final = frozenset({"v", "what", "sub", "place", "at", "by", "why", "key", "successor", *_BATCHES})
+_MEMBERS: Final = frozenset({"v", "what", "sub", "place", "at", "by", "why", "key", "successor", "event", "scan"})
+_LATER: Final = frozenset({"doubted_event", "doubted_scan"})
+"""Members that statements of the first days do not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,19 @@ class Statement:
     doubted_event: int | None = None
     doubted_scan: int | None = None
 
-    def unbelieved_from(self, stream: Stream) -> int | None:
-        """The first batch of a stream that is not to be believed of this key; None where that is not said."""
-        if self.what != "cut-off":
-            return None
-        doubted, end = (self.doubted_event, self.event) if stream == "event" else (self.doubted_scan, self.scan)
-        return end if doubted is None else doubted
+    def doubts(self, batch: OpenBatch) -> bool:
+        """Whether staff have said that they do not believe a batch of this gateway.
+
+        Of the doubted batches none is believed, whoever signed it: a copied key may have named another one.
+        """
+        doubted, end = (
+            (self.doubted_event, self.event) if batch.stream == "event" else (self.doubted_scan, self.scan)
+        )
+        if self.what != "cut-off" or end is None:
+            return False
+        if doubted is not None and doubted <= batch.seq < end:
+            return True
+        return batch.seq >= end and batch.kid == self.key[:KID_BYTES]
 
 
 def write_statement(signer: MessageSigner, statement: Statement) -> bytes:
@@ -75,7 +83,10 @@ def write_statement(signer: MessageSigner, statement: Statement) -> bytes:
         "doubted_scan": statement.doubted_scan,
     }
     _checked(content)
-    return sign1(signer, {CONTENT_TYPE: MEDIA_TYPE, KID: signer.public.kid}, cbor.dumps(content))
+    signed = sign1(signer, {CONTENT_TYPE: MEDIA_TYPE, KID: signer.public.kid}, cbor.dumps(content))
+    if len(signed) > LARGEST:
+        raise SealError("bad-statement", f"{len(signed)} bytes, at most {LARGEST} are read: say it in fewer words")
+    return signed
 
 
 def read_statement(data: bytes, key: PublicKey) -> Statement:
@@ -94,13 +105,14 @@ def read_statement(data: bytes, key: PublicKey) -> Statement:
 
 
 def _checked(content: Mapping[str, Any]) -> Statement:
-    if set(content) != _MEMBERS or content["v"] != 1:
+    if set(content) - _LATER != _MEMBERS or content["v"] != 1:
         raise SealError("bad-statement", "not of version 1")
     if content["what"] not in KINDS:
         raise SealError("bad-statement", f"{content['what']!r} is none of {', '.join(sorted(KINDS))}")
     if not all(isinstance(content[name], str) for name in ("what", "sub", "by", "why")):
         raise SealError("bad-statement", "a text is not a text")
-    counts = [content["place"], content["at"], *(content[n] for n in _BATCHES if content[n] is not None)]
+    batches = [content.get(name) for name in ("event", "scan", *_LATER)]
+    counts = [content["place"], content["at"], *(batch for batch in batches if batch is not None)]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise SealError("bad-statement", "a number is out of its range")
     prints = [content["key"], *([content["successor"]] if content["successor"] is not None else [])]
@@ -117,6 +129,6 @@ def _checked(content: Mapping[str, Any]) -> Statement:
         successor=content["successor"],
         event=content["event"],
         scan=content["scan"],
-        doubted_event=content["doubted_event"],
-        doubted_scan=content["doubted_scan"],
+        doubted_event=content.get("doubted_event"),
+        doubted_scan=content.get("doubted_scan"),
     )

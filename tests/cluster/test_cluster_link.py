@@ -85,3 +85,23 @@ async def test_messages_are_held_back_until_they_are_acknowledged(broker: Broker
         while len(more) < 3:
             more += await receiver.receive(10)
         assert [message.payload[0] for message in held + more] == list(range(6))
+
+
+async def test_what_has_no_id_is_not_acknowledged(broker: Broker, pki: Pki) -> None:
+    """With QoS 0 nobody waits; a broker ends the connection of whoever acknowledges such a message all the same."""
+    topic = f"aurora/v1/{IDENTITY.client}/scan"
+    async with (
+        connect(broker.endpoint(RECEIVER), manual=True) as receiver,
+        connect(broker.endpoint(IDENTITY.client)) as gateway,
+    ):
+        await receiver.subscribe("aurora/v1/+/scan")
+        for count in range(3):
+            gateway.send(topic, bytes([count]), qos=0)
+            gateway.send(topic, bytes([count]), qos=1)
+            found = []
+            while len(found) < 2:
+                found += await receiver.receive(10)
+            for message in found:
+                receiver.acknowledge(message)
+            assert [message.payload[0] for message in found] == [count, count]
+        assert not receiver.lost

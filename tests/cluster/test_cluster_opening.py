@@ -94,6 +94,7 @@ async def test_keys_of_small_computers_are_checked_there_too(
 async def test_a_killed_process_costs_no_message_and_the_next_one_follows(
     opener: Opener, plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(opening, "PATIENCE_S", 60.0)
     asked = messages(plant, keys_of(plant))
     killed = pid(opener)
     os.kill(killed, signal.SIGKILL)
@@ -129,13 +130,39 @@ async def test_whoever_is_cancelled_leaves_no_answer_for_the_next(
 ) -> None:
     other = Plant(tmp_path / "other", OTHER)
     plant.scans(50)
-    for _ in range(5):
-        leaving = asyncio.ensure_future(opener.open(messages(plant, keys_of(plant))))
+    os.kill(pid(opener), signal.SIGSTOP)
+    leaving = asyncio.ensure_future(opener.open(messages(plant, keys_of(plant))))
+    while not opener._turn.locked():
         await asyncio.sleep(0)
-        leaving.cancel()
-        (first, *_) = await opener.open(messages(other, keys_of(other)))
-        assert leaving.cancelled()
-        assert (first.client, first.batch and first.batch.iss) == (OTHER.client, OTHER.urn)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+    os.kill(pid(opener), signal.SIGCONT)
+    found = await opener.open(messages(other, keys_of(other)))
+    assert [one.batch and one.batch.iss for one in found] == [OTHER.urn] * 2
+    assert all(one.verified for one in found)
+
+
+async def test_what_cannot_be_good_or_is_very_long_is_opened_here(
+    opener: Opener, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client may send megabytes that nobody has signed: they are not handed about."""
+    asked: list[int] = []
+    ask = opener._ask
+
+    async def counted(request: bytes, count: int) -> object:
+        asked.append(len(request))
+        return await ask(request, count)
+
+    monkeypatch.setattr(opener, "_ask", counted)
+    keys = keys_of(plant)
+    good = messages(plant, keys)
+    junk = good[0][0]._replace(payload=bytes(1_000_000))
+    found = await opener.open([(junk, NO_KEYS), good[0], (junk, keys), (good[1][0], NO_KEYS), good[1]])
+    assert [one.verified is not None for one in found] == [False, True, False, False, True]
+    assert asked[0] < 5000
 
 
 async def test_it_ends_with_the_receiver_and_not_by_a_signal_that_is_meant_for_it(plant: Plant) -> None:

@@ -128,7 +128,7 @@ async def test_what_is_in_the_tree_stays_and_the_doubt_is_signed(world: World, d
     told = read_statement(bytes(rows[0][0]), desk.signer.public)
     assert told.why == "lent out; doubted: event 0 to 0, scan 2 to 5"
     assert (told.what, told.by, told.event, told.scan) == ("cut-off", "ole", 1, 6)
-    assert (told.unbelieved_from("event"), told.unbelieved_from("scan")) == (0, 2)
+    assert (told.doubted_event, told.doubted_scan) == (0, 2)
     assert await world.sizes() == (1, 6)
 
 

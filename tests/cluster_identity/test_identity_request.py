@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_world import Plant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from identity_world import IDENTITY, Asking, csr
 
 from gateway.cluster.identity.certificates import new_key
 from gateway.errors import SealError
+from gateway.model import Stream
 from gateway.seal import cbor
-from gateway.seal.cose import CONTENT_TYPE, KID, sign1
+from gateway.seal.batch import open_batch
+from gateway.seal.cose import CONTENT_TYPE, KID, parse1, sign1
 from gateway.seal.keys import FileSigner
 from gateway.seal.request import MEDIA_TYPE, read_code, read_request, request_code, write_request
 from gateway.seal.statement import Statement, read_statement, write_statement
@@ -148,21 +151,43 @@ def test_a_statement_is_the_clusters_and_is_whole(box: Asking, place: int, bit: 
         read_statement(bytes(altered), box.signer.public)
 
 
+OURS, ANOTHERS = bytes(8), b"another1"
+
+
 @pytest.mark.parametrize(
-    ("changes", "unbelieved"),
+    ("changes", "stream", "seq", "kid", "doubted"),
     [
-        ({}, (7, 80)),
-        ({"doubted_event": 0}, (0, 80)),
-        ({"doubted_scan": None}, (7, 90)),
-        ({"what": "replaced"}, (None, None)),
-        ({"what": "revoked", "event": None, "scan": None, "doubted_scan": None}, (None, None)),
+        ({}, "scan", 79, OURS, False),
+        ({}, "scan", 80, OURS, True),
+        ({}, "scan", 80, ANOTHERS, True),  # with the copied key somebody has named another one
+        ({}, "scan", 90, OURS, True),
+        ({}, "scan", 90, ANOTHERS, False),  # the successor
+        ({}, "event", 6, OURS, False),
+        ({}, "event", 7, OURS, True),
+        ({"doubted_event": 0}, "event", 0, OURS, True),
+        ({"doubted_scan": None}, "scan", 89, OURS, False),
+        ({"what": "replaced"}, "scan", 80, OURS, False),
+        ({"what": "revoked", "event": None, "scan": None, "doubted_scan": None}, "scan", 99, OURS, False),
     ],
 )
-def test_a_cut_off_says_from_where_on_a_key_is_not_believed(
-    changes: dict[str, Any], unbelieved: tuple[int | None, int | None]
+def test_a_cut_off_says_which_batches_are_not_believed(
+    tmp_path: Path, changes: dict[str, Any], stream: Stream, seq: int, kid: bytes, doubted: bool
 ) -> None:
-    statement = replace(STATEMENT, **changes)
-    assert (statement.unbelieved_from("event"), statement.unbelieved_from("scan")) == unbelieved
+    batch = open_batch(Plant(tmp_path).batches[stream][0].body)._replace(seq=seq, kid=kid)
+    assert replace(STATEMENT, **changes).doubts(batch) is doubted
+
+
+def test_a_statement_of_the_first_days_is_read(box: Asking) -> None:
+    data = write_statement(box.signer, STATEMENT)
+    content = cbor.loads(parse1(data).payload or b"", "x")
+    first = {name: value for name, value in content.items() if not name.startswith("doubted")}
+    signed = sign1(box.signer, parse1(data).protected, cbor.dumps(first))
+    assert read_statement(signed, box.signer.public) == replace(STATEMENT, doubted_scan=None)
+
+
+def test_what_is_too_long_to_be_read_is_not_signed(box: Asking) -> None:
+    with pytest.raises(SealError, match="fewer words"):
+        write_statement(box.signer, replace(STATEMENT, why="x" * 9000))
 
 
 @pytest.mark.parametrize("changes", [{"doubted_scan": -1}, {"doubted_event": True}, {"what": "x"}, {"key": b"k"}])

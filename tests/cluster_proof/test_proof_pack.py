@@ -311,7 +311,7 @@ class TestKeysThatStaffDoNotBelieve:
         doubted = [finding for finding in report.findings if finding.kind == "doubted"]
         assert [finding.file for finding in doubted] == [path for path in held if int(path[-13:-5]) >= 2]
         assert len(doubted) < len(held), "what it signed before is what it was"
-        assert "ole cut off its key from batch 2 on (card copied; doubted: scan 2 to " in str(doubted[0])
+        assert "ole cut off the key (card copied; doubted: scan 2 to " in str(doubted[0])
         assert not report.ok
         words = list(pack_words(report))
         key = chain.plants[0].signer.thumbprint.hex()[:16]
@@ -330,10 +330,16 @@ class TestKeysThatStaffDoNotBelieve:
         assert errors(report) == []
         assert [one.what for one in report.statements] == ["cut-off"]
 
-    async def test_the_key_of_somebody_else_is_not_meant(self, chain: Chain) -> None:
+    async def test_doubted_batches_are_named_whoever_signed_them(self, chain: Chain) -> None:
+        """Whoever copied the key has named another one with it: the statement is about that."""
         other = chain.plants[1].signer.thumbprint
-        report = chain.verify(await self.pack(chain, self.said(chain, key=other, doubted_event=0)))
-        assert errors(report) == []
+        report = chain.verify(await self.pack(chain, self.said(chain, key=other)))
+        assert {finding.seq for finding in report.findings if finding.kind == "doubted"} >= {2, 3, 4}
+
+    async def test_the_successor_is_believed(self, chain: Chain) -> None:
+        other = chain.plants[1].signer.thumbprint
+        said = self.said(chain, key=other, event=0, scan=0, doubted_scan=None)
+        assert errors(chain.verify(await self.pack(chain, said))) == []
 
     async def test_what_is_left_out_forged_or_of_another_gateway_is_named(
         self, chain: Chain, tmp_path: Path

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 BOTTOM = {"firmware_interfaces", "gateway_core"}
 NOUNS = {"gateway.model", "gateway.errors", "gateway.clock", "gateway.clock_sources", "gateway.site", "gateway"} | {
     "gateway.clock_gnss",
+    "gateway.garbage",
     "gateway.profile",
     "gateway.wholefile",
 }

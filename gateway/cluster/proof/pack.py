@@ -114,7 +114,7 @@ class _Build:
         self.files[f"{folder}/proofs.cbor"] = write_proofs(proofs)
         said = "SELECT place, statement FROM key_statement WHERE gateway = $1 ORDER BY place"
         for place, statement in await work.fetch(said, source.id):
-            self.files[f"{folder}/{STATEMENTS}/{place:04}.cose"] = bytes(statement)
+            self.files[f"{folder}/{STATEMENTS}/{place:08}.cose"] = bytes(statement)
         await self._certify(source, points, events, scans)
         self._about.append(
             {
