@@ -113,6 +113,7 @@ class Opener:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._not_before = 0.0
+        self._lost = False
 
     async def open(self, messages: Sequence[tuple[Message, Keys]]) -> list[Opened]:
         """As `open_message` for each, in the same order."""
@@ -147,17 +148,23 @@ class Opener:
             try:
                 self._process = self._process or await _start()
                 async with asyncio.timeout(PATIENCE_S):
-                    return await _answer(self._process, request)
+                    found = await _answer(self._process, request)
             except (OSError, EOFError) as error:
-                why = str(error) or type(error).__name__
-                log.error(
-                    "the process that checks signatures does not answer (%s); this one does it meanwhile", why
-                )
+                if not self._lost:
+                    self._lost = True
+                    why = str(error) or type(error).__name__
+                    log.error(
+                        "the process that checks signatures does not answer (%s); this one does it meanwhile", why
+                    )
                 self._not_before = loop.time() + PAUSE_S
                 process, self._process = self._process, None
                 if process is not None:
                     await _kill(process)
                 return [None] * count
+            if self._lost:
+                self._lost = False
+                log.warning("the process that checks signatures answers again")
+            return found
 
 
 def _opened(message: Message, keys: Keys, good: Good | None) -> Opened:
